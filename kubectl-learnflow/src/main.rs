@@ -1,1 +1,24 @@
-fn main() {}
+//! `kubectl learnflow`: shows every event that Dapr services send through Kafka.
+//!
+//! Exit codes: 0 healthy or done, 1 unhealthy or not all of it worked, 2 could not do it
+//! (usage, connection, refused), 130 interrupted. A closed pipe is a quiet success.
+
+mod assets;
+mod cli;
+mod cluster;
+mod commands;
+mod model;
+mod objects;
+mod preflight;
+mod printer;
+mod problem;
+mod text;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let printer = printer::Printer::new(cli.global.color, cli.global.verbose);
+    commands::run(cli, &printer)
+}

@@ -1,1 +1,55 @@
-fn main() {}
+//! The project's own commands. `cargo xtask help` lists them.
+
+mod artifacts;
+mod bench;
+mod ci;
+mod demo;
+mod lab;
+mod test;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show everything at work: a cluster, Dapr, Kafka, LearnFlow's services, 200 lessons, what is seen of them
+    Demo(demo::Arguments),
+    /// Run all tests, those on a cluster included
+    Test(test::Arguments),
+    /// Measure: ratios against a peer or a floor, in one run
+    Bench(bench::Arguments),
+    /// Formatting, lints, licences: what the tests do not look at
+    Ci,
+    /// A real cluster on this machine: Kubernetes, Dapr, Kafka
+    Lab(lab::Arguments),
+    /// Build the middleware: target/wasm/learnflow.wasm
+    Wasm,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Test(arguments) => test::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+        Command::Ci => ci::run(),
+        Command::Lab(arguments) => lab::run(arguments),
+        Command::Wasm => wasm::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("× {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

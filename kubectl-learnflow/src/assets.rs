@@ -1,0 +1,78 @@
+//! What the plugin carries: the manifests and the guest.
+
+use crate::{objects::Object, problem::Problem};
+use include_dir::{Dir, include_dir};
+
+static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../manifests");
+static GUEST: &[u8] = include_bytes!(env!("LEARNFLOW_GUEST_FILE"));
+
+/// The middleware that sidecars load.
+pub(crate) fn guest() -> &'static [u8] {
+    GUEST
+}
+
+/// The objects of one manifest.
+pub(crate) fn manifest(path: &str) -> Result<Vec<Object>, Problem> {
+    let file = MANIFESTS.get_file(path);
+    let text = file.and_then(|file| file.contents_utf8()).ok_or_else(|| broken(path, "it is missing"))?;
+    parse(text).map_err(|e| broken(path, &e))
+}
+
+/// The objects of all manifests of a folder, file by file.
+pub(crate) fn folder(path: &str) -> Result<Vec<Object>, Problem> {
+    let folder = MANIFESTS.get_dir(path).ok_or_else(|| broken(path, "it is missing"))?;
+    let mut files: Vec<_> = folder.files().map(|file| file.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|kind| kind == "yaml"));
+    files.sort();
+    let parts = files.iter().map(|path| manifest(&path.to_string_lossy()));
+    Ok(parts.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+fn parse(yaml: &str) -> Result<Vec<Object>, String> {
+    let values: Vec<serde_json::Value> = serde_saphyr::from_multiple(yaml).map_err(|e| e.to_string())?;
+    values.into_iter().map(Object::new).collect()
+}
+
+fn broken(path: &str, why: &str) -> Problem {
+    Problem::new(format!("The manifest {path} inside this plugin cannot be used: {why}."))
+        .next("This is a defect of the build; take another version of the plugin.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn every_manifest_can_be_read() {
+        let mut folders = vec![&MANIFESTS];
+        while let Some(folder) = folders.pop() {
+            folders.extend(folder.dirs());
+            for file in folder.files().filter(|f| f.path().extension().is_some_and(|e| e == "yaml")) {
+                let objects = manifest(&file.path().to_string_lossy()).expect("a valid manifest");
+                assert!(!objects.is_empty(), "{:?}", file.path());
+                for object in objects {
+                    no_strange_number(object.value(), &object.to_string());
+                }
+            }
+        }
+    }
+
+    /// A mode written as `0644` is 420 to kubectl and 644.0 to a YAML 1.2 parser.
+    fn no_strange_number(value: &Value, whose: &str) {
+        match value {
+            Value::Number(n) => assert!(n.is_i64() || n.is_u64(), "{whose}: {n} is not an integer"),
+            Value::Array(items) => items.iter().for_each(|v| no_strange_number(v, whose)),
+            Value::Object(map) => map.values().for_each(|v| no_strange_number(v, whose)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let problem = manifest("nowhere/x.yaml").expect_err("not there");
+        assert!(problem.what.contains("nowhere/x.yaml"), "{problem}");
+        assert!(parse("kind: [").is_err());
+        assert!(parse("kind: ConfigMap").is_err(), "no name, no version");
+    }
+}

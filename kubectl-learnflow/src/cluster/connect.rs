@@ -1,0 +1,103 @@
+//! From a kubeconfig to a cluster that can be asked.
+
+use super::Cluster;
+use crate::{cli::Global, problem::Problem, text};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+use std::{io::ErrorKind, time::Duration};
+
+/// No cluster takes longer to accept a connection; a wrong address would.
+const CONNECT: Duration = Duration::from_secs(10);
+
+impl Cluster {
+    /// Reads the kubeconfig. The cluster itself is first asked by the first request.
+    pub(crate) async fn connect(options: &Global) -> Result<Self, Problem> {
+        let (mut config, context) = match kubeconfig(options)? {
+            Some(kubeconfig) => {
+                let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
+                let context = known_context(&kubeconfig, context)?;
+                let choice = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
+                let config = Config::from_custom_kubeconfig(kubeconfig, &choice)
+                    .await
+                    .map_err(|e| unusable(&e).next(format!("Correct context {context} of the kubeconfig.")))?;
+                (config, context)
+            }
+            None => (Config::incluster().map_err(|_| nowhere())?, "in-cluster".to_owned()),
+        };
+        // 0 waits for ever, as with kubectl.
+        let limit = Some(options.request_timeout).filter(|limit| !limit.is_zero());
+        config.connect_timeout = Some(limit.unwrap_or(CONNECT).min(CONNECT));
+        config.read_timeout = limit;
+        config.write_timeout = limit;
+        // Else the time for which a connection lay idle would count as the server's.
+        config.reset_reader_on_write = true;
+        let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+
+        // A Prometheus without ready pods is "service unavailable": an answer, no reason to retry.
+        let mut impatient = config.clone();
+        impatient.default_retry = false;
+        let client = |config| Client::try_from(config).map_err(|e| unusable(&e));
+        Ok(Self { client: client(config)?, impatient: client(impatient)?, context, server, namespace })
+    }
+}
+
+fn kubeconfig(options: &Global) -> Result<Option<Kubeconfig>, Problem> {
+    let read = match &options.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let named = options.kubeconfig.is_some() || std::env::var_os("KUBECONFIG").is_some_and(|v| !v.is_empty());
+    match read {
+        Ok(kubeconfig) => Ok(Some(kubeconfig)),
+        Err(KubeconfigError::FindPath) => Ok(None),
+        Err(KubeconfigError::ReadConfig(e, _)) if e.kind() == ErrorKind::NotFound && !named => Ok(None),
+        Err(KubeconfigError::ReadConfig(e, path)) => {
+            Err(Problem::new(format!("Cannot read the kubeconfig {}: {e}.", path.display()))
+                .next("Name another one with --kubeconfig or $KUBECONFIG."))
+        }
+        Err(e) => Err(unusable(&e).next("Correct it, or name another one with --kubeconfig or $KUBECONFIG.")),
+    }
+}
+
+fn known_context(kubeconfig: &Kubeconfig, wanted: Option<String>) -> Result<String, Problem> {
+    let names: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+    let choose = match names.as_slice() {
+        [] => "It has no context at all: name another kubeconfig with --kubeconfig.".to_owned(),
+        names => format!("Choose one with --context: {}.", text::list(names)),
+    };
+    match wanted.filter(|name| !name.is_empty()) {
+        Some(name) if names.contains(&name.as_str()) => Ok(name),
+        Some(name) => Err(Problem::new(format!("The kubeconfig has no context {name}.")).next(choose)),
+        None => Err(Problem::new("The kubeconfig has no current context.").next(choose)),
+    }
+}
+
+fn nowhere() -> Problem {
+    Problem::new("No cluster is configured: there is no ~/.kube/config and $KUBECONFIG is not set.")
+        .next("Name a kubeconfig with --kubeconfig or $KUBECONFIG.")
+}
+
+fn unusable(error: &dyn std::error::Error) -> Problem {
+    Problem::new(format!("The kubeconfig cannot be used: {error}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_context_lists_the_right_ones() {
+        let yaml = "contexts:\n- {name: blue, context: {cluster: a}}\n- {name: green, context: {cluster: b}}";
+        let kubeconfig = Kubeconfig::from_yaml(yaml).expect("valid");
+        let context = |name: Option<&str>| known_context(&kubeconfig, name.map(str::to_owned));
+        assert_eq!(context(Some("green")), Ok("green".to_owned()));
+        let problem = context(Some("red")).expect_err("there is no red");
+        assert_eq!(problem.what, "The kubeconfig has no context red.");
+        assert_eq!(problem.next.as_deref(), Some("Choose one with --context: blue, green."));
+        assert!(context(None).is_err());
+        assert!(known_context(&Kubeconfig::default(), Some("x".into())).is_err());
+    }
+}

@@ -1,0 +1,232 @@
+//! What is there: Kubernetes, Dapr, Kafka, and the services.
+
+use super::{Cluster, apply::existing};
+use crate::{
+    model::{ControlPlane, Existing, Facts, Rollout, Service},
+    objects::{GUEST, MANAGER, MIDDLEWARE, ObjectRef, REVISION, VERSION_LABEL},
+    problem::Problem,
+};
+use futures::try_join;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Namespace};
+use kube::{Api, ResourceExt, api::ListParams};
+
+const DAPR: &str = "dapr.io/v1alpha1";
+/// Where Dapr's documentation puts it, for callers who may not look everywhere.
+const DAPR_NAMESPACE: &str = "dapr-system";
+
+impl Cluster {
+    pub(crate) async fn facts(&self) -> Result<Facts, Problem> {
+        // First alone: if this one fails, all would, and each would say so.
+        let kubernetes = self.kubernetes_version().await?;
+        let (namespace_exists, dapr_kinds, planes, kafka, services) = try_join!(
+            self.namespace_exists(),
+            self.dapr_kinds(),
+            self.control_planes(),
+            self.kafka(),
+            self.services(),
+        )?;
+        let plane = |app: &str| planes.iter().find(|(name, _)| name == app).map(|(_, plane)| plane.clone());
+        Ok(Facts {
+            context: self.context.clone(),
+            server: self.server.clone(),
+            kubernetes,
+            namespace_exists,
+            dapr_kinds,
+            operator: plane("dapr-operator"),
+            injector: plane("dapr-sidecar-injector"),
+            kafka,
+            services,
+        })
+    }
+
+    pub(crate) async fn kubernetes_version(&self) -> Result<String, Problem> {
+        let version = self.client.apiserver_version().await.map_err(self.explain("ask for its version"))?;
+        Ok(version.git_version)
+    }
+
+    /// The version of the Dapr control plane, if there is one that says.
+    pub(crate) async fn dapr_version(&self) -> Result<Option<String>, Problem> {
+        let planes = self.control_planes().await?;
+        Ok(planes.into_iter().find(|(app, _)| app == "dapr-operator").and_then(|(_, plane)| plane.version))
+    }
+
+    async fn namespace_exists(&self) -> Result<bool, Problem> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        match api.get_metadata_opt(&self.namespace).await {
+            Ok(found) => Ok(found.is_some()),
+            // Who may not ask finds out when the namespace's own contents are listed.
+            Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(true),
+            Err(e) => Err(self.explain(&format!("read Namespace {}", self.namespace))(e)),
+        }
+    }
+
+    async fn dapr_kinds(&self) -> Result<Vec<String>, Problem> {
+        match self.client.list_api_group_resources(DAPR).await {
+            Ok(list) => Ok(list.resources.into_iter().map(|resource| resource.kind).collect()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(e) => Err(self.explain("ask for Dapr's kinds")(e)),
+        }
+    }
+
+    async fn control_planes(&self) -> Result<Vec<(String, ControlPlane)>, Problem> {
+        let wanted = ListParams::default().labels("app in (dapr-operator,dapr-sidecar-injector)");
+        let api: Api<Deployment> = Api::all(self.client.clone());
+        let found = match api.list(&wanted).await {
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                let api: Api<Deployment> = Api::namespaced(self.client.clone(), DAPR_NAMESPACE);
+                api.list(&wanted).await.map_err(self.list_of("Deployments", Some(DAPR_NAMESPACE)))?
+            }
+            other => other.map_err(self.list_of("Deployments", None))?,
+        };
+        let plane = |deployment: Deployment| {
+            let app = deployment.labels().get("app").cloned().unwrap_or_default();
+            let version = deployment.labels().get(VERSION_LABEL).cloned();
+            let plane = ControlPlane {
+                namespace: deployment.namespace().unwrap_or_default(),
+                version: version.or_else(|| image_tag(&deployment)),
+                ready: rollout(&deployment).ready > 0,
+            };
+            (app, plane)
+        };
+        Ok(found.into_iter().map(plane).collect())
+    }
+
+    /// The `pubsub.kafka` Components of the services' namespace.
+    async fn kafka(&self) -> Result<Vec<String>, Problem> {
+        let api = self.dynamic(&self.component());
+        match api.list(&ListParams::default()).await {
+            Ok(list) => Ok(list
+                .into_iter()
+                .filter(|c| c.data.pointer("/spec/type").and_then(|t| t.as_str()) == Some("pubsub.kafka"))
+                .map(|component| component.name_any())
+                .collect()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(e) => Err(self.list_of("Dapr Components", Some(self.namespace.as_str()))(e)),
+        }
+    }
+
+    /// Deployments with a Dapr sidecar, by name.
+    pub(crate) async fn services(&self) -> Result<Vec<Service>, Problem> {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        let list = api.list(&ListParams::default()).await;
+        let list = list.map_err(self.list_of("Deployments", Some(self.namespace.as_str())))?;
+        Ok(list.into_iter().filter_map(service).collect())
+    }
+
+    /// Namespaces that hold a Component of ours, with it; none when we may not look everywhere.
+    pub(crate) async fn middlewares(&self) -> Result<Vec<(String, Existing)>, Problem> {
+        let mut anywhere = self.component();
+        anywhere.namespace = None;
+        let wanted = ListParams::default().fields(&format!("metadata.name={MIDDLEWARE}"));
+        match self.dynamic(&anywhere).list(&wanted).await {
+            Ok(list) => Ok(list
+                .into_iter()
+                .map(|component| (component.namespace().unwrap_or_default(), existing(component)))
+                .filter(|(_, found)| found.managed_by.as_deref() == Some(MANAGER))
+                .collect()),
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_forbidden() => Ok(Vec::new()),
+            Err(e) => Err(self.list_of("Dapr Components", None)(e)),
+        }
+    }
+
+    fn component(&self) -> ObjectRef {
+        ObjectRef {
+            api_version: DAPR.into(),
+            kind: "Component".into(),
+            namespace: Some(self.namespace.clone()),
+            name: MIDDLEWARE.into(),
+        }
+    }
+}
+
+/// A Deployment as a service, when its pods get a sidecar.
+fn service(deployment: Deployment) -> Option<Service> {
+    let rollout = rollout(&deployment);
+    let name = deployment.name_any();
+    let enrolled = deployment.managed_fields().iter().any(|entry| {
+        entry.manager.as_deref() == Some(MANAGER)
+            && entry.operation.as_deref() == Some("Apply")
+            && entry.subresource.as_deref().is_none_or(str::is_empty)
+    });
+    let spec = deployment.spec?;
+    let template = spec.template.metadata.unwrap_or_default();
+    let annotation = |name: &str| template.annotations.as_ref()?.get(name).cloned();
+    // The spellings that Dapr's injector takes for true.
+    let enabled = annotation("dapr.io/enabled")?.to_ascii_lowercase();
+    if !["true", "t", "yes", "y", "on", "1"].contains(&enabled.trim()) {
+        return None;
+    }
+    let volumes = spec.template.spec.and_then(|pod| pod.volumes).unwrap_or_default();
+    let foreign_volume = volumes.iter().any(|volume| {
+        volume.name == GUEST && volume.config_map.as_ref().is_none_or(|map| map.name != GUEST)
+    });
+    Some(Service {
+        name,
+        app_id: annotation("dapr.io/app-id"),
+        config: annotation("dapr.io/config"),
+        mounts: annotation("dapr.io/volume-mounts"),
+        revision: annotation(REVISION),
+        foreign_volume,
+        enrolled,
+        paused: spec.paused.unwrap_or(false),
+        rollout,
+    })
+}
+
+pub(super) fn rollout(deployment: &Deployment) -> Rollout {
+    let status = deployment.status.as_ref();
+    let figure = |value: Option<i32>| value.unwrap_or(0);
+    Rollout {
+        observed: status.and_then(|s| s.observed_generation) >= deployment.metadata.generation,
+        desired: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
+        updated: figure(status.and_then(|s| s.updated_replicas)),
+        total: figure(status.and_then(|s| s.replicas)),
+        ready: figure(status.and_then(|s| s.available_replicas)),
+    }
+}
+
+/// The tag of the first container's image: `ghcr.io/dapr/operator:1.18.1@sha256:…` is 1.18.1.
+fn image_tag(deployment: &Deployment) -> Option<String> {
+    let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
+    let image = pod.containers.first()?.image.as_deref()?;
+    let name = image.split('@').next()?.rsplit('/').next()?;
+    name.split_once(':').map(|(_, tag)| tag.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn deployment(annotations: serde_json::Value) -> Deployment {
+        serde_json::from_value(json!({
+            "metadata": { "name": "cart", "generation": 4, "managedFields": [
+                { "manager": MANAGER, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {} },
+            ]},
+            "spec": {
+                "selector": {},
+                "template": {
+                    "metadata": { "annotations": annotations },
+                    "spec": { "containers": [{ "name": "a", "image": "registry:5000/x/operator:1.18.1-mariner@sha256:0" }] },
+                },
+            },
+            "status": { "observedGeneration": 4, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1 },
+        }))
+        .expect("a Deployment")
+    }
+
+    #[test]
+    fn a_deployment_with_a_sidecar_is_a_service() {
+        let found = service(deployment(json!({ "dapr.io/enabled": "true", "dapr.io/app-id": "cart-app" })));
+        let found = found.expect("a service");
+        assert_eq!((found.name.as_str(), found.app_id.as_deref()), ("cart", Some("cart-app")));
+        assert!(found.enrolled && found.rollout.is_settled());
+        assert_eq!(service(deployment(json!({ "dapr.io/enabled": "false" }))), None);
+        assert_eq!(service(deployment(json!({}))), None);
+    }
+
+    #[test]
+    fn a_version_is_read_from_an_image() {
+        assert_eq!(image_tag(&deployment(json!({}))).as_deref(), Some("1.18.1-mariner"));
+    }
+}

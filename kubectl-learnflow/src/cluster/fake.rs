@@ -1,0 +1,290 @@
+//! An API server in memory, just real enough to run whole commands against: it keeps objects by
+//! path, merges what is applied, lets workloads become ready at once, and remembers every write.
+
+use super::Cluster;
+use crate::objects::{GUEST_MOUNT, MANAGER, REVISION};
+use http::{Method, Request, Response};
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+#[derive(Clone, Default)]
+pub(crate) struct Fake(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Value>,
+    /// `METHOD path`, with `(dry run)` after it where nothing was kept.
+    writes: Vec<String>,
+    /// Names of workloads that never become ready once applied.
+    stuck: BTreeSet<String>,
+    /// Answers that override everything: path → (code, body).
+    answers: BTreeMap<String, (u16, Value)>,
+    counter: u64,
+}
+
+impl Fake {
+    /// A cluster with Dapr, Kafka and one service, `cart`, in namespace `shop`.
+    pub(crate) fn sound() -> Self {
+        let fake = Self::default();
+        for app in ["dapr-operator", "dapr-sidecar-injector"] {
+            let mut plane = deployment("dapr-system", app);
+            plane["metadata"]["labels"] = json!({ "app": app, "app.kubernetes.io/version": "1.18.1" });
+            fake.put(&format!("/apis/apps/v1/namespaces/dapr-system/deployments/{app}"), plane);
+        }
+        fake.put("/api/v1/namespaces/shop", json!({ "metadata": { "name": "shop" } }));
+        fake.put(
+            "/apis/dapr.io/v1alpha1/namespaces/shop/components/kafka-pubsub",
+            json!({ "metadata": { "name": "kafka-pubsub" }, "spec": { "type": "pubsub.kafka" } }),
+        );
+        fake.service("cart");
+        fake
+    }
+
+    pub(crate) fn service(&self, name: &str) {
+        self.put(&service_path(name), deployment("shop", name));
+    }
+
+    pub(crate) fn put(&self, path: &str, object: Value) {
+        self.lock(|state| state.objects.insert(path.into(), object));
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        self.lock(|state| state.objects.remove(path));
+    }
+
+    pub(crate) fn stick(&self, name: &str) {
+        self.lock(|state| state.stuck.insert(name.into()));
+    }
+
+    pub(crate) fn answer(&self, path: &str, code: u16, body: Value) {
+        self.lock(|state| state.answers.insert(path.into(), (code, body)));
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<Value> {
+        self.lock(|state| state.objects.get(path).cloned())
+    }
+
+    /// Writes that were meant, in order.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        self.lock(|state| state.writes.iter().filter(|w| !w.ends_with("(dry run)")).cloned().collect())
+    }
+
+    pub(crate) fn all_writes(&self) -> Vec<String> {
+        self.lock(|state| state.writes.clone())
+    }
+
+    pub(crate) fn cluster(&self) -> Cluster {
+        let fake = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let fake = fake.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect_bytes().await.unwrap_or_default();
+                let sent: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                let query = head.uri.query().unwrap_or_default();
+                let (code, answer) = fake.lock(|state| state.handle(&head.method, head.uri.path(), query, &sent));
+                let answer = Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()));
+                Ok::<_, Infallible>(answer.expect("a response"))
+            }
+        });
+        let client = Client::new(service, "default");
+        Cluster {
+            impatient: client.clone(),
+            client,
+            context: "fake".into(),
+            server: "http://fake".into(),
+            namespace: "shop".into(),
+        }
+    }
+
+    fn lock<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.0.lock().expect("not poisoned"))
+    }
+}
+
+impl State {
+    fn handle(&mut self, method: &Method, path: &str, query: &str, sent: &Value) -> (u16, Value) {
+        if let Some((code, body)) = self.answers.get(path).filter(|_| method != Method::GET || path != "/version") {
+            return (*code, body.clone());
+        }
+        let dry = query.contains("dryRun=All");
+        if method != Method::GET && !path.ends_with("/selfsubjectaccessreviews") {
+            self.writes.push(format!("{method} {path}{}", if dry { " (dry run)" } else { "" }));
+        }
+        match *method {
+            Method::POST => (201, json!({ "spec": {}, "status": { "allowed": true } })),
+            Method::PATCH => {
+                let after = self.patched(path, sent);
+                if !dry {
+                    self.objects.insert(path.into(), after.clone());
+                }
+                (200, after)
+            }
+            Method::DELETE => match self.objects.remove(path) {
+                Some(gone) => (200, gone),
+                None => (404, not_found(path)),
+            },
+            _ => self.read(path, query),
+        }
+    }
+
+    fn read(&self, path: &str, query: &str) -> (u16, Value) {
+        match path {
+            "/version" => {
+                let version = json!({ "gitVersion": "v1.34.4", "major": "1", "minor": "34", "gitCommit": "",
+                    "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": "" });
+                return (200, version);
+            }
+            "/apis/dapr.io/v1alpha1" => {
+                let kind = |kind: &str| json!({ "name": "", "kind": kind, "namespaced": true, "singularName": "", "verbs": [] });
+                let kinds = ["Component", "Configuration"].map(kind);
+                return (200, json!({ "groupVersion": "dapr.io/v1alpha1", "resources": kinds }));
+            }
+            "/api" | "/apis" => return (200, json!({ "items": [] })),
+            _ => {}
+        }
+        if path.contains("/proxy/api/v1/query") {
+            // Every pod is up, and there is nothing else to know.
+            let up = |pod: &Value| json!({ "metric": { "pod": pod["metadata"]["name"] }, "value": [0, "1"] });
+            let wanted = query.contains("query=up");
+            let result: Vec<Value> = self.pods("shop").iter().filter(|_| wanted).map(up).collect();
+            return (200, json!({ "status": "success", "data": { "result": result } }));
+        }
+        if let Some(object) = self.objects.get(path) {
+            return (200, object.clone());
+        }
+        if let Some(namespace) = path.strip_prefix("/api/v1/namespaces/").and_then(|p| p.strip_suffix("/pods")) {
+            return (200, list(self.pods(namespace)));
+        }
+        // A collection ends in a plural and is asked for in a namespace, or in all of them.
+        let plural = path.rsplit('/').next().unwrap_or_default();
+        let parent = path.rsplit('/').nth(1).unwrap_or_default();
+        let everywhere = matches!(parent, "v1" | "v1alpha1");
+        if everywhere || path.rsplit('/').nth(2) == Some("namespaces") {
+            let below = |key: &str| match everywhere {
+                true => key.contains(&format!("/{plural}/")),
+                false => key.starts_with(&format!("{path}/")),
+            };
+            let named = query.contains("metadata.name%3Dlearnflow");
+            let items = self.objects.iter().filter(|(key, object)| {
+                below(key) && (!named || object["metadata"]["name"] == "learnflow")
+            });
+            return (200, list(items.map(|(_, object)| object.clone()).collect()));
+        }
+        (404, not_found(path))
+    }
+
+    /// What a server-side apply makes of an object: merged, ready, with a version of its own.
+    fn patched(&mut self, path: &str, sent: &Value) -> Value {
+        let before = self.objects.get(path).cloned();
+        let mut after = before.clone().unwrap_or_else(|| json!({}));
+        merge(&mut after, sent);
+        if path.contains("/namespaces/shop/deployments/") {
+            if sent.get("spec").is_none() {
+                let annotations = after["spec"]["template"]["metadata"]["annotations"].as_object_mut();
+                let annotations = annotations.expect("annotations");
+                annotations.retain(|key, value| key != "dapr.io/config" && key != REVISION && value != GUEST_MOUNT);
+                after["metadata"]["managedFields"] = json!([]);
+            } else {
+                after["metadata"]["managedFields"] =
+                    json!([{ "manager": MANAGER, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {} }]);
+            }
+        }
+        let name = after["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let stuck = self.stuck.contains(&name) && sent.get("spec").is_some();
+        after["status"] = match path {
+            _ if path.contains("/daemonsets/") => {
+                json!({ "observedGeneration": 1, "desiredNumberScheduled": 1, "currentNumberScheduled": 1,
+                    "updatedNumberScheduled": 1, "numberReady": 1, "numberAvailable": 1, "numberMisscheduled": 0 })
+            }
+            _ if path.contains("/deployments/") => {
+                let ready = i32::from(!stuck);
+                json!({ "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": ready })
+            }
+            _ => return self.versioned(before, after),
+        };
+        self.versioned(before, after)
+    }
+
+    fn versioned(&mut self, before: Option<Value>, mut after: Value) -> Value {
+        if before.as_ref() != Some(&after) {
+            self.counter += 1;
+            after["metadata"]["resourceVersion"] = json!(self.counter.to_string());
+        }
+        after
+    }
+
+    /// One pod a Deployment, with a sidecar where Dapr is asked for one.
+    fn pods(&self, namespace: &str) -> Vec<Value> {
+        let prefix = format!("/apis/apps/v1/namespaces/{namespace}/deployments/");
+        let deployments = self.objects.iter().filter(|(path, _)| path.starts_with(&prefix));
+        let pod = |deployment: &Value| {
+            let template = &deployment["spec"]["template"];
+            let mut containers = vec![container("app")];
+            if template["metadata"]["annotations"]["dapr.io/enabled"] == "true" {
+                containers.push(container("daprd"));
+            }
+            json!({
+                "metadata": {
+                    "name": format!("{}-pod", deployment["metadata"]["name"].as_str().unwrap_or_default()),
+                    "labels": template["metadata"]["labels"],
+                    "annotations": template["metadata"]["annotations"],
+                },
+                "status": {
+                    "conditions": [{ "type": "Ready", "status": "True" }],
+                    "containerStatuses": containers,
+                },
+            })
+        };
+        deployments.map(|(_, deployment)| pod(deployment)).collect()
+    }
+}
+
+pub(crate) fn service_path(name: &str) -> String {
+    format!("/apis/apps/v1/namespaces/shop/deployments/{name}")
+}
+
+fn deployment(namespace: &str, name: &str) -> Value {
+    json!({
+        "metadata": { "name": name, "namespace": namespace, "generation": 1, "resourceVersion": "1" },
+        "spec": {
+            "replicas": 1,
+            "selector": { "matchLabels": { "app": name } },
+            "template": { "metadata": {
+                "labels": { "app": name },
+                "annotations": { "dapr.io/enabled": "true", "dapr.io/app-id": name },
+            }},
+        },
+        "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1 },
+    })
+}
+
+fn container(name: &str) -> Value {
+    json!({ "name": name, "ready": true, "restartCount": 0, "image": "", "imageID": "",
+        "state": { "running": { "startedAt": "2026-01-01T00:00:00Z" } } })
+}
+
+fn list(items: Vec<Value>) -> Value {
+    json!({ "metadata": {}, "items": items })
+}
+
+fn not_found(path: &str) -> Value {
+    json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "reason": "NotFound",
+        "message": format!("{path} not found") })
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}

@@ -1,0 +1,78 @@
+//! All Kubernetes I/O. Kubernetes' types end here: what comes out are the small types of
+//! [`crate::model`], what goes wrong is a [`Problem`] that a person can act on.
+
+mod access;
+mod apply;
+mod connect;
+mod discover;
+mod enrol;
+mod explain;
+#[cfg(test)]
+pub(crate) mod fake;
+mod prometheus;
+mod remove;
+mod rollout;
+
+use crate::{objects::ObjectRef, problem::Problem};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+};
+
+pub(crate) use access::accesses;
+pub(crate) use apply::Mode;
+pub(crate) use rollout::{Progress, Workload};
+
+/// A cluster that can be asked, and the namespace of the services in it.
+pub(crate) struct Cluster {
+    client: Client,
+    /// Does not retry what the server calls "unavailable".
+    impatient: Client,
+    pub(crate) context: String,
+    pub(crate) server: String,
+    pub(crate) namespace: String,
+}
+
+impl Cluster {
+    /// Objects of a kind that is known by its name only. All kinds that we apply have plurals that
+    /// follow the rule, which saves asking the server for them.
+    fn dynamic(&self, object: &ObjectRef) -> Api<DynamicObject> {
+        let resource = resource(object);
+        match &object.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    fn list_of(&self, what: &str, namespace: Option<&str>) -> impl Fn(kube::Error) -> Problem + use<> {
+        let place = namespace.unwrap_or("all namespaces");
+        self.explain(&format!("list {what} in {place}"))
+    }
+}
+
+fn resource(object: &ObjectRef) -> ApiResource {
+    let (group, version) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &object.kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::Plan;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_plurals_of_what_we_apply_follow_the_rule() {
+        let plan = Plan::new("shop", &BTreeSet::new()).expect("the plugin's own manifests");
+        let known = [
+            "namespaces", "serviceaccounts", "configmaps", "services", "secrets", "deployments", "daemonsets",
+            "roles", "rolebindings", "clusterroles", "clusterrolebindings", "networkpolicies",
+            "resourcequotas", "limitranges", "poddisruptionbudgets", "persistentvolumeclaims", "components",
+            "configurations",
+        ];
+        for object in plan.all() {
+            let plural = resource(&object.reference()).plural;
+            assert!(known.contains(&plural.as_str()), "{object}: is {plural} right?");
+        }
+    }
+}

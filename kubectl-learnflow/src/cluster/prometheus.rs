@@ -1,0 +1,94 @@
+//! Our Prometheus, asked through the API server: no port-forward, no address to know.
+
+use super::Cluster;
+use crate::{model::Sample, objects::STACK_NAMESPACE, problem::Problem};
+use http::Request;
+use serde::Deserialize;
+use std::{collections::BTreeMap, fmt::Write};
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Option<Data>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    metric: BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+impl Cluster {
+    /// The value of an expression now, one sample a series.
+    pub(crate) async fn query(&self, expression: &str) -> Result<Vec<Sample>, Problem> {
+        let doing = "ask Prometheus in learnflow-system";
+        let path = format!(
+            "/api/v1/namespaces/{STACK_NAMESPACE}/services/http:prometheus:9090/proxy/api/v1/query?query={}",
+            escape(expression)
+        );
+        let request = Request::get(path)
+            .body(Vec::new())
+            .map_err(|e| Problem::new(format!("Cannot {doing}: {e}.")))?;
+        let text = self.impatient.request_text(request).await.map_err(self.explain(doing))?;
+        samples(&text).map_err(|why| Problem::new(format!("Cannot {doing}: {why}.")))
+    }
+}
+
+fn samples(answer: &str) -> Result<Vec<Sample>, String> {
+    let answer: Answer =
+        serde_json::from_str(answer).map_err(|e| format!("it answered something else ({e})"))?;
+    if let Some(error) = answer.error {
+        return Err(error);
+    }
+    let series = answer.data.map(|data| data.result).unwrap_or_default();
+    let samples = series.into_iter().filter_map(|series| {
+        let value: f64 = series.value.1.parse().ok()?;
+        // A quantile of nothing is NaN: no data.
+        (!value.is_nan()).then_some(Sample { labels: series.metric, value })
+    });
+    Ok(samples.collect())
+}
+
+fn escape(query: &str) -> String {
+    let mut safe = String::with_capacity(query.len() * 2);
+    for byte in query.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => safe.push(byte.into()),
+            _ => drop(write!(safe, "%{byte:02X}")),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_becomes_samples() {
+        let answer = r#"{"status":"success","data":{"resultType":"vector","result":[
+            {"metric":{"pod":"a"},"value":[1700000000.1,"1"]},
+            {"metric":{"pod":"b"},"value":[1700000000.1,"NaN"]}]}}"#;
+        let samples = samples(answer).expect("a vector");
+        assert_eq!(samples.len(), 1, "NaN is no data");
+        assert_eq!((samples[0].label("pod"), samples[0].value), ("a", 1.0));
+        assert_eq!(samples[0].label("nothing"), "");
+    }
+
+    #[test]
+    fn an_error_is_told() {
+        let answer = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
+        assert_eq!(samples(answer).expect_err("an error"), "parse error");
+        assert!(samples("<html>").is_err());
+    }
+
+    #[test]
+    fn a_query_survives_the_address() {
+        assert_eq!(escape(r#"up{a="b c"}+1"#), "up%7Ba%3D%22b%20c%22%7D%2B1");
+    }
+}

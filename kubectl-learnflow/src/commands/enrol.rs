@@ -1,0 +1,200 @@
+//! Enrolling services, one after another, each only when the one before has come up well.
+
+use crate::{
+    cluster::{Cluster, Mode, Workload},
+    model::{Applied, Outcome, Pod, Service},
+    objects::{MIDDLEWARE, ObjectRef},
+    printer::{Mark, Printer},
+    problem::{Kind, Problem},
+    text,
+};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// How long what was undone may take to settle; it ran before, so it is quick.
+const BACK: Duration = Duration::from_secs(120);
+/// A scrape or two after the last pod came up.
+const FIRST_SCRAPE: Duration = Duration::from_secs(60);
+
+pub(super) async fn all(
+    cluster: &Cluster,
+    services: &[Service],
+    revision: &str,
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
+    for (done, service) in services.iter().enumerate() {
+        let object = ObjectRef::deployment(&cluster.namespace, &service.name);
+        let applied = cluster.enrol(service, revision, Mode::Real).await?;
+        let failure = come_up(cluster, &object, revision, timeout, printer).await?;
+        printer.done_waiting();
+        match failure {
+            None if applied == Applied::Unchanged => {
+                printer.step(Mark::Good, &format!("{object} unchanged"));
+            }
+            None => {
+                printer.step(Mark::Good, &format!("enrolled {object} (app id {})", app_id(service)));
+            }
+            Some(why) => {
+                printer.step(Mark::Bad, &format!("{object} did not come up with the middleware: {why}"));
+                undo(cluster, service, &object, printer).await?;
+                let rest: Vec<&str> = services[done + 1..].iter().map(|s| s.name.as_str()).collect();
+                if !rest.is_empty() {
+                    printer.hint(&format!("Not touched: {}.", text::list(&rest)));
+                }
+                printer.hint(&format!(
+                    "Look at its log with `kubectl -n {} logs deployment/{} -c daprd`, then run \
+                     `kubectl learnflow install` again, or leave it out with --exclude {}.",
+                    cluster.namespace, service.name, service.name
+                ));
+                return Ok(Outcome::Bad);
+            }
+        }
+    }
+    Ok(Outcome::Good)
+}
+
+/// Waits for the new pods; says why not when they do not come up, or come up without a sidecar.
+async fn come_up(
+    cluster: &Cluster,
+    object: &ObjectRef,
+    revision: &str,
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Option<String>, Problem> {
+    let objects = [object.clone()];
+    let rest = cluster.wait_ready(&objects, timeout, |all| printer.waiting(&all[0].to_string())).await?;
+    if let Some(progress) = rest.first() {
+        return Ok(Some(format!("{progress} after {}", text::format_duration(timeout))));
+    }
+    let Some(workload) = cluster.workload(object).await? else {
+        return Ok(Some("somebody deleted it".into()));
+    };
+    Ok(wrong_with(&cluster.pods(&workload).await?, revision))
+}
+
+/// Ready is not enough: while the injector is down, pods come up well and without a sidecar.
+fn wrong_with(pods: &[Pod], revision: &str) -> Option<String> {
+    let new = || pods.iter().filter(|pod| !pod.leaving);
+    if let Some(pod) = new().find(|pod| pod.revision.as_deref() != Some(revision)) {
+        return Some(format!("pod {} runs without what was applied", pod.name));
+    }
+    let bare = new().find(|pod| pod.sidecar.is_none())?;
+    Some(format!("pod {} came up without a Dapr sidecar; is the sidecar injector well?", bare.name))
+}
+
+async fn undo(cluster: &Cluster, service: &Service, object: &ObjectRef, printer: &Printer) -> Result<(), Problem> {
+    cluster.release(&service.name).await?;
+    let objects = [object.clone()];
+    let rest = cluster.wait_ready(&objects, BACK, |all| printer.waiting(&all[0].to_string())).await?;
+    printer.done_waiting();
+    match rest.first() {
+        None => printer.step(Mark::Good, &format!("undone: {object} runs as before")),
+        Some(progress) => printer.step(Mark::Warn, &format!("undone, but not ready yet: {progress}")),
+    }
+    Ok(())
+}
+
+/// Waits until Prometheus has scraped every sidecar: only then can anybody see that it works.
+pub(super) async fn wait_for_metrics(
+    cluster: &Cluster,
+    services: &[Service],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
+    let mut workloads: Vec<Workload> = Vec::new();
+    for service in services {
+        workloads.extend(cluster.workload(&ObjectRef::deployment(&cluster.namespace, &service.name)).await?);
+    }
+    let limit = timeout.min(FIRST_SCRAPE);
+    let began = Instant::now();
+    loop {
+        let pods: Vec<Pod> = cluster.pods_of(&workloads).await?.concat();
+        let missing = match cluster.query(&super::status::scraped(&cluster.namespace)).await {
+            Ok(samples) => {
+                let up: BTreeSet<&str> =
+                    samples.iter().filter(|s| s.value == 1.0).map(|s| s.label("pod")).collect();
+                let wanted = pods.iter().filter(|pod| !pod.leaving && !up.contains(pod.name.as_str()));
+                wanted.map(|pod| pod.name.clone()).collect()
+            }
+            // The rest is installed; `status` says the same.
+            Err(problem) if problem.kind == Kind::Forbidden => {
+                printer.step(Mark::Warn, &format!("Cannot see whether sidecars give metrics: {problem}"));
+                return Ok(Outcome::Good);
+            }
+            Err(problem) => vec![problem.what],
+        };
+        if missing.is_empty() {
+            printer.done_waiting();
+            printer.step(Mark::Good, &format!("metrics of {} arrive", text::count(pods.len(), "sidecar")));
+            return Ok(Outcome::Good);
+        }
+        if began.elapsed() >= limit {
+            printer.done_waiting();
+            printer.step(Mark::Bad, &format!("no metrics yet from {}", text::list(&missing)));
+            printer.hint("Everything is applied; `kubectl learnflow status` shows when they arrive.");
+            return Ok(Outcome::Bad);
+        }
+        printer.waiting(&format!("metrics of {}", text::list(&missing)));
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Lets enrolled services go, one after another.
+pub(super) async fn release_all(
+    cluster: &Cluster,
+    services: &[Service],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
+    for service in services {
+        let object = ObjectRef::deployment(&cluster.namespace, &service.name);
+        cluster.release(&service.name).await?;
+        let objects = [object.clone()];
+        let rest = cluster.wait_ready(&objects, timeout, |all| printer.waiting(&all[0].to_string())).await?;
+        printer.done_waiting();
+        if let Some(progress) = rest.first() {
+            printer.step(Mark::Bad, &format!("released, but not ready again: {progress}"));
+            printer.hint("Its old pods may still need the middleware, so that stays. Run this again when it is well.");
+            return Ok(Outcome::Bad);
+        }
+        let still = cluster.services().await?.into_iter().find(|s| s.name == service.name);
+        match still.filter(|service| service.config.as_deref() == Some(MIDDLEWARE)) {
+            Some(_) => {
+                printer.step(Mark::Bad, &format!("{object} still names the Configuration {MIDDLEWARE}"));
+                printer.hint("Somebody else set the annotation dapr.io/config too: take it off, and run this again.");
+                return Ok(Outcome::Bad);
+            }
+            None => printer.step(Mark::Good, &format!("released {object}")),
+        }
+    }
+    Ok(Outcome::Good)
+}
+
+fn app_id(service: &Service) -> &str {
+    service.app_id.as_deref().unwrap_or(&service.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Sidecar;
+
+    #[test]
+    fn pods_must_have_what_was_applied_and_a_sidecar() {
+        let good = Pod {
+            name: "cart-1".into(),
+            ready: true,
+            revision: Some("r1".into()),
+            sidecar: Some(Sidecar::default()),
+            ..Pod::default()
+        };
+        assert_eq!(wrong_with(std::slice::from_ref(&good), "r1"), None);
+        assert_eq!(wrong_with(&[], "r1"), None, "scaled to zero");
+        let bare = Pod { sidecar: None, ..good.clone() };
+        assert!(wrong_with(&[bare], "r1").is_some_and(|why| why.contains("without a Dapr sidecar")));
+        let old = Pod { revision: None, ..good.clone() };
+        assert!(wrong_with(std::slice::from_ref(&old), "r1").is_some());
+        assert_eq!(wrong_with(&[good, Pod { leaving: true, ..old }], "r1"), None);
+    }
+}

@@ -1,0 +1,157 @@
+use super::*;
+use crate::cluster::fake::{Fake, service_path};
+use crate::printer::tests::captured;
+use serde_json::json;
+use std::time::Duration;
+
+const CONFIGURATION: &str = "/apis/dapr.io/v1alpha1/namespaces/shop/configurations/learnflow";
+
+struct Ended {
+    result: Result<Outcome, Problem>,
+    out: String,
+    err: String,
+}
+
+fn install(fake: &Fake, change: impl FnOnce(&mut Install)) -> Ended {
+    let mut args = Install { dry_run: false, exclude: Vec::new(), timeout: Duration::from_secs(1) };
+    change(&mut args);
+    let (printer, out, err) = captured();
+    let result = block_on(run(&fake.cluster(), &args, &printer));
+    Ended { result, out: out.text(), err: err.text() }
+}
+
+/// Runs a whole command without a cluster. The client wants a runtime from the start.
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+fn position(writes: &[String], part: &str) -> usize {
+    writes.iter().position(|write| write.contains(part)).unwrap_or_else(|| panic!("{part} in {writes:#?}"))
+}
+
+#[test]
+fn install_applies_in_order_and_enrols_last() {
+    let fake = Fake::sound();
+    let block = || install(&fake, |_| {});
+    let ended = block();
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let writes = fake.writes();
+    let order = [
+        "namespaces/learnflow-system",
+        "configmaps/collector-gateway",
+        "deployments/collector-gateway",
+        "configmaps/learnflow-wasm",
+        "components/learnflow",
+        "configurations/learnflow",
+        "namespaces/shop/deployments/cart",
+    ];
+    let positions: Vec<usize> = order.iter().map(|part| position(&writes, part)).collect();
+    assert!(positions.is_sorted(), "{writes:#?}");
+    let dry = fake.all_writes().iter().filter(|write| write.ends_with("(dry run)")).count();
+    assert_eq!(dry, writes.len(), "everything was tried first");
+    assert!(fake.all_writes()[..dry].iter().all(|write| write.ends_with("(dry run)")), "and before any write");
+
+    let component = fake.get("/apis/dapr.io/v1alpha1/namespaces/shop/components/learnflow").expect("a Component");
+    assert_eq!(component["scopes"], json!(["cart"]));
+    assert_eq!(component["spec"]["ignoreErrors"], true);
+    assert!(ended.err.contains("√ applied ConfigMap shop/learnflow-wasm (created)"), "{}", ended.err);
+    assert!(ended.out.is_empty(), "progress is not data");
+}
+
+#[test]
+fn a_second_install_changes_nothing() {
+    let fake = Fake::sound();
+    assert_eq!(install(&fake, |_| {}).result, Ok(Outcome::Good));
+    let again = install(&fake, |_| {});
+    assert_eq!(again.result, Ok(Outcome::Good));
+    assert!(!again.err.contains("applied"), "{}", again.err);
+    assert!(again.err.contains("√ Deployment shop/cart unchanged"), "{}", again.err);
+}
+
+#[test]
+fn nothing_is_written_when_a_check_fails() {
+    let broken: [(fn(&Fake), &str); 5] = [
+        (|f| f.remove("/apis/dapr.io/v1alpha1/namespaces/shop/components/kafka-pubsub"), "pubsub.kafka"),
+        (|f| f.remove("/apis/apps/v1/namespaces/dapr-system/deployments/dapr-sidecar-injector"), "injector"),
+        (|f| f.remove(&service_path("cart")), "No Deployment with a Dapr sidecar"),
+        (
+            |f| {
+                let mut cart = f.get(&service_path("cart")).expect("cart");
+                cart["spec"]["template"]["metadata"]["annotations"]["dapr.io/config"] = json!("appconfig");
+                f.put(&service_path("cart"), cart);
+            },
+            "already uses the Dapr Configuration appconfig",
+        ),
+        (
+            |f| {
+                let theirs = json!({ "metadata": { "name": "learnflow", "labels": {} } });
+                f.put(CONFIGURATION, theirs);
+            },
+            "Configuration shop/learnflow exists already and is not LearnFlow's",
+        ),
+    ];
+    for (break_it, said) in broken {
+        let fake = Fake::sound();
+        break_it(&fake);
+        let ended = install(&fake, |_| {});
+        assert!(ended.err.contains(said), "{said}: {}", ended.err);
+        assert!(ended.result.expect_err("refused").what.ends_with("nothing was applied."));
+        assert_eq!(fake.writes(), Vec::<String>::new(), "{said}");
+    }
+}
+
+#[test]
+fn a_conflict_found_by_the_dry_run_stops_before_the_first_write() {
+    let fake = Fake::sound();
+    let conflict = json!({
+        "kind": "Status", "status": "Failure", "code": 409, "reason": "Conflict", "message": "conflict",
+        "details": { "causes": [{
+            "reason": "FieldManagerConflict", "message": "conflict with \"argocd\" using v1", "field": ".spec.x",
+        }]},
+    });
+    fake.answer("/apis/apps/v1/namespaces/shop/configmaps", 200, json!({}));
+    fake.answer("/api/v1/namespaces/shop/configmaps/learnflow-try-collector-agent", 409, conflict);
+    let ended = install(&fake, |_| {});
+    assert!(ended.err.contains("field .spec.x belongs to argocd"), "{}", ended.err);
+    assert!(ended.result.is_err());
+    assert_eq!(fake.writes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_service_that_does_not_come_up_is_let_go_and_the_rest_is_left_alone() {
+    let fake = Fake::sound();
+    fake.service("zoo");
+    fake.stick("cart");
+    let ended = install(&fake, |args| args.timeout = Duration::from_millis(10));
+    assert_eq!(ended.result, Ok(Outcome::Bad), "{}", ended.err);
+    assert!(ended.err.contains("× Deployment shop/cart did not come up"), "{}", ended.err);
+    assert!(ended.err.contains("undone: Deployment shop/cart runs as before"), "{}", ended.err);
+    assert!(ended.err.contains("Not touched: zoo."), "{}", ended.err);
+    let cart = fake.get(&service_path("cart")).expect("cart");
+    assert_eq!(cart["spec"]["template"]["metadata"]["annotations"].get("dapr.io/config"), None);
+    let writes = fake.writes();
+    assert!(!writes.iter().any(|write| write.ends_with("deployments/zoo")), "{writes:#?}");
+}
+
+#[test]
+fn a_dry_run_lists_and_writes_nothing() {
+    let fake = Fake::sound();
+    let ended = install(&fake, |args| args.dry_run = true);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    assert!(ended.out.starts_with("create Namespace learnflow-system\n"), "{}", ended.out);
+    assert!(ended.out.contains("create Component shop/learnflow\n"));
+    assert!(ended.out.ends_with("enrol and roll Deployment shop/cart\n"));
+    assert_eq!(fake.writes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_deployment_can_be_left_out() {
+    let fake = Fake::sound();
+    fake.service("zoo");
+    let ended = install(&fake, |args| args.exclude = vec!["zoo".into()]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    assert!(!fake.writes().iter().any(|write| write.contains("deployments/zoo")));
+    let unknown = install(&fake, |args| args.exclude = vec!["nobody".into()]);
+    assert!(unknown.result.expect_err("no such Deployment").what.contains("--exclude nobody"));
+}

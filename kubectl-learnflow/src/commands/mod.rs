@@ -1,0 +1,85 @@
+//! One verb a file. A verb takes a cluster and a printer and returns how it ended.
+
+mod enrol;
+mod install;
+mod status;
+mod uninstall;
+mod version;
+
+use crate::{
+    cli::{Cli, Verb},
+    cluster::Cluster,
+    model::Outcome,
+    printer::Printer,
+    problem::Problem,
+};
+use std::process::ExitCode;
+
+/// What a shell calls a process that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the command; the exit code says how it went.
+pub(crate) fn run(cli: Cli, printer: &Printer) -> ExitCode {
+    let changes = matches!(cli.verb, Verb::Install(_) | Verb::Uninstall(_));
+    let ended = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(async {
+            tokio::select! {
+                ended = dispatch(cli, printer) => Some(ended),
+                _ = tokio::signal::ctrl_c() => None,
+            }
+        }),
+        Err(e) => Some(Err(Problem::new(format!("Cannot start: {e}.")))),
+    };
+    let closed = printer.close();
+    match ended {
+        None => {
+            if changes {
+                printer.hint("Interrupted. Run the same command again: it goes on where it stopped.");
+            }
+            ExitCode::from(INTERRUPTED)
+        }
+        Some(ended) => exit_code(ended, closed, printer),
+    }
+}
+
+fn exit_code(ended: Result<Outcome, Problem>, closed: Result<bool, Problem>, printer: &Printer) -> ExitCode {
+    match (ended, closed) {
+        (Err(problem), _) | (_, Err(problem)) => {
+            printer.problem(&problem);
+            ExitCode::from(2)
+        }
+        // Whoever read the output has seen enough.
+        (Ok(_), Ok(false)) | (Ok(Outcome::Good), _) => ExitCode::SUCCESS,
+        (Ok(Outcome::Bad), _) => ExitCode::from(1),
+    }
+}
+
+async fn dispatch(cli: Cli, printer: &Printer) -> Result<Outcome, Problem> {
+    let global = &cli.global;
+    match cli.verb {
+        Verb::Version(args) => version::run(&args, global, printer).await,
+        Verb::Install(args) => install::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Status(args) => status::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Uninstall(args) => uninstall::run(&Cluster::connect(global).await?, &args, printer).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::printer::tests::captured;
+
+    #[test]
+    fn exit_codes_say_how_it_went() {
+        let (printer, _, err) = captured();
+        // ExitCode can only be compared by how it prints itself.
+        let code = |ended, closed| format!("{:?}", exit_code(ended, closed, &printer));
+        let is = |code: u8| format!("{:?}", ExitCode::from(code));
+        assert_eq!(code(Ok(Outcome::Good), Ok(true)), is(0));
+        assert_eq!(code(Ok(Outcome::Bad), Ok(true)), is(1));
+        assert_eq!(code(Err(Problem::new("No.").next("Do this.")), Ok(true)), is(2));
+        assert_eq!(code(Ok(Outcome::Bad), Ok(false)), is(0), "a closed pipe is a quiet success");
+        assert_eq!(code(Ok(Outcome::Good), Err(Problem::new("Disk full."))), is(2));
+        assert_eq!(err.text(), "× No.\n    Do this.\n× Disk full.\n");
+    }
+}

@@ -1,0 +1,141 @@
+use super::*;
+use crate::model::{Rollout, Sidecar};
+use crate::objects::REVISION;
+
+const NOW: i64 = 1_000;
+
+fn sample(pod: &str, value: f64) -> Sample {
+    Sample { labels: [("pod".to_owned(), pod.to_owned())].into(), value }
+}
+
+/// One service with one sidecar, everything well.
+fn healthy() -> Evidence {
+    let service = Service {
+        name: "cart".into(),
+        app_id: Some("cart-app".into()),
+        config: Some(MIDDLEWARE.into()),
+        revision: Some("r1".into()),
+        enrolled: true,
+        rollout: Rollout { observed: true, desired: 1, updated: 1, total: 1, ready: 1 },
+        ..Service::default()
+    };
+    let pod = Pod {
+        name: "cart-1".into(),
+        ready: true,
+        revision: Some("r1".into()),
+        sidecar: Some(Sidecar { started: Some(NOW) }),
+        ..Pod::default()
+    };
+    Evidence {
+        namespace: "shop".into(),
+        versions: Versions { plugin: "1".into(), installed: None, kubernetes: None, dapr: None },
+        revision: "r1".into(),
+        parts: vec![Part {
+            kind: "Deployment".into(),
+            namespace: Some("learnflow-system".into()),
+            name: "prometheus".into(),
+            present: true,
+            ready: Some(1),
+            desired: Some(1),
+            reason: None,
+        }],
+        component: Some(Existing { created: Some(NOW), scopes: vec!["cart-app".into()], ..Existing::default() }),
+        services: vec![(service, vec![pod], None)],
+        telemetry: Ok(Telemetry { up: vec![sample("cart-1", 1.0)], ..Telemetry::default() }),
+    }
+}
+
+fn problems(change: fn(&mut Evidence)) -> (Verdict, String) {
+    let mut evidence = healthy();
+    change(&mut evidence);
+    let report = judge(evidence);
+    (report.verdict, report.problems.join(" "))
+}
+
+#[test]
+fn all_well_is_healthy() {
+    let report = judge(healthy());
+    assert_eq!((report.verdict, report.problems.as_slice()), (Verdict::Healthy, [].as_slice()));
+    assert_eq!(report.services[0].middleware_loaded, Some(1));
+    assert_eq!(report.services[0].metrics_scraped, Some(1));
+    assert!(report.notes.is_empty());
+    assert!(REVISION.starts_with("learnflow.dev/"));
+}
+
+#[test]
+fn whatever_is_not_well_is_unhealthy_and_named() {
+    let unhealthy = |change| {
+        let (verdict, text) = problems(change);
+        assert_eq!(verdict, Verdict::Unhealthy, "{text}");
+        text
+    };
+    let text = unhealthy(|e| {
+        e.parts[0].ready = Some(0);
+        e.parts[0].reason = Some("container prometheus ImagePullBackOff".into());
+    });
+    assert_eq!(
+        text,
+        "Deployment learnflow-system/prometheus has 0 of 1 pods ready: container prometheus ImagePullBackOff."
+    );
+    assert!(unhealthy(|e| e.parts.push(Part { present: false, name: "gone".into(), ..e.parts[0].clone() }))
+        .contains("learnflow-system/gone is missing"));
+    assert!(unhealthy(|e| e.services[0].0.rollout.ready = 0).contains("cart has 0/1 pods ready"));
+    assert!(unhealthy(|e| e.telemetry = Ok(Telemetry::default())).contains("gives no metrics"));
+    assert!(unhealthy(|e| e.services[0].0.enrolled = false).contains("cart has lost its enrolment"));
+    assert!(unhealthy(|e| e.services.clear()).contains("No Deployment in shop has a Dapr sidecar"));
+}
+
+#[test]
+fn a_middleware_that_is_not_loaded_is_noticed() {
+    let without = |change| {
+        let (verdict, text) = problems(change);
+        assert_eq!((verdict, text.contains("without the middleware")), (Verdict::Unhealthy, true), "{text}");
+    };
+    // Dapr says so itself.
+    without(|e| e.telemetry.as_mut().expect("telemetry").failed.push(sample("cart-1", 1.0)));
+    // The Component came after the sidecar had read its Components.
+    without(|e| e.component.as_mut().expect("a Component").created = Some(NOW + 1));
+    without(|e| e.component.as_mut().expect("a Component").scopes.clear());
+    without(|e| e.component = None);
+    without(|e| e.services[0].1[0].revision = None);
+}
+
+#[test]
+fn without_prometheus_it_cannot_be_told() {
+    let silent = |e: &mut Evidence| e.telemetry = Err(Problem::new("Cannot ask Prometheus: forbidden."));
+    assert_eq!(problems(silent), (Verdict::Unknown, "Cannot ask Prometheus: forbidden.".into()));
+    // Something that is surely wrong outweighs what cannot be told.
+    let (verdict, _) = problems(|e| {
+        e.telemetry = Err(Problem::new("Cannot ask Prometheus: no pods."));
+        e.parts[0].ready = Some(0);
+    });
+    assert_eq!(verdict, Verdict::Unhealthy);
+}
+
+#[test]
+fn nothing_at_all_is_not_installed() {
+    let (verdict, text) = problems(|e| {
+        e.parts[0].present = false;
+        e.component = None;
+        e.services[0].0.enrolled = false;
+    });
+    assert_eq!((verdict, text.as_str()), (Verdict::NotInstalled, "LearnFlow is not installed for namespace shop."));
+}
+
+#[test]
+fn a_service_that_was_left_out_is_only_a_note() {
+    let mut evidence = healthy();
+    let other = Service { name: "other".into(), enrolled: false, app_id: Some("other".into()), ..Service::default() };
+    evidence.services.push((other, Vec::new(), None));
+    evidence.revision = "r2".into();
+    let report = judge(evidence);
+    assert_eq!(report.verdict, Verdict::Healthy);
+    assert_eq!(report.notes.len(), 2, "not enrolled, and an older middleware: {:?}", report.notes);
+}
+
+#[test]
+fn a_verdict_for_programs_is_one_word() {
+    let json = serde_json::to_value(judge(healthy())).expect("JSON");
+    assert_eq!(json["verdict"], "healthy");
+    assert_eq!(serde_json::to_value(Verdict::NotInstalled).expect("JSON"), "not-installed");
+}

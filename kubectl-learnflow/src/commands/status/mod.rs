@@ -1,0 +1,131 @@
+//! `status`: one screen that answers "does it work?".
+
+mod judge;
+mod topics;
+mod view;
+
+use self::judge::{Evidence, Part, Telemetry, Verdict};
+use super::version;
+use crate::{
+    cli::{Format, Status},
+    cluster::{Cluster, Workload},
+    model::{Outcome, Pod, Rollout, Service},
+    objects::{MIDDLEWARE, Object, ObjectRef, Plan},
+    printer::Printer,
+    problem::Problem,
+};
+use futures::{StreamExt, TryStreamExt, stream, try_join};
+use std::collections::BTreeSet;
+
+/// The job of `manifests/prometheus` that scrapes the sidecars.
+const JOB: &str = "dapr-sidecars";
+
+pub(super) async fn run(cluster: &Cluster, args: &Status, printer: &Printer) -> Result<Outcome, Problem> {
+    printer.waiting("asking the cluster");
+    let report = judge::judge(gather(cluster).await?);
+    printer.done_waiting();
+    match args.output {
+        Format::Json | Format::Yaml => printer.document(args.output, &report)?,
+        Format::Name => view::names(&report, printer),
+        Format::Table | Format::Wide => view::show(&report, args.output == Format::Wide, printer),
+    }
+    match report.verdict {
+        Verdict::Healthy => Ok(Outcome::Good),
+        Verdict::Unhealthy | Verdict::NotInstalled => Ok(Outcome::Bad),
+        Verdict::Unknown => Err(Problem::new(report.problems.join(" "))
+            .next("Everything that can be seen without Prometheus is well.")),
+    }
+}
+
+/// Which sidecars of a namespace Prometheus gets metrics from.
+pub(super) fn scraped(namespace: &str) -> String {
+    format!("up{{job=\"{JOB}\",namespace=\"{namespace}\"}}")
+}
+
+/// Dapr counts a Component that a sidecar could not load, also one with `ignoreErrors`. It counts no
+/// middleware that was loaded (1.18), so being loaded is concluded: see [`judge`].
+fn failed(namespace: &str) -> String {
+    format!(
+        "dapr_runtime_component_init_fail_total{{job=\"{JOB}\",namespace=\"{namespace}\",componentName=\"{MIDDLEWARE}\"}} > 0"
+    )
+}
+
+async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
+    // First alone: if this one fails, all would.
+    let versions = version::of(cluster).await?;
+    let services = cluster.services().await?;
+    let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
+    let plan = Plan::new(&cluster.namespace, &app_ids)?;
+    let wanted: Vec<&Object> = plan
+        .stack
+        .iter()
+        .filter(|object| object.is_workload())
+        .chain(plan.middleware())
+        .collect();
+    let component = plan.component.reference();
+    let (parts, component, services) = try_join!(
+        stream::iter(wanted).map(|object| part(cluster, object.reference())).buffered(8).try_collect(),
+        cluster.existing(&component),
+        pods(cluster, services),
+    )?;
+    Ok(Evidence {
+        namespace: cluster.namespace.clone(),
+        versions,
+        revision: plan.revision,
+        parts,
+        component,
+        services,
+        telemetry: telemetry(cluster).await,
+    })
+}
+
+async fn telemetry(cluster: &Cluster) -> Result<Telemetry, Problem> {
+    let (up, failed) = (scraped(&cluster.namespace), failed(&cluster.namespace));
+    let (up, failed, topics) =
+        try_join!(cluster.query(&up), cluster.query(&failed), topics::of(cluster))?;
+    Ok(Telemetry { up, failed, topics })
+}
+
+async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Part, Problem> {
+    let (present, rollout, reason) = if matches!(object.kind.as_str(), "Deployment" | "DaemonSet") {
+        match cluster.workload(&object).await? {
+            None => (false, None, None),
+            Some(workload) if workload.rollout.is_settled() => (true, Some(workload.rollout), None),
+            Some(workload) => (true, Some(workload.rollout), cluster.trouble(&workload).await?),
+        }
+    } else {
+        (cluster.existing(&object).await?.is_some(), None, None)
+    };
+    Ok(Part {
+        kind: object.kind,
+        namespace: object.namespace,
+        name: object.name,
+        present,
+        ready: rollout.map(|rollout: Rollout| rollout.ready),
+        desired: rollout.map(|rollout| rollout.desired),
+        reason,
+    })
+}
+
+/// Each service with its pods, and why it is not ready.
+async fn pods(
+    cluster: &Cluster,
+    services: Vec<Service>,
+) -> Result<Vec<(Service, Vec<Pod>, Option<String>)>, Problem> {
+    let found = stream::iter(&services).map(|service| async {
+        let object = ObjectRef::deployment(&cluster.namespace, &service.name);
+        let workload = cluster.workload(&object).await?;
+        let trouble = match &workload {
+            Some(workload) if !workload.rollout.is_settled() => cluster.trouble(workload).await?,
+            _ => None,
+        };
+        Ok::<_, Problem>(workload.map(|workload| (workload, trouble)))
+    });
+    let found: Vec<Option<(Workload, Option<String>)>> = found.buffered(8).try_collect().await?;
+    let (services, found): (Vec<_>, Vec<_>) =
+        services.into_iter().zip(found).filter_map(|(s, w)| Some((s, w?))).unzip();
+    let (workloads, troubles): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let pods = cluster.pods_of(&workloads).await?;
+    let all = services.into_iter().zip(pods).zip(troubles);
+    Ok(all.map(|((service, pods), trouble)| (service, pods, trouble)).collect())
+}

@@ -1,0 +1,114 @@
+//! How a report looks to a person.
+
+use super::{
+    judge::{Part, Report, Row, Verdict},
+    topics,
+};
+use crate::printer::{Printer, Table, Tone, plain};
+
+pub(super) fn show(report: &Report, wide: bool, printer: &Printer) {
+    let version = |version: &Option<String>| version.as_deref().unwrap_or("-").trim_start_matches('v').to_owned();
+    printer.data_line(
+        Tone::Plain,
+        &format!(
+            "LearnFlow {} (plugin {})   Kubernetes {}   Dapr {}   namespace {}",
+            version(&report.versions.installed),
+            report.versions.plugin,
+            version(&report.versions.kubernetes),
+            version(&report.versions.dapr),
+            report.namespace
+        ),
+    );
+    if report.verdict != Verdict::NotInstalled {
+        printer.data("\nSTACK\n");
+        printer.table(&stack_table(&report.stack));
+        printer.data("\nSERVICES\n");
+        printer.table(&service_table(&report.services, wide));
+        printer.data(&format!("\nTOPICS (COUNT since the gateway started, the rest over {})\n", topics::WINDOW));
+        if report.topics.is_empty() {
+            printer.data("No event has been seen yet.\n");
+        } else {
+            printer.table(&topics::table(&report.topics, wide));
+        }
+    }
+    printer.data("\n");
+    for note in &report.notes {
+        printer.data_line(Tone::Warn, &format!("‼ {note}"));
+    }
+    if report.verdict == Verdict::Unknown {
+        // The error that follows says it.
+        return;
+    }
+    for problem in &report.problems {
+        printer.data_line(Tone::Bad, &format!("× {problem}"));
+    }
+    match report.verdict {
+        Verdict::Healthy => printer.data_line(Tone::Good, "√ healthy"),
+        Verdict::NotInstalled => {
+            printer.data_line(Tone::Plain, &format!("  Install it with `kubectl learnflow install -n {}`.", report.namespace));
+        }
+        _ => printer.data_line(Tone::Bad, "× unhealthy"),
+    }
+}
+
+fn stack_table(parts: &[Part]) -> Table {
+    let mut table = Table::new(&["KIND", "NAME", "READY", "STATE"]);
+    for part in parts {
+        let ready = match (part.ready, part.desired) {
+            (Some(ready), Some(desired)) => format!("{ready}/{desired}"),
+            _ => "-".into(),
+        };
+        let state = match (&part.reason, part.present) {
+            (_, false) => ("missing".into(), Tone::Bad),
+            (Some(reason), _) => (reason.clone(), Tone::Bad),
+            (None, true) if !part.is_well() => ("not ready".into(), Tone::Bad),
+            (None, true) => ("ok".into(), Tone::Good),
+        };
+        let name = part.namespace.as_ref().map_or_else(|| part.name.clone(), |ns| format!("{ns}/{}", part.name));
+        table.rows.push(vec![plain(&part.kind), plain(name), plain(ready), state]);
+    }
+    table
+}
+
+fn service_table(rows: &[Row], wide: bool) -> Table {
+    let mut table = Table::new(&["DEPLOYMENT", "APP ID", "ENROLLED", "PODS", "MIDDLEWARE", "METRICS"]);
+    if wide {
+        table.header.push("REASON");
+    }
+    for row in rows {
+        let of = |n: Option<usize>| match n {
+            Some(n) if n < row.sidecars && row.enrolled => (format!("{n}/{}", row.sidecars), Tone::Bad),
+            Some(n) => plain(format!("{n}/{}", row.sidecars)),
+            None => plain("-"),
+        };
+        let enrolled = if row.enrolled { ("yes".into(), Tone::Good) } else { ("no".into(), Tone::Warn) };
+        let pods = (format!("{}/{}", row.pods_ready, row.pods_desired), match row.pods_ready >= row.pods_desired {
+            true => Tone::Plain,
+            false => Tone::Bad,
+        });
+        let mut cells = vec![
+            plain(&row.deployment),
+            plain(row.app_id.as_deref().unwrap_or("-")),
+            enrolled,
+            pods,
+            of(row.middleware_loaded),
+            of(row.metrics_scraped),
+        ];
+        if wide {
+            cells.push(plain(row.reason.as_deref().unwrap_or("-")));
+        }
+        table.rows.push(cells);
+    }
+    table
+}
+
+pub(super) fn names(report: &Report, printer: &Printer) {
+    let parts = report.stack.iter().filter(|part| part.present);
+    for name in parts.map(|part| format!("{}/{}", part.kind.to_lowercase(), part.name)) {
+        printer.data_line(Tone::Plain, &name);
+    }
+    for row in report.services.iter().filter(|row| row.enrolled) {
+        printer.data_line(Tone::Plain, &format!("deployment/{}", row.deployment));
+    }
+}
+

@@ -1,0 +1,246 @@
+//! `uninstall`: lets the services go, then removes what is ours and nothing else.
+
+use super::enrol;
+use crate::{
+    cli::Uninstall,
+    cluster::Cluster,
+    model::{Outcome, Service},
+    objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    printer::{Mark, Printer, Tone},
+    problem::Problem,
+    text,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::{collections::BTreeSet, time::Duration};
+
+/// What there is to remove, in order.
+#[derive(Debug, Default)]
+struct Found {
+    services: Vec<Service>,
+    middleware: Vec<ObjectRef>,
+    stack: Vec<ObjectRef>,
+    namespace: Option<ObjectRef>,
+    /// Other namespaces whose services need the stack.
+    others: Vec<String>,
+}
+
+pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) -> Result<Outcome, Problem> {
+    printer.waiting("asking the cluster");
+    let found = find(cluster).await?;
+    printer.done_waiting();
+    let here = &cluster.namespace;
+    if !found.others.is_empty() {
+        printer.step(Mark::Warn, &format!("{STACK_NAMESPACE} stays: namespace {} uses it", text::list(&found.others)));
+        printer.hint("Run `kubectl learnflow uninstall -n NAMESPACE` for each of them to remove it too.");
+    }
+    if found.is_empty() {
+        printer.step(Mark::Good, &format!("Nothing is installed for namespace {here}"));
+        return Ok(Outcome::Good);
+    }
+    if args.dry_run {
+        for service in &found.services {
+            printer.data_line(Tone::Plain, &format!("release and roll Deployment {here}/{}", service.name));
+        }
+        for object in found.middleware.iter().chain(&found.stack).chain(&found.namespace) {
+            printer.data_line(Tone::Plain, &format!("delete {object}"));
+        }
+        printer.step(Mark::Good, "Dry run: nothing was changed");
+        return Ok(Outcome::Good);
+    }
+
+    if !found.services.is_empty() {
+        printer.section("Releasing services");
+        let released = enrol::release_all(cluster, &found.services, args.timeout, printer).await?;
+        if released == Outcome::Bad {
+            return Ok(Outcome::Bad);
+        }
+    }
+    printer.section("Removing");
+    // Component first: a pod that starts now must not look for a file that is about to go.
+    for object in &found.middleware {
+        if !remove(cluster, std::slice::from_ref(object), args.timeout, printer).await? {
+            return Ok(Outcome::Bad);
+        }
+    }
+    if !remove(cluster, &found.stack, args.timeout, printer).await? {
+        return Ok(Outcome::Bad);
+    }
+    if let Some(namespace) = found.namespace
+        && !remove_namespace(cluster, namespace, args.timeout, printer).await?
+    {
+        return Ok(Outcome::Bad);
+    }
+    printer.step(Mark::Good, "LearnFlow is removed");
+    Ok(Outcome::Good)
+}
+
+async fn find(cluster: &Cluster) -> Result<Found, Problem> {
+    // First alone: if this one fails, all would.
+    cluster.kubernetes_version().await?;
+    let mut services = cluster.services().await?;
+    services.retain(|service| service.enrolled);
+    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+    let mut others: Vec<String> = cluster.middlewares().await?.into_iter().map(|(namespace, _)| namespace).collect();
+    others.retain(|namespace| *namespace != cluster.namespace);
+
+    let mut middleware = ours(cluster, plan.middleware().into_iter()).await?;
+    // Applied: file, Component, Configuration. Removed: Component, Configuration, file.
+    middleware.sort_by_key(|object| object.kind == "ConfigMap");
+    let (stack, namespace) = if others.is_empty() {
+        let namespace = ours(cluster, std::iter::once(&plan.namespace)).await?;
+        (ours(cluster, plan.stack.iter()).await?, namespace.into_iter().next())
+    } else {
+        (Vec::new(), None)
+    };
+    Ok(Found { services, middleware, stack, namespace, others })
+}
+
+/// Those that are there and carry our label.
+async fn ours(cluster: &Cluster, objects: impl Iterator<Item = &Object>) -> Result<Vec<ObjectRef>, Problem> {
+    let references: Vec<ObjectRef> = objects.map(Object::reference).collect();
+    let found = stream::iter(references).map(|object| async move {
+        let existing = cluster.existing(&object).await?;
+        let ours = existing.is_some_and(|found| found.managed_by.as_deref() == Some(MANAGER));
+        Ok::<_, Problem>(ours.then_some(object))
+    });
+    let found: Vec<Option<ObjectRef>> = found.buffered(8).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.middleware.is_empty() && self.stack.is_empty() && self.namespace.is_none()
+    }
+}
+
+/// Deletes all at once and waits until the last is gone.
+async fn remove(
+    cluster: &Cluster,
+    objects: &[ObjectRef],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<bool, Problem> {
+    stream::iter(objects)
+        .map(|object| cluster.delete(object))
+        .buffered(8)
+        .try_for_each(|_| async { Ok(()) })
+        .await?;
+    let mut gone = BTreeSet::new();
+    let rest = cluster
+        .wait_gone(objects, timeout, |left| {
+            for object in objects.iter().filter(|object| !left.contains(object)) {
+                if gone.insert(object.clone()) {
+                    printer.step(Mark::Good, &format!("removed {object}"));
+                }
+            }
+            if !left.is_empty() {
+                let names: Vec<String> = left.iter().map(ToString::to_string).collect();
+                printer.waiting(&format!("still there: {}", text::list(&names)));
+            }
+        })
+        .await?;
+    printer.done_waiting();
+    for object in &rest {
+        printer.step(Mark::Bad, &format!("{object} is not gone after {}", text::format_duration(timeout)));
+    }
+    if !rest.is_empty() {
+        printer.hint("See what holds it with `kubectl get -o yaml` (metadata.finalizers), then run this again.");
+    }
+    Ok(rest.is_empty())
+}
+
+/// A namespace goes only when nothing of anybody else's would go with it.
+async fn remove_namespace(
+    cluster: &Cluster,
+    namespace: ObjectRef,
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<bool, Problem> {
+    let foreign = cluster.contents(&namespace.name).await?;
+    if !foreign.is_empty() {
+        printer.step(Mark::Warn, &format!("{namespace} stays: it also holds {}", text::list(&foreign)));
+        return Ok(true);
+    }
+    remove(cluster, &[namespace], timeout, printer).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fake::Fake;
+    use crate::{cli::Install, commands::install, printer::tests::captured};
+    use serde_json::json;
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(future)
+    }
+
+    fn installed() -> Fake {
+        let fake = Fake::sound();
+        let args = Install { dry_run: false, exclude: Vec::new(), timeout: Duration::from_secs(1) };
+        let (printer, ..) = captured();
+        let ended = block_on(async { install::run(&fake.cluster(), &args, &printer).await });
+        assert_eq!(ended, Ok(Outcome::Good));
+        fake
+    }
+
+    fn uninstall(fake: &Fake, dry_run: bool) -> (Result<Outcome, Problem>, String, String) {
+        let (printer, out, err) = captured();
+        let args = Uninstall { dry_run, timeout: Duration::from_secs(1) };
+        let ended = block_on(async { run(&fake.cluster(), &args, &printer).await });
+        (ended, out.text(), err.text())
+    }
+
+    #[test]
+    fn services_are_released_before_anything_goes_and_nothing_stays() {
+        let fake = installed();
+        let before = fake.writes().len();
+        let (ended, _, err) = uninstall(&fake, false);
+        assert_eq!(ended, Ok(Outcome::Good), "{err}");
+        let writes = &fake.writes()[before..];
+        let position = |part: &str| writes.iter().position(|w| w.contains(part)).expect(part);
+        let order =
+            ["PATCH /apis/apps/v1/namespaces/shop/deployments/cart", "components/", "configurations/", "configmaps/learnflow-wasm"];
+        assert!(order.iter().map(|part| position(part)).is_sorted(), "{writes:#?}");
+        assert!(writes.last().is_some_and(|last| last == "DELETE /api/v1/namespaces/learnflow-system"));
+
+        let (again, _, err) = uninstall(&fake, false);
+        assert_eq!(again, Ok(Outcome::Good));
+        assert_eq!(err, "√ Nothing is installed for namespace shop\n");
+    }
+
+    #[test]
+    fn what_is_not_ours_stays() {
+        let fake = installed();
+        let theirs = "/api/v1/namespaces/learnflow-system/configmaps/prometheus";
+        fake.put(theirs, json!({ "metadata": { "name": "prometheus", "labels": {} } }));
+        let (ended, _, err) = uninstall(&fake, false);
+        assert_eq!(ended, Ok(Outcome::Good), "{err}");
+        assert!(fake.get(theirs).is_some());
+    }
+
+    #[test]
+    fn the_stack_stays_while_another_namespace_needs_it() {
+        let fake = installed();
+        let ours = json!({ "metadata": {
+            "name": "learnflow", "namespace": "other", "labels": { "app.kubernetes.io/managed-by": MANAGER },
+        }});
+        fake.put("/apis/dapr.io/v1alpha1/namespaces/other/components/learnflow", ours);
+        let (ended, _, err) = uninstall(&fake, false);
+        assert_eq!(ended, Ok(Outcome::Good), "{err}");
+        assert!(err.contains("learnflow-system stays: namespace other uses it"), "{err}");
+        assert!(fake.get("/api/v1/namespaces/learnflow-system").is_some());
+    }
+
+    #[test]
+    fn a_dry_run_lists_and_deletes_nothing() {
+        let fake = installed();
+        let before = fake.writes();
+        let (ended, out, _) = uninstall(&fake, true);
+        assert_eq!(ended, Ok(Outcome::Good));
+        assert!(out.starts_with("release and roll Deployment shop/cart\ndelete Component shop/learnflow\n"), "{out}");
+        assert!(out.ends_with("delete Namespace learnflow-system\n"), "{out}");
+        assert_eq!(fake.writes(), before);
+    }
+}

@@ -1,0 +1,197 @@
+//! What the commands know about a cluster: small plain types, no Kubernetes in them.
+
+use serde::Serialize;
+use std::fmt;
+
+/// A Deployment with a Dapr sidecar, in the namespace of the services.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Service {
+    pub(crate) name: String,
+    /// Annotation `dapr.io/app-id`.
+    pub(crate) app_id: Option<String>,
+    /// Annotation `dapr.io/config`.
+    pub(crate) config: Option<String>,
+    /// Annotation `dapr.io/volume-mounts`.
+    pub(crate) mounts: Option<String>,
+    /// A volume has the name of ours and is something else.
+    pub(crate) foreign_volume: bool,
+    /// The revision it is enrolled with, when it is.
+    pub(crate) revision: Option<String>,
+    /// Fields of it belong to us.
+    pub(crate) enrolled: bool,
+    pub(crate) paused: bool,
+    pub(crate) rollout: Rollout,
+}
+
+/// How far a workload is with what it was last told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Rollout {
+    /// The controller has seen the newest spec.
+    pub(crate) observed: bool,
+    pub(crate) desired: i32,
+    /// Pods of the newest spec.
+    pub(crate) updated: i32,
+    /// Pods in all.
+    pub(crate) total: i32,
+    /// Pods that serve.
+    pub(crate) ready: i32,
+}
+
+impl Rollout {
+    /// Every pod is of the newest spec, serves, and no older one is left.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.observed
+            && self.updated == self.desired
+            && self.ready == self.desired
+            && self.total == self.desired
+    }
+}
+
+impl fmt::Display for Rollout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.ready.min(self.desired), self.desired)
+    }
+}
+
+/// A pod, as far as it matters here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Pod {
+    pub(crate) name: String,
+    pub(crate) ready: bool,
+    /// On its way out.
+    pub(crate) leaving: bool,
+    /// Annotation [`crate::objects::REVISION`].
+    pub(crate) revision: Option<String>,
+    pub(crate) sidecar: Option<Sidecar>,
+    /// Why it is not ready: a container's waiting reason, or why no node takes it.
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sidecar {
+    /// When the running process began, in seconds since 1970.
+    pub(crate) started: Option<i64>,
+}
+
+/// A part of the Dapr control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ControlPlane {
+    pub(crate) namespace: String,
+    /// As its label or image says; not every build tells.
+    pub(crate) version: Option<String>,
+    pub(crate) ready: bool,
+}
+
+/// What `install` must know before it touches anything.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    pub(crate) context: String,
+    pub(crate) server: String,
+    pub(crate) kubernetes: String,
+    pub(crate) namespace_exists: bool,
+    /// Kinds that Dapr's CRDs serve.
+    pub(crate) dapr_kinds: Vec<String>,
+    pub(crate) operator: Option<ControlPlane>,
+    pub(crate) injector: Option<ControlPlane>,
+    /// Names of the `pubsub.kafka` Components.
+    pub(crate) kafka: Vec<String>,
+    pub(crate) services: Vec<Service>,
+}
+
+/// An object that is in the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Existing {
+    /// Label `app.kubernetes.io/managed-by`.
+    pub(crate) managed_by: Option<String>,
+    /// Label `app.kubernetes.io/version`.
+    pub(crate) version: Option<String>,
+    /// Pod Security level of a namespace.
+    pub(crate) pod_security: Option<String>,
+    pub(crate) resource_version: String,
+    /// Being deleted.
+    pub(crate) leaving: bool,
+    /// In seconds since 1970.
+    pub(crate) created: Option<i64>,
+    /// App ids a Component is for.
+    pub(crate) scopes: Vec<String>,
+}
+
+/// What an apply did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applied {
+    Created,
+    Changed,
+    Unchanged,
+}
+
+impl fmt::Display for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+        })
+    }
+}
+
+/// Something a command wants to do: a verb on a kind of thing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Access {
+    pub(crate) verb: &'static str,
+    pub(crate) group: String,
+    pub(crate) resource: String,
+    pub(crate) namespace: Option<String>,
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        match &self.namespace {
+            Some(namespace) => write!(f, " in {namespace}"),
+            None => write!(f, " in the whole cluster"),
+        }
+    }
+}
+
+/// One value Prometheus answered with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sample {
+    pub(crate) labels: std::collections::BTreeMap<String, String>,
+    pub(crate) value: f64,
+}
+
+impl Sample {
+    pub(crate) fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map(String::as_str).unwrap_or_default()
+    }
+}
+
+/// How a command ended when nothing went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Healthy, or done.
+    Good,
+    /// Unhealthy, or only partly done.
+    Bad,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollout_is_over_when_only_new_and_ready_pods_are_left() {
+        let done = Rollout { observed: true, desired: 2, updated: 2, total: 2, ready: 2 };
+        assert!(done.is_settled());
+        assert!(!Rollout { observed: false, ..done }.is_settled(), "the controller lags");
+        assert!(!Rollout { updated: 1, ..done }.is_settled());
+        assert!(!Rollout { total: 3, ..done }.is_settled(), "an old pod is left");
+        assert!(!Rollout { ready: 1, ..done }.is_settled());
+        let none = Rollout { observed: true, ..Rollout::default() };
+        assert!(none.is_settled(), "scaled to zero");
+        assert_eq!(Rollout { ready: 3, ..done }.to_string(), "2/2");
+    }
+}

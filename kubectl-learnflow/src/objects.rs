@@ -1,0 +1,288 @@
+//! What gets applied, as plain data: the stack's objects and the middleware's, labelled as ours.
+
+use crate::{assets, model::Service, problem::Problem};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeSet, fmt};
+
+/// Who we are to the API server, and in `app.kubernetes.io/managed-by`.
+pub(crate) const MANAGER: &str = "kubectl-learnflow";
+/// Where the Collector and Prometheus live.
+pub(crate) const STACK_NAMESPACE: &str = "learnflow-system";
+/// The Component and the Configuration.
+pub(crate) const MIDDLEWARE: &str = "learnflow";
+/// The ConfigMap with the guest, and the volume that brings it into a sidecar.
+pub(crate) const GUEST: &str = "learnflow-wasm";
+/// Where the sidecar finds the guest; `component.yaml` says the same.
+pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
+
+pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub(crate) const VERSION_LABEL: &str = "app.kubernetes.io/version";
+const PART_OF: &str = "app.kubernetes.io/part-of";
+/// On a pod template: what makes pods roll when the guest or the Configuration changes.
+pub(crate) const REVISION: &str = "learnflow.dev/guest";
+/// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
+const CONFIG_REVISION: &str = "learnflow.dev/config";
+
+/// A Kubernetes object as it stands in a manifest.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Object(Value);
+
+/// The name of an object, enough to find it and to speak of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ObjectRef {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+}
+
+/// Everything `install` applies and `uninstall` removes, in the order in which it is applied.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) namespace: Object,
+    pub(crate) stack: Vec<Object>,
+    pub(crate) guest: Object,
+    pub(crate) component: Object,
+    pub(crate) configuration: Object,
+    /// Of guest, Component and Configuration together: see [`REVISION`].
+    pub(crate) revision: String,
+}
+
+impl Object {
+    pub(crate) fn new(value: Value) -> Result<Self, String> {
+        let object = Self(value);
+        let named = !object.text("/metadata/name").is_empty();
+        if named && !object.text("/apiVersion").is_empty() && !object.text("/kind").is_empty() {
+            Ok(object)
+        } else {
+            Err("an object without apiVersion, kind or name".into())
+        }
+    }
+
+    pub(crate) fn value(&self) -> &Value {
+        &self.0
+    }
+
+    pub(crate) fn kind(&self) -> &str {
+        self.text("/kind")
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.text("/metadata/name")
+    }
+
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        Some(self.text("/metadata/namespace")).filter(|ns| !ns.is_empty())
+    }
+
+    pub(crate) fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            api_version: self.text("/apiVersion").to_owned(),
+            kind: self.kind().to_owned(),
+            namespace: self.namespace().map(str::to_owned),
+            name: self.name().to_owned(),
+        }
+    }
+
+    /// The same object under another name and in another namespace.
+    pub(crate) fn moved(&self, namespace: &str, name: &str) -> Self {
+        let mut moved = self.clone();
+        let metadata = moved.map("/metadata");
+        metadata.insert("namespace".into(), namespace.into());
+        metadata.insert("name".into(), name.into());
+        moved
+    }
+
+    /// A workload: it has pods that become ready.
+    pub(crate) fn is_workload(&self) -> bool {
+        matches!(self.kind(), "Deployment" | "DaemonSet" | "StatefulSet")
+    }
+
+    fn in_namespace(mut self, namespace: &str) -> Self {
+        self.map("/metadata").insert("namespace".into(), namespace.into());
+        self
+    }
+
+    fn labelled(mut self) -> Self {
+        let labels = self.map("/metadata/labels");
+        labels.entry(PART_OF).or_insert_with(|| MIDDLEWARE.into());
+        labels.insert(MANAGED_BY.into(), MANAGER.into());
+        self
+    }
+
+    fn versioned(mut self) -> Self {
+        self.map("/metadata/labels").insert(VERSION_LABEL.into(), env!("CARGO_PKG_VERSION").into());
+        self
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The map at a pointer, made where it is missing.
+    fn map(&mut self, pointer: &str) -> &mut Map<String, Value> {
+        let mut value = &mut self.0;
+        for key in pointer.split('/').skip(1) {
+            value = into_map(value).entry(key).or_insert(Value::Null);
+        }
+        into_map(value)
+    }
+}
+
+fn into_map(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    match value {
+        Value::Object(map) => map,
+        _ => unreachable!("made a map above"),
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reference().fmt(f)
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+            None => write!(f, "{} {}", self.kind, self.name),
+        }
+    }
+}
+
+impl ObjectRef {
+    pub(crate) fn deployment(namespace: &str, name: &str) -> Self {
+        Self {
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            namespace: Some(namespace.into()),
+            name: name.into(),
+        }
+    }
+}
+
+impl Plan {
+    /// What this plugin installs for the services of a namespace.
+    pub(crate) fn new(namespace: &str, app_ids: &BTreeSet<String>) -> Result<Self, Problem> {
+        let stack = [assets::folder("collector")?, assets::folder("prometheus")?].concat();
+        let revisions = config_revisions(&stack);
+        let stack = stack
+            .into_iter()
+            .map(|object| follow_config(object, &revisions).labelled().versioned())
+            .collect();
+        let mut component = only("middleware/component.yaml")?.in_namespace(namespace).labelled().versioned();
+        component.map("").insert("scopes".into(), json!(app_ids));
+        // No version label: see the manifest.
+        let configuration = only("middleware/configuration.yaml")?.in_namespace(namespace).labelled();
+        let revision = revision(&[
+            assets::guest(),
+            component.0["spec"].to_string().as_bytes(),
+            configuration.0["spec"].to_string().as_bytes(),
+        ]);
+        Ok(Self {
+            namespace: only("namespace.yaml")?.labelled().versioned(),
+            stack,
+            guest: guest_config_map(namespace, assets::guest()).labelled().versioned(),
+            component,
+            configuration,
+            revision,
+        })
+    }
+
+    /// What goes to the services' namespace, in order: the file before the Component that loads it
+    /// before the Configuration that uses it.
+    pub(crate) fn middleware(&self) -> [&Object; 3] {
+        [&self.guest, &self.component, &self.configuration]
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Object> {
+        std::iter::once(&self.namespace).chain(&self.stack).chain(self.middleware())
+    }
+}
+
+/// Exactly what an enrolled Deployment needs, and nothing that anybody else may own. Above all no
+/// `replicas`: an autoscaler may own those.
+pub(crate) fn enrolment(namespace: &str, service: &Service, revision: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": service.name, "namespace": namespace },
+        "spec": { "template": {
+            "metadata": { "annotations": {
+                "dapr.io/config": MIDDLEWARE,
+                "dapr.io/volume-mounts": GUEST_MOUNT,
+                REVISION: revision,
+            }},
+            "spec": { "volumes": [
+                // Optional: a pod whose ConfigMap is gone would never start.
+                { "name": GUEST, "configMap": { "name": GUEST, "optional": true } },
+            ]},
+        }},
+    })
+}
+
+/// The same with no field: server-side apply then takes back what we own, and only that.
+pub(crate) fn release(namespace: &str, deployment: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": deployment, "namespace": namespace },
+    })
+}
+
+fn only(path: &str) -> Result<Object, Problem> {
+    let mut objects = assets::manifest(path)?;
+    match objects.pop() {
+        Some(object) if objects.is_empty() => Ok(object),
+        _ => Err(Problem::new(format!("The manifest {path} inside this plugin must hold one object."))),
+    }
+}
+
+fn guest_config_map(namespace: &str, wasm: &[u8]) -> Object {
+    Object(json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": GUEST, "namespace": namespace },
+        "binaryData": { "learnflow.wasm": STANDARD.encode(wasm) },
+    }))
+}
+
+fn revision(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// (name, hash) of each ConfigMap of the stack.
+fn config_revisions(stack: &[Object]) -> Vec<(String, String)> {
+    let maps = stack.iter().filter(|object| object.kind() == "ConfigMap");
+    maps.map(|map| (map.name().to_owned(), revision(&[map.0["data"].to_string().as_bytes()]))).collect()
+}
+
+/// A process reads its configuration once: a changed ConfigMap must roll the pods that mount it.
+/// Not those that watch it themselves: a restart of Prometheus would cost what it remembers.
+fn follow_config(mut object: Object, revisions: &[(String, String)]) -> Object {
+    if !object.is_workload() || object.0.to_string().contains("auto-reload") {
+        return object;
+    }
+    let volumes = object.0.pointer("/spec/template/spec/volumes").and_then(Value::as_array);
+    let mounted = volumes.into_iter().flatten().filter_map(|v| v.pointer("/configMap/name")?.as_str());
+    let hashes: Vec<&str> = mounted
+        .filter_map(|name| revisions.iter().find(|(map, _)| map == name))
+        .map(|(_, hash)| hash.as_str())
+        .collect();
+    if !hashes.is_empty() {
+        let value = hashes.join("-");
+        object.map("/spec/template/metadata/annotations").insert(CONFIG_REVISION.into(), value.into());
+    }
+    object
+}

@@ -1,0 +1,151 @@
+use super::*;
+use crate::model::Rollout;
+use serde_json::json;
+
+fn plane_of(version: &str) -> Option<ControlPlane> {
+    Some(ControlPlane { namespace: "dapr-system".into(), version: Some(version.into()), ready: true })
+}
+
+fn sound() -> Facts {
+    Facts {
+        context: "blue".into(),
+        server: "https://10.0.0.1".into(),
+        kubernetes: "v1.34.4".into(),
+        namespace_exists: true,
+        dapr_kinds: vec!["Component".into(), "Configuration".into()],
+        operator: plane_of("1.18.1"),
+        injector: plane_of("1.18.1"),
+        kafka: vec!["kafka-pubsub".into()],
+        services: vec![cart()],
+    }
+}
+
+fn cart() -> Service {
+    Service {
+        name: "cart".into(),
+        app_id: Some("cart-app".into()),
+        rollout: Rollout { observed: true, desired: 1, updated: 1, total: 1, ready: 1 },
+        ..Service::default()
+    }
+}
+
+fn only_failure(checks: &[Check]) -> &Check {
+    let failures: Vec<&Check> = checks.iter().filter(|check| check.mark == Mark::Bad).collect();
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert!(failures[0].next.is_some(), "every failure says what to do");
+    failures[0]
+}
+
+#[test]
+fn a_sound_cluster_passes() {
+    let facts = sound();
+    let checks = [cluster(&facts, "shop"), services(&facts.services, "shop")].concat();
+    assert!(checks.iter().all(|check| check.mark == Mark::Good), "{checks:?}");
+    assert!(checks.iter().any(|c| c.text == "Deployment shop/cart, app id cart-app, 1 pod (to enrol)"));
+}
+
+#[test]
+fn each_thing_that_is_missing_is_named() {
+    let failure = |change: fn(&mut Facts)| {
+        let mut facts = sound();
+        change(&mut facts);
+        only_failure(&cluster(&facts, "shop")).text.clone()
+    };
+    assert_eq!(failure(|f| f.kubernetes = "v1.28.9+k3s1".into()), "Kubernetes v1.28.9+k3s1 at https://10.0.0.1");
+    assert_eq!(failure(|f| f.dapr_kinds.clear()), "Dapr's kinds are missing: Component, Configuration");
+    assert_eq!(failure(|f| f.operator = None), "There is no Dapr operator");
+    assert_eq!(failure(|f| f.injector = None), "There is no Dapr sidecar injector");
+    assert!(failure(|f| f.operator = plane_of("1.15.9")).starts_with("Dapr 1.15.9 is too old"));
+    assert_eq!(failure(|f| f.kafka.clear()), "No Component of type pubsub.kafka in namespace shop");
+    assert_eq!(failure(|f| f.namespace_exists = false), "Namespace shop does not exist");
+    assert_eq!(
+        failure(|f| f.injector = Some(ControlPlane { ready: false, ..plane_of("1.18.1").expect("a plane") })),
+        "The Dapr sidecar injector in dapr-system has no ready pod"
+    );
+}
+
+#[test]
+fn a_version_that_cannot_be_read_is_a_warning() {
+    let facts = Facts { operator: plane_of("edge"), kubernetes: "weird".into(), ..sound() };
+    let checks = cluster(&facts, "shop");
+    assert_eq!(checks.iter().filter(|check| check.mark == Mark::Warn).count(), 2, "{checks:?}");
+    assert!(checks.iter().all(|check| check.mark != Mark::Bad));
+}
+
+#[test]
+fn services_that_cannot_be_enrolled_are_refused_by_name() {
+    let failure = |change: fn(&mut Service)| {
+        let mut service = cart();
+        change(&mut service);
+        let checks = services(&[service], "shop");
+        let check = only_failure(&checks);
+        assert!(check.next.as_deref().is_some_and(|next| next.ends_with("--exclude cart.")), "{check:?}");
+        check.text.clone()
+    };
+    assert_eq!(
+        failure(|s| s.config = Some("appconfig".into())),
+        "Deployment shop/cart already uses the Dapr Configuration appconfig"
+    );
+    assert_eq!(
+        failure(|s| s.mounts = Some("certs:/certs".into())),
+        "Deployment shop/cart already has dapr.io/volume-mounts: certs:/certs"
+    );
+    assert_eq!(failure(|s| s.app_id = None), "Deployment shop/cart has no annotation dapr.io/app-id");
+    assert!(failure(|s| s.paused = true).contains("is paused"));
+    assert!(failure(|s| s.foreign_volume = true).contains("volume learnflow-wasm"));
+    assert_eq!(only_failure(&services(&[], "shop")).text, "No Deployment with a Dapr sidecar in namespace shop");
+}
+
+#[test]
+fn what_is_ours_already_passes() {
+    let service = Service {
+        config: Some(MIDDLEWARE.into()),
+        mounts: Some(GUEST_MOUNT.into()),
+        enrolled: true,
+        ..cart()
+    };
+    let checks = services(&[service], "shop");
+    assert_eq!(checks[0].mark, Mark::Good);
+    assert!(checks[0].text.ends_with("(enrolled)"));
+}
+
+#[test]
+fn missing_permissions_are_named_one_by_one() {
+    let access = |namespace: Option<&str>| Access {
+        verb: "patch",
+        group: "apps".into(),
+        resource: "deployments".into(),
+        namespace: namespace.map(str::to_owned),
+    };
+    let checks = permissions(&[access(Some("shop")), access(None)]);
+    assert_eq!(checks[0].text, "Not allowed to patch deployments.apps in shop");
+    assert_eq!(checks[1].text, "Not allowed to patch deployments.apps in the whole cluster");
+    assert_eq!(permissions(&[])[0].mark, Mark::Good);
+}
+
+#[test]
+fn what_is_not_ours_is_not_touched() {
+    let object = |kind: &str| {
+        Object::new(json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": "x" } })).expect("an object")
+    };
+    let mark = |kind: &str, existing: Existing| ownership(&object(kind), &existing).map(|check| check.mark);
+    let ours = Existing { managed_by: Some(MANAGER.into()), ..Existing::default() };
+    assert_eq!(mark("ConfigMap", ours.clone()), None);
+    assert_eq!(mark("ConfigMap", Existing::default()), Some(Mark::Bad));
+    assert_eq!(mark("ConfigMap", Existing { leaving: true, ..ours }), Some(Mark::Bad));
+    assert_eq!(mark("Namespace", Existing::default()), Some(Mark::Good));
+    let strict = Existing { pod_security: Some("restricted".into()), ..Existing::default() };
+    assert_eq!(mark("Namespace", strict), Some(Mark::Bad));
+}
+
+#[test]
+fn versions_compare_by_number() {
+    let parse = |text| Version::parse(text).expect(text);
+    assert!(parse("v1.9.0") < parse("v1.29.0"));
+    assert_eq!(parse("1.18.1-rc.2"), parse("v1.18.1"));
+    assert_eq!(parse("v1.34.4+k3s1"), Version(1, 34, 4));
+    assert_eq!(parse("1.16"), Version(1, 16, 0));
+    for not in ["", "edge", "v1", "1.x", "latest"] {
+        assert_eq!(Version::parse(not), None, "{not}");
+    }
+}

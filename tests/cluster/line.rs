@@ -1,0 +1,214 @@
+//! Install, 500 lessons, and every one of them seen again: rows, records, counters, spans. Then uninstall, and nothing is left.
+
+use std::{
+    collections::BTreeSet,
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use learnflow_tests::{
+    Frontend, Progress, Prometheus, SERVICES_NAMESPACE, STACK_NAMESPACE, Span, Target, progress_of, read_spans, records,
+};
+
+use crate::{Test, expect, objects};
+
+const LESSONS: usize = 500;
+const TOPIC: &str = "lesson.generated";
+/// A second course-agent without the middleware, traced all the same.
+const PLAIN_AGENT: &str = include_str!("../cases/plain-agent.yaml");
+
+pub const TESTS: &[(&str, Test)] = &[
+    ("line::status_before_an_installation_is_1", status_before_an_installation_is_1),
+    ("line::install", install),
+    ("line::install_again_changes_nothing", install_again_changes_nothing),
+    ("line::status_is_healthy", status_is_healthy),
+    ("line::every_lesson_becomes_a_row", every_lesson_becomes_a_row),
+    ("line::every_event_leaves_two_records", every_event_leaves_two_records),
+    ("line::prometheus_counts_exactly", prometheus_counts_exactly),
+    ("line::the_publish_span_names_its_topic", the_publish_span_names_its_topic),
+    ("line::without_the_middleware_the_topic_is_missing", without_the_middleware_the_topic_is_missing),
+    ("line::uninstall_leaves_nothing", uninstall_leaves_nothing),
+];
+
+/// What was there before the installation.
+static BEFORE: OnceLock<Vec<String>> = OnceLock::new();
+
+fn status_before_an_installation_is_1(target: &Target) -> Result<()> {
+    target.deploy_services()?;
+    let (stdout, stderr) = expect(target, &["status"], 1)?;
+    ensure!(format!("{stdout}{stderr}").contains("not installed"), "{stdout}{stderr}");
+    BEFORE.get_or_init(|| objects(target).unwrap_or_default());
+    Ok(())
+}
+
+fn install(target: &Target) -> Result<()> {
+    expect(target, &["install"], 0)?;
+    let config = "--output=jsonpath={.items[*].spec.template.metadata.annotations.dapr\\.io/config}";
+    let enrolled = target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "get", "deployments", config])?;
+    ensure!(enrolled == "learnflow learnflow learnflow", "enrolled: {enrolled}");
+    Ok(())
+}
+
+fn install_again_changes_nothing(target: &Target) -> Result<()> {
+    let generations = || {
+        target.run_kubectl(&[
+            "get",
+            "deployments,daemonsets",
+            "--all-namespaces",
+            "--output=jsonpath={range .items[*]}{.metadata.name}={.metadata.generation} {end}",
+        ])
+    };
+    let before = generations()?;
+    expect(target, &["install"], 0)?;
+    let after = generations()?;
+    ensure!(before == after, "{before} became {after}");
+    Ok(())
+}
+
+fn status_is_healthy(target: &Target) -> Result<()> {
+    // The first scrape of a new sidecar takes its interval.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let output = target.run_plugin(&["status", "--output=json"])?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            let _: serde_json::Value = serde_json::from_str(&text).context("status -o json is not JSON")?;
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("status is {}: {text}", output.status);
+        }
+        thread::sleep(Duration::from_secs(2));
+    }
+}
+
+fn every_lesson_becomes_a_row(target: &Target) -> Result<()> {
+    Frontend::of(target)?.request_lessons(LESSONS)?;
+    let progress = progress_of(target, LESSONS as u64, Duration::from_secs(60))?;
+    let expected = Progress {
+        lessons: LESSONS as u64,
+        deliveries: LESSONS as u64,
+    };
+    ensure!(progress == expected, "{progress:?}");
+    Ok(())
+}
+
+fn every_event_leaves_two_records(target: &Target) -> Result<()> {
+    let published = records(target, "course-agent", "publish")?;
+    let delivered = records(target, "user-progress", "deliver")?;
+    ensure!(published.len() == LESSONS, "{} publish records", published.len());
+    ensure!(delivered.len() == LESSONS, "{} delivery records", delivered.len());
+    for record in published.iter().chain(&delivered) {
+        ensure!(record["topic"] == TOPIC, "{record}");
+        ensure!(record["pubsub"] == "kafka-pubsub", "{record}");
+        ensure!(record["outcome"] == "success", "{record}");
+        ensure!(record["us"].as_u64().is_some_and(|us| us > 0), "no duration: {record}");
+        ensure!(record["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "no size: {record}");
+        ensure!(record["trace"].as_str().is_some_and(|trace| trace.len() == 32), "no trace: {record}");
+    }
+    let places: BTreeSet<(u64, u64)> = delivered
+        .iter()
+        .map(|record| Ok((record["partition"].as_u64().context("partition")?, record["offset"].as_u64().context("offset")?)))
+        .collect::<Result<_>>()?;
+    ensure!(places.len() == LESSONS, "{} different partitions and offsets", places.len());
+    ensure!(delivered.iter().all(|record| record["age_ms"].is_u64()), "a delivery without an age");
+    let traces = |records: &[serde_json::Value]| -> BTreeSet<String> {
+        records.iter().map(|record| record["trace"].to_string()).collect()
+    };
+    ensure!(traces(&published) == traces(&delivered), "a trace id differs between publish and delivery");
+    Ok(())
+}
+
+fn prometheus_counts_exactly(target: &Target) -> Result<()> {
+    let prometheus = Prometheus::of(target)?;
+    let topic = format!("messaging_destination_name=\"{TOPIC}\"");
+    for (metric, service) in [
+        ("messaging_client_sent_messages_total", "course-agent"),
+        ("messaging_client_operation_duration_seconds_count", "course-agent"),
+        ("messaging_client_consumed_messages_total", "user-progress"),
+        ("messaging_process_duration_seconds_count", "user-progress"),
+        ("learnflow_event_age_seconds_count", "user-progress"),
+    ] {
+        let query = format!("sum({metric}{{{topic},service_name=\"{service}\"}})");
+        prometheus.wait_for(&query, LESSONS as f64, Duration::from_secs(60))?;
+        let all = format!("sum({metric}{{{topic}}})");
+        prometheus.wait_for(&all, LESSONS as f64, Duration::from_secs(10))?;
+    }
+    Ok(())
+}
+
+fn the_publish_span_names_its_topic(target: &Target) -> Result<()> {
+    let spans = read_spans(target)?;
+    let published: Vec<&Span> = spans.iter().filter(|span| is_publish_of(span, "course-agent")).collect();
+    ensure!(published.len() >= LESSONS, "{} publish spans", published.len());
+    for span in &published {
+        let attribute = |name: &str| span.attributes.get(name).map(String::as_str);
+        ensure!(attribute("messaging.destination.name") == Some(TOPIC), "{span:?}");
+        ensure!(attribute("messaging.system") == Some("kafka"), "{span:?}");
+        ensure!(!span.attributes.keys().any(|key| key.starts_with("dapr-messaging")), "not renamed: {span:?}");
+    }
+    let publish = published.last().context("a publish span")?;
+    let delivery = spans
+        .iter()
+        .find(|span| span.trace == publish.trace && span.service == "user-progress" && span.name == format!("pubsub/{TOPIC}"));
+    let delivery = delivery.with_context(|| format!("trace {} has no delivery", publish.trace))?;
+    ensure!(delivery.parent == publish.id, "{delivery:?} is not a child of {publish:?}");
+    Ok(())
+}
+
+fn without_the_middleware_the_topic_is_missing(target: &Target) -> Result<()> {
+    target.apply(PLAIN_AGENT)?;
+    target.wait_rolled_out(SERVICES_NAMESPACE, "deployment/plain-agent")?;
+    let forward = target.port_forward(SERVICES_NAMESPACE, "deployment/plain-agent", 8080)?;
+    ureq::post(forward.url("/lessons")).send_json(serde_json::json!({"course": "rust", "title": "plain"}))?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let span = loop {
+        let spans = read_spans(target)?;
+        if let Some(span) = spans.into_iter().find(|span| is_publish_of(span, "plain-agent")) {
+            break span;
+        }
+        if Instant::now() > deadline {
+            bail!("the plain agent's publish left no span");
+        }
+        thread::sleep(Duration::from_secs(1));
+    };
+    ensure!(!span.attributes.values().any(|value| value == "plain.topic"), "the topic is there: {span:?}");
+    target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "delete", "deployment/plain-agent", "configuration/tracing-only", "--wait"])?;
+    target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "wait", "--for=delete", "service/plain-agent-dapr", "--timeout=60s"])?;
+    Ok(())
+}
+
+fn is_publish_of(span: &Span, service: &str) -> bool {
+    span.service == service && span.name.contains("/v1.0/publish/")
+}
+
+fn uninstall_leaves_nothing(target: &Target) -> Result<()> {
+    expect(target, &["uninstall"], 0)?;
+    let before = BEFORE.get().context("the test before the installation did not run")?;
+    let after = objects(target)?;
+    let left: Vec<_> = after.iter().filter(|object| !before.contains(object)).collect();
+    let lost: Vec<_> = before.iter().filter(|object| !after.contains(object)).collect();
+    ensure!(left.is_empty() && lost.is_empty(), "left: {left:?}; lost: {lost:?}");
+    let deployments = target.run_kubectl(&[
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "get",
+        "deployments",
+        "--output=json",
+        "--show-managed-fields",
+    ])?;
+    for trace in ["kubectl-learnflow", "learnflow-wasm", "dapr.io/config", "dapr.io/volume-mounts"] {
+        ensure!(!deployments.contains(trace), "the Deployments still mention {trace}");
+    }
+    // The services work on without it.
+    let before = progress_of(target, 0, Duration::ZERO)?.lessons;
+    Frontend::of(target)?.request_lessons(10)?;
+    let rows = progress_of(target, before + 10, Duration::from_secs(60))?.lessons;
+    ensure!(rows == before + 10, "{rows} rows");
+    expect(target, &["uninstall"], 0)?;
+    let namespaces = target.run_kubectl(&["get", "namespaces", "--output=name"])?;
+    ensure!(!namespaces.contains(STACK_NAMESPACE), "{namespaces}");
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
+
+mod lab;
+mod line;
+mod refusals;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use learnflow_tests::Target;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let Some(kubeconfig) = std::env::var_os("LEARNFLOW_TEST_KUBECONFIG") else {
+        eprintln!("the tests on a cluster need one: run `cargo xtask test`, which brings it");
+        return libtest_mimic::run(&arguments, Vec::new()).exit_code();
+    };
+    let variable = |name: &str| std::env::var(name).ok();
+    let target = Target::named(
+        PathBuf::from(kubeconfig),
+        variable("LEARNFLOW_TEST_CONTEXT"),
+        variable("LEARNFLOW_TEST_IMAGE"),
+        variable("LEARNFLOW_TEST_PLUGIN").unwrap_or_default().into(),
+    );
+    let on_a_lab = variable("LEARNFLOW_TEST_LAB").is_some();
+    let mut trials = Vec::new();
+    let tests = refusals::TESTS.iter().chain(line::TESTS);
+    trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
+    if on_a_lab {
+        trials.extend(lab::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+type Test = fn(&Target) -> Result<()>;
+
+fn trial(name: &str, target: &Target, test: Test) -> Trial {
+    let target = target.clone();
+    Trial::test(name, move || test(&target).map_err(|error| Failed::from(format!("{error:#}"))))
+}
+
+/// Runs the plugin and compares its exit code; returns what it printed to stdout and stderr.
+fn expect(target: &Target, arguments: &[&str], code: i32) -> Result<(String, String)> {
+    let output = target.run_plugin(arguments)?;
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    anyhow::ensure!(
+        output.status.code() == Some(code),
+        "kubectl learnflow {} ended with {}, not {code}:\n{stdout}\n{stderr}",
+        arguments.join(" "),
+        output.status
+    );
+    Ok((stdout, stderr))
+}
+
+/// Everything in the cluster that an installation could leave behind, by kind, namespace and name.
+fn objects(target: &Target) -> Result<Vec<String>> {
+    let kinds = target.run_kubectl(&["api-resources", "--verbs=list", "--output=name"])?;
+    // These come and go by themselves.
+    let passing = ["events", "endpoints", "leases", "pods", "replicasets", "controllerrevisions", "podmetrics", "nodemetrics"];
+    let kinds: Vec<&str> = kinds
+        .lines()
+        .filter(|kind| !passing.iter().any(|other| kind.split('.').next() == Some(*other)))
+        .filter(|kind| !kind.starts_with("endpointslices"))
+        .collect();
+    let listed = target.run_kubectl(&[
+        "get",
+        &kinds.join(","),
+        "--all-namespaces",
+        "--ignore-not-found",
+        "--output=jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}",
+    ])?;
+    let mut objects: Vec<String> = listed.lines().map(str::to_owned).collect();
+    objects.sort();
+    objects.dedup();
+    objects.first().context("the cluster has no objects")?;
+    Ok(objects)
+}

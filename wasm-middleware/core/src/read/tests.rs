@@ -1,0 +1,126 @@
+use proptest::prelude::*;
+use std::string::String;
+use std::vec::Vec;
+
+use super::*;
+use crate::Line;
+
+const RECORDS: &str = include_str!("../../../../tests/cases/records.jsonl");
+const REFUSED: &str = include_str!("../../../../tests/cases/records.refused.txt");
+
+#[test]
+fn golden_records_are_written_as_they_are_read() {
+    for golden in RECORDS.lines() {
+        let record = Record::read(golden).unwrap_or_else(|error| panic!("{golden}: {error}"));
+        let mut line = Line::new();
+        record.write(&mut line);
+        assert_eq!(line.as_str(), golden);
+    }
+}
+
+#[test]
+fn golden_refusals() {
+    for golden in REFUSED.lines() {
+        let (why, line) = golden.split_once(' ').expect(golden);
+        assert_eq!(std::format!("{:?}", Record::read(line).expect_err(line)), why, "{line}");
+    }
+}
+
+#[test]
+fn a_later_writer_may_add_fields() {
+    let line = r#"{"lf":1,"dir":"publish","new":"\n\/\ud83d\ude00","pubsub":"p","more":7,"topic":"t","outcome":"drop","x":true,"y":false}"#;
+    let expected = Record {
+        outcome: Outcome::Drop,
+        ..Record::new(Direction::Publish, "p".into(), "t".into())
+    };
+    assert_eq!(Record::read(line), Ok(expected));
+}
+
+/// Ours at most, and longer, so that cutting is seen too.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z.-]{1,20}",
+        "\\PC{0,40}",
+        proptest::collection::vec(any::<char>(), 0..120).prop_map(|chars| chars.into_iter().collect())
+    ]
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let words = (
+        prop_oneof![Just(Direction::Publish), Just(Direction::Deliver)],
+        name(),
+        name(),
+        prop_oneof![
+            Just(Outcome::Success),
+            Just(Outcome::Retry),
+            Just(Outcome::Drop),
+            Just(Outcome::Error)
+        ],
+        any::<bool>(),
+        proptest::option::of("[0-9a-f]{31}[1-9a-f]"),
+    );
+    let numbers = any::<(
+        Option<u16>,
+        Option<u64>,
+        Option<u64>,
+        Option<u32>,
+        Option<u64>,
+        Option<u64>,
+    )>();
+    (words, numbers).prop_map(
+        |((direction, pubsub, topic, outcome, bulk, trace), (status, us, bytes, partition, offset, age_ms))| Record {
+            direction,
+            pubsub: pubsub.as_str().into(),
+            topic: topic.as_str().into(),
+            outcome,
+            status,
+            us,
+            bytes,
+            bulk,
+            partition,
+            offset,
+            age_ms,
+            trace: trace.and_then(|trace| TraceId::parse(trace.as_bytes())),
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn round_trip(record in record()) {
+        let mut line = Line::new();
+        record.write(&mut line);
+        prop_assert!(line.as_str().starts_with(PREFIX));
+        prop_assert!(line.as_bytes().iter().all(|byte| (b' '..=b'~').contains(byte)));
+        prop_assert_eq!(Record::read(line.as_str()), Ok(record));
+    }
+
+    #[test]
+    fn any_bytes_are_a_name(name in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let record = Record::new(Direction::Deliver, Text::lossy(&name), Text::lossy(&name));
+        let mut line = Line::new();
+        record.write(&mut line);
+        prop_assert_eq!(Record::read(line.as_str()), Ok(record));
+    }
+
+    #[test]
+    fn a_broken_line_is_refused_or_still_a_record(record in record(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut line = Line::new();
+        let mut bytes: Vec<u8> = record.write(&mut line).to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(text) = std::str::from_utf8(&bytes) && let Ok(read) = Record::read(text) {
+            // Whatever is accepted can be written again.
+            read.write(&mut line);
+            prop_assert_eq!(Record::read(line.as_str()), Ok(read));
+        }
+    }
+
+    #[test]
+    fn half_a_line_is_refused(record in record(), at in any::<prop::sample::Index>()) {
+        let mut line = Line::new();
+        record.write(&mut line);
+        let text = line.as_str();
+        prop_assert!(Record::read(&text[..at.index(text.len())]).is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! What the demo and the tests are run with: the plugin and the image of LearnFlow's services, as they are shipped.
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use learnflow_lab::progress;
+
+use crate::wasm;
+
+const SERVICES: &[&str] = &["frontend", "course-agent", "user-progress"];
+
+/// The top of the source tree.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+pub fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// `cargo`, from the top of the tree, without what an outer cargo set for this program alone.
+pub fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST") || name == "CARGO" {
+            command.env_remove(&*name);
+        }
+    }
+    command
+}
+
+/// The release plugin, with the guest and the manifests inside.
+pub fn plugin() -> Result<PathBuf> {
+    let guest = step("building the middleware (WebAssembly)", wasm::build)?;
+    let mut command = cargo();
+    command
+        .args(["build", "--release", "--quiet", "--package", "kubectl-learnflow"])
+        .env("LEARNFLOW_WASM", guest);
+    step("building kubectl-learnflow", || run(&mut command))?;
+    Ok(target_folder().join("release/kubectl-learnflow"))
+}
+
+/// The image of LearnFlow's services: static programs, nothing else.
+pub fn services_image() -> Result<PathBuf> {
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut command = cargo();
+    command
+        .args(["build", "--release", "--quiet", "--package", "learnflow-services", "--target", &triple])
+        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    step("building LearnFlow's services", || run(&mut command))?;
+    let folder = target_folder().join(triple).join("release");
+    let names: Vec<_> = SERVICES.iter().map(|name| format!("bin/{name}")).collect();
+    let files: Vec<_> = SERVICES
+        .iter()
+        .zip(&names)
+        .map(|(service, name)| (folder.join(service), name.as_str()))
+        .collect();
+    let image = target_folder().join("services-image.tar");
+    learnflow_lab::write_image("ghcr.io/learnflow/services:0.1.0", &["/bin/frontend"], &files, &image)?;
+    Ok(image)
+}
+
+/// Runs a command quietly; an error shows all that it said.
+pub fn run(command: &mut Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output().context("cannot run a command")?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        bail!("{command:?} failed:\n{}", String::from_utf8_lossy(&said));
+    }
+    Ok(())
+}
+
+/// Runs a command and shows what it prints, as it comes; returns it too. Never silent for more than ten seconds.
+pub fn run_shown(title: &str, command: &mut Command) -> Result<(bool, String)> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run a command")?;
+    let mut stdout = child.stdout.take().context("its output")?;
+    let mut text = String::new();
+    let status = step(title, || -> Result<_> {
+        let mut buffer = [0; 4096];
+        loop {
+            let read = stdout.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(child.wait()?);
+            }
+            let part = String::from_utf8_lossy(&buffer[..read]);
+            print!("{part}");
+            text.push_str(&part);
+        }
+    })?;
+    Ok((status.success(), text))
+}
+
+/// Does something that may take long, saying every ten seconds that it still does.
+pub fn step<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let started = Instant::now();
+    let (done, waiting) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while waiting.recv_timeout(Duration::from_secs(9)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                progress::line(&format!("… {}  {title}", progress::duration(started.elapsed())));
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+/// Size of a file in bytes.
+pub fn size(path: &Path) -> Result<u64> {
+    Ok(fs::metadata(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .len())
+}

@@ -1,0 +1,208 @@
+//! `cargo xtask wasm`: the guest, from Rust to one small .wasm.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::artifacts::{self, root, target_folder};
+
+const PACKAGE: &str = "learnflow-http-wasm";
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Of these, Debian's own Rust can build for WebAssembly.
+const DEBIAN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
+
+/// The import that a panic left in the code would leave in the file: see `abi.rs` of the guest.
+const PANIC: &[u8] = b"a_panic_is_left";
+
+/// Builds the guest and says what came of it.
+pub fn run() -> Result<()> {
+    let file = build()?;
+    let wasm = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let pages = memory_pages(&wasm).context("the guest has no memory")?;
+    let plural = if pages == 1 { "" } else { "s" };
+    println!(
+        "{}  {} bytes, {pages} page{plural} of memory",
+        file.display(),
+        wasm.len()
+    );
+    Ok(())
+}
+
+/// Builds the guest into `wasm/learnflow.wasm` of the target folder. A file that would not change is not touched.
+pub fn build() -> Result<PathBuf> {
+    let target_folder = std::path::absolute(target_folder())?;
+    let mut command = Toolchain::find()?.cargo();
+    command
+        .args([
+            "rustc",
+            "--quiet",
+            "--package",
+            PACKAGE,
+            "--lib",
+            "--crate-type",
+            "cdylib",
+        ])
+        .args(["--profile", "wasm", "--target", TARGET, "--target-dir"])
+        .arg(&target_folder)
+        // A stack of 1 MiB, the default, would be sixteen pages of memory for each request under way.
+        .args(["--", "-C", "link-arg=-zstack-size=16384"]);
+    artifacts::run(&mut command).context("cannot build the guest")?;
+
+    let built = target_folder
+        .join(TARGET)
+        .join("wasm")
+        .join(PACKAGE.replace('-', "_") + ".wasm");
+    let wasm = fs::read(&built).with_context(|| format!("cargo did not write {}", built.display()))?;
+    if wasm.windows(PANIC.len()).any(|part| part == PANIC) {
+        bail!(
+            "the guest could panic, and a guest that panics takes the sidecar down: {}",
+            built.display()
+        );
+    }
+
+    let folder = target_folder.join("wasm");
+    let file = folder.join("learnflow.wasm");
+    if fs::read(&file).ok().as_ref() != Some(&wasm) {
+        fs::create_dir_all(&folder)?;
+        // Whoever reads it meanwhile sees the old one or the new one.
+        let new = folder.join(format!("learnflow.{}.new", std::process::id()));
+        fs::write(&new, &wasm).with_context(|| format!("cannot write {}", new.display()))?;
+        fs::rename(&new, &file).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(file)
+}
+
+/// What can compile for WebAssembly here.
+enum Toolchain {
+    /// The Rust that runs this, with the target installed.
+    Own,
+    /// Debian's, which brings the standard library as source.
+    Debian,
+}
+
+impl Toolchain {
+    fn find() -> Result<Self> {
+        if own_has_target() {
+            return Ok(Self::Own);
+        }
+        if succeeds(Command::new("rustup").args(["target", "add", TARGET])) && own_has_target() {
+            return Ok(Self::Own);
+        }
+        if debian_is_installed() {
+            return Ok(Self::Debian);
+        }
+        let apt_get = || {
+            let mut command = Command::new("apt-get");
+            command.env("DEBIAN_FRONTEND", "noninteractive");
+            command
+        };
+        let install = || {
+            succeeds(
+                apt_get()
+                    .args(["install", "--yes", "--no-install-recommends"])
+                    .args(DEBIAN),
+            )
+        };
+        if is_root() && (install() || succeeds(apt_get().arg("update")) && install()) && debian_is_installed() {
+            return Ok(Self::Debian);
+        }
+        let packages = DEBIAN.join(" ");
+        bail!(
+            "Rust cannot compile for WebAssembly here. Install the target:\n  \
+             rustup target add {TARGET}\n\
+             or, on Debian, a Rust that brings it as source:\n  \
+             sudo apt-get install {packages}"
+        )
+    }
+
+    fn cargo(&self) -> Command {
+        match self {
+            Self::Own => clean("cargo"),
+            Self::Debian => {
+                let mut command = clean("/usr/bin/cargo");
+                // Its cargo is a stable one; the source of the standard library is as old as its compiler.
+                command
+                    .env("RUSTC", "/usr/bin/rustc")
+                    .env("RUSTC_BOOTSTRAP", "1")
+                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld")
+                    .arg("-Zbuild-std=core,panic_abort");
+                command
+            }
+        }
+    }
+}
+
+/// A program without what an outer cargo, clippy or user has set for native code.
+fn clean(program: &str) -> Command {
+    const OURS: [&str; 4] = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"];
+    const NATIVE: [&str; 5] = ["CARGO", "RUSTC", "RUSTFLAGS", "RUSTDOC", "MAKEFLAGS"];
+    let mut command = Command::new(program);
+    command.current_dir(root());
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        let starts = |with: &&str| text.starts_with(with);
+        if NATIVE.iter().any(|with| starts(with)) && !OURS.iter().any(|with| starts(with)) {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+fn own_has_target() -> bool {
+    let sysroot = clean("rustc").args(["--print", "sysroot"]).output();
+    sysroot.is_ok_and(|output| {
+        let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end());
+        output.status.success() && sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir()
+    })
+}
+
+fn debian_is_installed() -> bool {
+    Path::new("/usr/bin/cargo").exists() && succeeds(Command::new("dpkg-query").arg("--show").args(DEBIAN))
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// The pages that the memory begins with.
+fn memory_pages(wasm: &[u8]) -> Option<u32> {
+    const MEMORY: u8 = 5;
+    let mut rest = wasm.strip_prefix(b"\0asm\x01\0\0\0")?;
+    while let [id, tail @ ..] = rest {
+        let (size, tail) = leb128(tail)?;
+        let (section, tail) = tail.split_at_checked(usize::try_from(size).ok()?)?;
+        if *id == MEMORY {
+            let [_count, _limits, pages @ ..] = section else {
+                return None;
+            };
+            return Some(leb128(pages)?.0);
+        }
+        rest = tail;
+    }
+    None
+}
+
+fn leb128(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let len = bytes.iter().take(5).position(|byte| byte & 0x80 == 0)? + 1;
+    let (number, rest) = bytes.split_at(len);
+    let number = number
+        .iter()
+        .rev()
+        .fold(0, |number, byte| number << 7 | u32::from(byte & 0x7f));
+    Some((number, rest))
+}
