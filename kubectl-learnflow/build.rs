@@ -5,10 +5,8 @@ use std::{env, fs, path::PathBuf, process::ExitCode};
 fn main() -> ExitCode {
     let crate_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let workspace = crate_dir.parent().unwrap_or(&crate_dir);
-    let guest = env::var_os("LEARNFLOW_WASM").map_or_else(
-        || workspace.join("target/wasm/learnflow.wasm"),
-        PathBuf::from,
-    );
+    let guest =
+        env::var_os("LEARNFLOW_WASM").map_or_else(|| workspace.join("target/wasm/learnflow.wasm"), PathBuf::from);
     println!("cargo::rerun-if-env-changed=LEARNFLOW_WASM");
     println!("cargo::rerun-if-changed={}", guest.display());
     println!("cargo::rerun-if-changed={}", workspace.join("manifests").display());

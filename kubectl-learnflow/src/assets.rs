@@ -14,7 +14,9 @@ pub(crate) fn guest() -> &'static [u8] {
 /// The objects of one manifest.
 pub(crate) fn manifest(path: &str) -> Result<Vec<Object>, Problem> {
     let file = MANIFESTS.get_file(path);
-    let text = file.and_then(|file| file.contents_utf8()).ok_or_else(|| broken(path, "it is missing"))?;
+    let text = file
+        .and_then(|file| file.contents_utf8())
+        .ok_or_else(|| broken(path, "it is missing"))?;
     parse(text).map_err(|e| broken(path, &e))
 }
 
@@ -48,7 +50,10 @@ mod tests {
         let mut folders = vec![&MANIFESTS];
         while let Some(folder) = folders.pop() {
             folders.extend(folder.dirs());
-            for file in folder.files().filter(|f| f.path().extension().is_some_and(|e| e == "yaml")) {
+            for file in folder
+                .files()
+                .filter(|f| f.path().extension().is_some_and(|e| e == "yaml"))
+            {
                 let objects = manifest(&file.path().to_string_lossy()).expect("a valid manifest");
                 assert!(!objects.is_empty(), "{:?}", file.path());
                 for object in objects {

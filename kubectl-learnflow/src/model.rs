@@ -40,10 +40,7 @@ pub(crate) struct Rollout {
 impl Rollout {
     /// Every pod is of the newest spec, serves, and no older one is left.
     pub(crate) fn is_settled(&self) -> bool {
-        self.observed
-            && self.updated == self.desired
-            && self.ready == self.desired
-            && self.total == self.desired
+        self.observed && self.updated == self.desired && self.ready == self.desired && self.total == self.desired
     }
 }
 
@@ -143,16 +140,15 @@ pub(crate) struct Access {
     pub(crate) namespace: Option<String>,
 }
 
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)?;
-        if !self.group.is_empty() {
-            write!(f, ".{}", self.group)?;
-        }
-        match &self.namespace {
-            Some(namespace) => write!(f, " in {namespace}"),
-            None => write!(f, " in the whole cluster"),
-        }
+impl Access {
+    /// What it is wanted on: `deployments.apps in namespace shop`.
+    pub(crate) fn place(&self) -> String {
+        let dot = if self.group.is_empty() { "" } else { "." };
+        let place = self
+            .namespace
+            .as_ref()
+            .map_or_else(|| "the whole cluster".into(), |ns| format!("namespace {ns}"));
+        format!("{}{dot}{} in {place}", self.resource, self.group)
     }
 }
 
@@ -184,13 +180,29 @@ mod tests {
 
     #[test]
     fn a_rollout_is_over_when_only_new_and_ready_pods_are_left() {
-        let done = Rollout { observed: true, desired: 2, updated: 2, total: 2, ready: 2 };
+        let done = Rollout {
+            observed: true,
+            desired: 2,
+            updated: 2,
+            total: 2,
+            ready: 2,
+        };
         assert!(done.is_settled());
-        assert!(!Rollout { observed: false, ..done }.is_settled(), "the controller lags");
+        assert!(
+            !Rollout {
+                observed: false,
+                ..done
+            }
+            .is_settled(),
+            "the controller lags"
+        );
         assert!(!Rollout { updated: 1, ..done }.is_settled());
         assert!(!Rollout { total: 3, ..done }.is_settled(), "an old pod is left");
         assert!(!Rollout { ready: 1, ..done }.is_settled());
-        let none = Rollout { observed: true, ..Rollout::default() };
+        let none = Rollout {
+            observed: true,
+            ..Rollout::default()
+        };
         assert!(none.is_settled(), "scaled to zero");
         assert_eq!(Rollout { ready: 3, ..done }.to_string(), "2/2");
     }

@@ -113,7 +113,8 @@ impl Object {
     }
 
     fn versioned(mut self) -> Self {
-        self.map("/metadata/labels").insert(VERSION_LABEL.into(), env!("CARGO_PKG_VERSION").into());
+        self.map("/metadata/labels")
+            .insert(VERSION_LABEL.into(), env!("CARGO_PKG_VERSION").into());
         self
     }
 
@@ -176,10 +177,15 @@ impl Plan {
             .into_iter()
             .map(|object| follow_config(object, &revisions).labelled().versioned())
             .collect();
-        let mut component = only("middleware/component.yaml")?.in_namespace(namespace).labelled().versioned();
+        let mut component = only("middleware/component.yaml")?
+            .in_namespace(namespace)
+            .labelled()
+            .versioned();
         component.map("").insert("scopes".into(), json!(app_ids));
         // No version label: see the manifest.
-        let configuration = only("middleware/configuration.yaml")?.in_namespace(namespace).labelled();
+        let configuration = only("middleware/configuration.yaml")?
+            .in_namespace(namespace)
+            .labelled();
         let revision = revision(&[
             assets::guest(),
             component.0["spec"].to_string().as_bytes(),
@@ -202,7 +208,9 @@ impl Plan {
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Object> {
-        std::iter::once(&self.namespace).chain(&self.stack).chain(self.middleware())
+        std::iter::once(&self.namespace)
+            .chain(&self.stack)
+            .chain(self.middleware())
     }
 }
 
@@ -240,7 +248,9 @@ fn only(path: &str) -> Result<Object, Problem> {
     let mut objects = assets::manifest(path)?;
     match objects.pop() {
         Some(object) if objects.is_empty() => Ok(object),
-        _ => Err(Problem::new(format!("The manifest {path} inside this plugin must hold one object."))),
+        _ => Err(Problem::new(format!(
+            "The manifest {path} inside this plugin must hold one object."
+        ))),
     }
 }
 
@@ -259,13 +269,18 @@ fn revision(parts: &[&[u8]]) -> String {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// (name, hash) of each ConfigMap of the stack.
 fn config_revisions(stack: &[Object]) -> Vec<(String, String)> {
     let maps = stack.iter().filter(|object| object.kind() == "ConfigMap");
-    maps.map(|map| (map.name().to_owned(), revision(&[map.0["data"].to_string().as_bytes()]))).collect()
+    maps.map(|map| (map.name().to_owned(), revision(&[map.0["data"].to_string().as_bytes()])))
+        .collect()
 }
 
 /// A process reads its configuration once: a changed ConfigMap must roll the pods that mount it.
@@ -274,15 +289,23 @@ fn follow_config(mut object: Object, revisions: &[(String, String)]) -> Object {
     if !object.is_workload() || object.0.to_string().contains("auto-reload") {
         return object;
     }
-    let volumes = object.0.pointer("/spec/template/spec/volumes").and_then(Value::as_array);
-    let mounted = volumes.into_iter().flatten().filter_map(|v| v.pointer("/configMap/name")?.as_str());
+    let volumes = object
+        .0
+        .pointer("/spec/template/spec/volumes")
+        .and_then(Value::as_array);
+    let mounted = volumes
+        .into_iter()
+        .flatten()
+        .filter_map(|v| v.pointer("/configMap/name")?.as_str());
     let hashes: Vec<&str> = mounted
         .filter_map(|name| revisions.iter().find(|(map, _)| map == name))
         .map(|(_, hash)| hash.as_str())
         .collect();
     if !hashes.is_empty() {
         let value = hashes.join("-");
-        object.map("/spec/template/metadata/annotations").insert(CONFIG_REVISION.into(), value.into());
+        object
+            .map("/spec/template/metadata/annotations")
+            .insert(CONFIG_REVISION.into(), value.into());
     }
     object
 }

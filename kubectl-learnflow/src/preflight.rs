@@ -6,6 +6,7 @@ use crate::{
     printer::Mark,
     text::{count, list},
 };
+use std::collections::BTreeMap;
 
 /// Strict field validation on apply, which guards every write here, is final since 1.27; the rest is
 /// margin.
@@ -24,15 +25,27 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn good(text: impl Into<String>) -> Self {
-        Self { mark: Mark::Good, text: text.into(), next: None }
+        Self {
+            mark: Mark::Good,
+            text: text.into(),
+            next: None,
+        }
     }
 
     pub(crate) fn warn(text: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { mark: Mark::Warn, text: text.into(), next: Some(next.into()) }
+        Self {
+            mark: Mark::Warn,
+            text: text.into(),
+            next: Some(next.into()),
+        }
     }
 
     pub(crate) fn bad(text: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { mark: Mark::Bad, text: text.into(), next: Some(next.into()) }
+        Self {
+            mark: Mark::Bad,
+            text: text.into(),
+            next: Some(next.into()),
+        }
     }
 }
 
@@ -73,8 +86,11 @@ pub(crate) fn services(services: &[Service], namespace: &str) -> Vec<Check> {
         )];
     }
     let mut checks: Vec<Check> = services.iter().map(|s| service(s, namespace)).collect();
-    let restless: Vec<&str> =
-        services.iter().filter(|s| !s.rollout.is_settled()).map(|s| s.name.as_str()).collect();
+    let restless: Vec<&str> = services
+        .iter()
+        .filter(|s| !s.rollout.is_settled())
+        .map(|s| s.name.as_str())
+        .collect();
     if !restless.is_empty() {
         checks.push(Check::warn(
             format!("Not all pods are ready yet: {}", list(&restless)),
@@ -84,13 +100,26 @@ pub(crate) fn services(services: &[Service], namespace: &str) -> Vec<Check> {
     checks
 }
 
-/// Names the permissions that are missing.
-pub(crate) fn permissions(refused: &[Access]) -> Vec<Check> {
+/// Names the permissions that are missing, one kind of object a line.
+pub(crate) fn permissions(refused: &[Access], caller: Option<&str>) -> Vec<Check> {
     if refused.is_empty() {
         return vec![Check::good("Permissions")];
     }
-    let ask = "Ask whoever administers the cluster for it, or use another context with --context.";
-    refused.iter().map(|access| Check::bad(format!("Not allowed to {access}"), ask)).collect()
+    let who = caller.unwrap_or("you");
+    let mut verbs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for access in refused {
+        verbs.entry(access.place()).or_default().push(access.verb);
+    }
+    let ask = format!(
+        "Ask whoever administers the cluster to give {who} these permissions, or use another context with --context."
+    );
+    let last = verbs.len() - 1;
+    let line = |(n, (place, verbs)): (usize, (String, Vec<&str>))| Check {
+        mark: Mark::Bad,
+        text: format!("No permission to {} {place}", verbs.join(", ")),
+        next: (n == last).then(|| ask.clone()),
+    };
+    verbs.into_iter().enumerate().map(line).collect()
 }
 
 /// What is there under a name we want, and is not ours, is never touched.
@@ -105,7 +134,10 @@ pub(crate) fn ownership(object: &Object, existing: &Existing) -> Option<Check> {
         return None;
     }
     if object.kind() != "Namespace" {
-        let owner = existing.managed_by.as_deref().map_or_else(String::new, |by| format!(" (managed by {by})"));
+        let owner = existing
+            .managed_by
+            .as_deref()
+            .map_or_else(String::new, |by| format!(" (managed by {by})"));
         return Some(Check::bad(
             format!("{object} exists already and is not LearnFlow's{owner}"),
             "Rename or remove it, and run this again.",
@@ -118,18 +150,24 @@ pub(crate) fn ownership(object: &Object, existing: &Existing) -> Option<Check> {
             "The Collector's agent reads sidecar logs from the node, which needs the level privileged: \
              set the label pod-security.kubernetes.io/enforce of that namespace.",
         )),
-        _ => Some(Check::good(format!("Namespace {STACK_NAMESPACE} exists and stays as it is"))),
+        _ => Some(Check::good(format!(
+            "Namespace {STACK_NAMESPACE} exists and stays as it is"
+        ))),
     }
 }
 
 fn kubernetes(facts: &Facts) -> Check {
     let text = format!("Kubernetes {} at {}", facts.kubernetes, facts.server);
     match Version::parse(&facts.kubernetes) {
-        Some(version) if version < OLDEST_KUBERNETES => {
-            Check::bad(text, format!("LearnFlow needs {OLDEST_KUBERNETES} or newer: upgrade the cluster."))
-        }
+        Some(version) if version < OLDEST_KUBERNETES => Check::bad(
+            text,
+            format!("LearnFlow needs {OLDEST_KUBERNETES} or newer: upgrade the cluster."),
+        ),
         Some(_) => Check::good(text),
-        None => Check::warn(text, format!("Cannot tell whether that is {OLDEST_KUBERNETES} or newer.")),
+        None => Check::warn(
+            text,
+            format!("Cannot tell whether that is {OLDEST_KUBERNETES} or newer."),
+        ),
     }
 }
 
@@ -167,7 +205,10 @@ fn plane(what: &str, plane: Option<&ControlPlane>) -> Check {
 
 fn dapr_version(version: Option<&str>) -> Check {
     let Some(text) = version else {
-        return Check::warn("Dapr does not say its version", format!("LearnFlow needs {OLDEST_DAPR} or newer."));
+        return Check::warn(
+            "Dapr does not say its version",
+            format!("LearnFlow needs {OLDEST_DAPR} or newer."),
+        );
     };
     match Version::parse(text) {
         Some(version) if version < OLDEST_DAPR => Check::bad(
@@ -212,7 +253,10 @@ fn service(service: &Service, namespace: &str) -> Check {
     if service.paused {
         return Check::bad(
             format!("{name} is paused, so its pods would never roll"),
-            format!("Resume it with `kubectl -n {namespace} rollout resume deployment/{}`, {leave}", service.name),
+            format!(
+                "Resume it with `kubectl -n {namespace} rollout resume deployment/{}`, {leave}",
+                service.name
+            ),
         );
     }
     let app_id = service.app_id.as_deref().unwrap_or_default();
@@ -231,7 +275,9 @@ pub(crate) struct Version(u32, u32, u32);
 impl Version {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_start_matches('v');
-        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(text.len());
         let mut numbers = text[..end].split('.').map(str::parse::<u32>);
         let major = numbers.next()?.ok()?;
         let minor = numbers.next()?.ok()?;

@@ -3,7 +3,11 @@ use crate::model::Rollout;
 use serde_json::json;
 
 fn plane_of(version: &str) -> Option<ControlPlane> {
-    Some(ControlPlane { namespace: "dapr-system".into(), version: Some(version.into()), ready: true })
+    Some(ControlPlane {
+        namespace: "dapr-system".into(),
+        version: Some(version.into()),
+        ready: true,
+    })
 }
 
 fn sound() -> Facts {
@@ -24,7 +28,13 @@ fn cart() -> Service {
     Service {
         name: "cart".into(),
         app_id: Some("cart-app".into()),
-        rollout: Rollout { observed: true, desired: 1, updated: 1, total: 1, ready: 1 },
+        rollout: Rollout {
+            observed: true,
+            desired: 1,
+            updated: 1,
+            total: 1,
+            ready: 1,
+        },
         ..Service::default()
     }
 }
@@ -41,7 +51,11 @@ fn a_sound_cluster_passes() {
     let facts = sound();
     let checks = [cluster(&facts, "shop"), services(&facts.services, "shop")].concat();
     assert!(checks.iter().all(|check| check.mark == Mark::Good), "{checks:?}");
-    assert!(checks.iter().any(|c| c.text == "Deployment shop/cart, app id cart-app, 1 pod (to enrol)"));
+    assert!(
+        checks
+            .iter()
+            .any(|c| c.text == "Deployment shop/cart, app id cart-app, 1 pod (to enrol)")
+    );
 }
 
 #[test]
@@ -51,24 +65,44 @@ fn each_thing_that_is_missing_is_named() {
         change(&mut facts);
         only_failure(&cluster(&facts, "shop")).text.clone()
     };
-    assert_eq!(failure(|f| f.kubernetes = "v1.28.9+k3s1".into()), "Kubernetes v1.28.9+k3s1 at https://10.0.0.1");
-    assert_eq!(failure(|f| f.dapr_kinds.clear()), "Dapr's kinds are missing: Component, Configuration");
+    assert_eq!(
+        failure(|f| f.kubernetes = "v1.28.9+k3s1".into()),
+        "Kubernetes v1.28.9+k3s1 at https://10.0.0.1"
+    );
+    assert_eq!(
+        failure(|f| f.dapr_kinds.clear()),
+        "Dapr's kinds are missing: Component, Configuration"
+    );
     assert_eq!(failure(|f| f.operator = None), "There is no Dapr operator");
     assert_eq!(failure(|f| f.injector = None), "There is no Dapr sidecar injector");
     assert!(failure(|f| f.operator = plane_of("1.15.9")).starts_with("Dapr 1.15.9 is too old"));
-    assert_eq!(failure(|f| f.kafka.clear()), "No Component of type pubsub.kafka in namespace shop");
+    assert_eq!(
+        failure(|f| f.kafka.clear()),
+        "No Component of type pubsub.kafka in namespace shop"
+    );
     assert_eq!(failure(|f| f.namespace_exists = false), "Namespace shop does not exist");
     assert_eq!(
-        failure(|f| f.injector = Some(ControlPlane { ready: false, ..plane_of("1.18.1").expect("a plane") })),
+        failure(|f| f.injector = Some(ControlPlane {
+            ready: false,
+            ..plane_of("1.18.1").expect("a plane")
+        })),
         "The Dapr sidecar injector in dapr-system has no ready pod"
     );
 }
 
 #[test]
 fn a_version_that_cannot_be_read_is_a_warning() {
-    let facts = Facts { operator: plane_of("edge"), kubernetes: "weird".into(), ..sound() };
+    let facts = Facts {
+        operator: plane_of("edge"),
+        kubernetes: "weird".into(),
+        ..sound()
+    };
     let checks = cluster(&facts, "shop");
-    assert_eq!(checks.iter().filter(|check| check.mark == Mark::Warn).count(), 2, "{checks:?}");
+    assert_eq!(
+        checks.iter().filter(|check| check.mark == Mark::Warn).count(),
+        2,
+        "{checks:?}"
+    );
     assert!(checks.iter().all(|check| check.mark != Mark::Bad));
 }
 
@@ -79,7 +113,13 @@ fn services_that_cannot_be_enrolled_are_refused_by_name() {
         change(&mut service);
         let checks = services(&[service], "shop");
         let check = only_failure(&checks);
-        assert!(check.next.as_deref().is_some_and(|next| next.ends_with("--exclude cart.")), "{check:?}");
+        assert!(
+            check
+                .next
+                .as_deref()
+                .is_some_and(|next| next.ends_with("--exclude cart.")),
+            "{check:?}"
+        );
         check.text.clone()
     };
     assert_eq!(
@@ -90,10 +130,16 @@ fn services_that_cannot_be_enrolled_are_refused_by_name() {
         failure(|s| s.mounts = Some("certs:/certs".into())),
         "Deployment shop/cart already has dapr.io/volume-mounts: certs:/certs"
     );
-    assert_eq!(failure(|s| s.app_id = None), "Deployment shop/cart has no annotation dapr.io/app-id");
+    assert_eq!(
+        failure(|s| s.app_id = None),
+        "Deployment shop/cart has no annotation dapr.io/app-id"
+    );
     assert!(failure(|s| s.paused = true).contains("is paused"));
     assert!(failure(|s| s.foreign_volume = true).contains("volume learnflow-wasm"));
-    assert_eq!(only_failure(&services(&[], "shop")).text, "No Deployment with a Dapr sidecar in namespace shop");
+    assert_eq!(
+        only_failure(&services(&[], "shop")).text,
+        "No Deployment with a Dapr sidecar in namespace shop"
+    );
 }
 
 #[test]
@@ -111,16 +157,34 @@ fn what_is_ours_already_passes() {
 
 #[test]
 fn missing_permissions_are_named_one_by_one() {
-    let access = |namespace: Option<&str>| Access {
-        verb: "patch",
+    let access = |verb, namespace: Option<&str>| Access {
+        verb,
         group: "apps".into(),
         resource: "deployments".into(),
         namespace: namespace.map(str::to_owned),
     };
-    let checks = permissions(&[access(Some("shop")), access(None)]);
-    assert_eq!(checks[0].text, "Not allowed to patch deployments.apps in shop");
-    assert_eq!(checks[1].text, "Not allowed to patch deployments.apps in the whole cluster");
-    assert_eq!(permissions(&[])[0].mark, Mark::Good);
+    let refused = [
+        access("get", Some("shop")),
+        access("patch", Some("shop")),
+        access("patch", None),
+    ];
+    let checks = permissions(&refused, Some("eve"));
+    assert_eq!(
+        checks[0].text,
+        "No permission to get, patch deployments.apps in namespace shop"
+    );
+    assert_eq!(
+        checks[1].text,
+        "No permission to patch deployments.apps in the whole cluster"
+    );
+    assert_eq!(checks[0].next, None, "what to do is said once");
+    assert!(
+        checks[1]
+            .next
+            .as_deref()
+            .is_some_and(|next| next.contains("give eve these permissions"))
+    );
+    assert_eq!(permissions(&[], None)[0].mark, Mark::Good);
 }
 
 #[test]
@@ -129,12 +193,18 @@ fn what_is_not_ours_is_not_touched() {
         Object::new(json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": "x" } })).expect("an object")
     };
     let mark = |kind: &str, existing: Existing| ownership(&object(kind), &existing).map(|check| check.mark);
-    let ours = Existing { managed_by: Some(MANAGER.into()), ..Existing::default() };
+    let ours = Existing {
+        managed_by: Some(MANAGER.into()),
+        ..Existing::default()
+    };
     assert_eq!(mark("ConfigMap", ours.clone()), None);
     assert_eq!(mark("ConfigMap", Existing::default()), Some(Mark::Bad));
     assert_eq!(mark("ConfigMap", Existing { leaving: true, ..ours }), Some(Mark::Bad));
     assert_eq!(mark("Namespace", Existing::default()), Some(Mark::Good));
-    let strict = Existing { pod_security: Some("restricted".into()), ..Existing::default() };
+    let strict = Existing {
+        pod_security: Some("restricted".into()),
+        ..Existing::default()
+    };
     assert_eq!(mark("Namespace", strict), Some(Mark::Bad));
 }
 

@@ -3,7 +3,11 @@
 //! stdout is data, stderr is progress and hints. Whatever is written passes here, so here is where
 //! text from a cluster is made harmless, colours are decided, and a closed pipe is noticed.
 
-use crate::{cli::Format, problem::Problem, text::{harmless, is_harmful}};
+use crate::{
+    cli::Format,
+    problem::Problem,
+    text::{harmless, is_harmful},
+};
 use clap::ColorChoice;
 use comfy_table::{Cell, Color, Table as Grid, presets::NOTHING};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -61,7 +65,10 @@ impl Printer {
     pub(crate) fn new(color: ColorChoice, verbosity: u8) -> Self {
         if verbosity > 0 {
             let level = if verbosity > 1 { "debug" } else { "info" };
-            tracing_subscriber::fmt().with_env_filter(level).with_writer(io::stderr).init();
+            tracing_subscriber::fmt()
+                .with_env_filter(level)
+                .with_writer(io::stderr)
+                .init();
         }
         // A spinner and a stream of log lines would overwrite each other.
         let spinner = io::stderr().is_terminal() && verbosity == 0;
@@ -82,7 +89,11 @@ impl Printer {
     /// A heading of progress.
     pub(crate) fn section(&self, title: &str) {
         let title = harmless(title);
-        let line = if self.color_err { format!("{}", title.bold()) } else { title.into_owned() };
+        let line = if self.color_err {
+            format!("{}", title.bold())
+        } else {
+            title.into_owned()
+        };
         self.progress(&line);
     }
 
@@ -160,10 +171,9 @@ impl Printer {
     pub(crate) fn document<T: Serialize>(&self, format: Format, value: &T) -> Result<(), Problem> {
         let failed = |e: &dyn std::fmt::Display| Problem::new(format!("Cannot write the result: {e}."));
         let text = match format {
-            Format::Yaml => serde_saphyr::to_string(value).map_err(|e| failed(&e))?.replace(
-                |c| is_harmful(c) && c != '\n',
-                "\u{fffd}",
-            ),
+            Format::Yaml => serde_saphyr::to_string(value)
+                .map_err(|e| failed(&e))?
+                .replace(|c| is_harmful(c) && c != '\n', "\u{fffd}"),
             _ => escape_json(&serde_json::to_string_pretty(value).map_err(|e| failed(&e))?) + "\n",
         };
         self.data(&text);
@@ -202,7 +212,10 @@ impl State {
 
 impl Table {
     pub(crate) fn new(header: &[&'static str]) -> Self {
-        Self { header: header.to_vec(), rows: Vec::new() }
+        Self {
+            header: header.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     pub(crate) fn render(&self, color: bool) -> String {
@@ -333,11 +346,13 @@ pub(crate) mod tests {
     fn tables_line_up_and_carry_no_control_characters() {
         let mut table = Table::new(&["NAME", "READY"]);
         table.rows.push(vec![plain("a"), plain("1/1")]);
-        table.rows.push(vec![plain("evil\u{1b}[2J\nname"), ("0/1".into(), Tone::Bad)]);
+        table
+            .rows
+            .push(vec![plain("evil\u{1b}[2J\nname"), ("0/1".into(), Tone::Bad)]);
         assert_eq!(
             table.render(false),
-            "NAME                    READY\n\
-             a                       1/1\n\
+            "NAME                  READY\n\
+             a                     1/1\n\
              evil\\u{1b}[2J\\nname   0/1\n"
         );
         assert!(table.render(true).contains("\u{1b}["), "colours only when asked for");
@@ -369,7 +384,10 @@ pub(crate) mod tests {
         let (printer, out, _) = captured();
         printer.document(Format::Json, &evil).expect("written");
         assert!(!out.text().chars().any(|c| is_harmful(c) && c != '\n'));
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&out.text()).expect("JSON"), evil);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&out.text()).expect("JSON"),
+            evil
+        );
         let (printer, out, _) = captured();
         printer.document(Format::Yaml, &evil).expect("written");
         assert!(!out.text().chars().any(|c| is_harmful(c) && c != '\n'));

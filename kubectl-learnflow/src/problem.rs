@@ -25,7 +25,11 @@ pub(crate) enum Kind {
 
 impl Problem {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), next: None, kind: Kind::Other }
+        Self {
+            what: what.into(),
+            next: None,
+            kind: Kind::Other,
+        }
     }
 
     pub(crate) fn next(mut self, step: impl Into<String>) -> Self {

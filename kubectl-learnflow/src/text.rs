@@ -20,8 +20,7 @@ pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
 }
 
 pub(crate) fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Reads `30s`, `5m`, `1m30s`, `500ms`; a bare `0` means "no limit" where a flag allows it.
@@ -75,13 +74,22 @@ pub(crate) fn format_seconds(seconds: f64) -> String {
 
 /// `1 thing`, `2 things`.
 pub(crate) fn count(n: usize, thing: &str) -> String {
-    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+    if n == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{n} {thing}s")
+    }
 }
 
 /// Joins names for a sentence, without ever filling the screen.
 pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
     const SHOWN: usize = 10;
-    let mut text = names.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .map(AsRef::as_ref)
+        .collect::<Vec<_>>()
+        .join(", ");
     if names.len() > SHOWN {
         text.push_str(&format!(" and {} more", names.len() - SHOWN));
     }
@@ -95,7 +103,10 @@ mod tests {
     #[test]
     fn a_terminal_never_sees_a_control_character() {
         assert_eq!(harmless("plain ünïcode → ok"), "plain ünïcode → ok");
-        assert_eq!(harmless("\u{1b}[31mred\r\n\u{9b}2J\u{7}"), "\\u{1b}[31mred\\r\\n\\u{9b}2J\\u{7}");
+        assert_eq!(
+            harmless("\u{1b}[31mred\r\n\u{9b}2J\u{7}"),
+            "\\u{1b}[31mred\\r\\n\\u{9b}2J\\u{7}"
+        );
         assert_eq!(harmless("txt.\u{202e}exe"), "txt.\\u{202e}exe");
     }
 

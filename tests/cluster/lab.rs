@@ -36,7 +36,9 @@ fn has_no_way_out(_: &Target) -> Result<()> {
         let device = device.trim();
         let own = device == "lo" || device == "node0" || device == "cni0" || device.starts_with("veth");
         // Empty tunnel devices that some kernels put into every namespace lead nowhere either.
-        let idle = ["sit0", "tunl0", "ip6tnl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6gre0"];
+        let idle = [
+            "sit0", "tunl0", "ip6tnl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "ip6gre0",
+        ];
         ensure!(own || idle.contains(&device), "the lab has a device {device}");
     }
     Ok(())
@@ -74,7 +76,10 @@ fn two_side_by_side_and_killed(target: &Target) -> Result<()> {
     ensure!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
     target.run_kubectl(&["get", "--raw", "/readyz"])?;
     let nodes = xtask(&["lab", "status", "--name", &name])?;
-    ensure!(String::from_utf8_lossy(&nodes.stdout).contains("kafka-0"), "the second lab has no Kafka");
+    ensure!(
+        String::from_utf8_lossy(&nodes.stdout).contains("kafka-0"),
+        "the second lab has no Kafka"
+    );
 
     let keeper: i32 = lab_file(&name, "keeper.pid")?.trim().parse()?;
     let node: u32 = lab_file(&name, "node.pid")?.trim().parse()?;
@@ -97,7 +102,9 @@ fn two_side_by_side_and_killed(target: &Target) -> Result<()> {
 }
 
 fn lab_file(name: &str, file: &str) -> Result<String> {
-    Ok(fs::read_to_string(learnflow_lab::cache()?.join("labs").join(name).join(file))?)
+    Ok(fs::read_to_string(
+        learnflow_lab::cache()?.join("labs").join(name).join(file),
+    )?)
 }
 
 fn processes_in(network: &Path) -> usize {

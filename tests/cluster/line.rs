@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use learnflow_core::{Direction, Outcome, Record};
 use learnflow_tests::{
     Frontend, Progress, Prometheus, SERVICES_NAMESPACE, STACK_NAMESPACE, Span, Target, progress_of, read_spans, records,
 };
@@ -20,15 +21,24 @@ const TOPIC: &str = "lesson.generated";
 const PLAIN_AGENT: &str = include_str!("../cases/plain-agent.yaml");
 
 pub const TESTS: &[(&str, Test)] = &[
-    ("line::status_before_an_installation_is_1", status_before_an_installation_is_1),
+    (
+        "line::status_before_an_installation_is_1",
+        status_before_an_installation_is_1,
+    ),
     ("line::install", install),
     ("line::install_again_changes_nothing", install_again_changes_nothing),
     ("line::status_is_healthy", status_is_healthy),
     ("line::every_lesson_becomes_a_row", every_lesson_becomes_a_row),
     ("line::every_event_leaves_two_records", every_event_leaves_two_records),
     ("line::prometheus_counts_exactly", prometheus_counts_exactly),
-    ("line::the_publish_span_names_its_topic", the_publish_span_names_its_topic),
-    ("line::without_the_middleware_the_topic_is_missing", without_the_middleware_the_topic_is_missing),
+    (
+        "line::the_publish_span_names_its_topic",
+        the_publish_span_names_its_topic,
+    ),
+    (
+        "line::without_the_middleware_the_topic_is_missing",
+        without_the_middleware_the_topic_is_missing,
+    ),
     ("line::uninstall_leaves_nothing", uninstall_leaves_nothing),
 ];
 
@@ -38,7 +48,10 @@ static BEFORE: OnceLock<Vec<String>> = OnceLock::new();
 fn status_before_an_installation_is_1(target: &Target) -> Result<()> {
     target.deploy_services()?;
     let (stdout, stderr) = expect(target, &["status"], 1)?;
-    ensure!(format!("{stdout}{stderr}").contains("not installed"), "{stdout}{stderr}");
+    ensure!(
+        format!("{stdout}{stderr}").contains("not installed"),
+        "{stdout}{stderr}"
+    );
     BEFORE.get_or_init(|| objects(target).unwrap_or_default());
     Ok(())
 }
@@ -96,28 +109,31 @@ fn every_lesson_becomes_a_row(target: &Target) -> Result<()> {
 }
 
 fn every_event_leaves_two_records(target: &Target) -> Result<()> {
-    let published = records(target, "course-agent", "publish")?;
-    let delivered = records(target, "user-progress", "deliver")?;
+    let published = records(target, "course-agent", Direction::Publish)?;
+    let delivered = records(target, "user-progress", Direction::Deliver)?;
     ensure!(published.len() == LESSONS, "{} publish records", published.len());
     ensure!(delivered.len() == LESSONS, "{} delivery records", delivered.len());
     for record in published.iter().chain(&delivered) {
-        ensure!(record["topic"] == TOPIC, "{record}");
-        ensure!(record["pubsub"] == "kafka-pubsub", "{record}");
-        ensure!(record["outcome"] == "success", "{record}");
-        ensure!(record["us"].as_u64().is_some_and(|us| us > 0), "no duration: {record}");
-        ensure!(record["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "no size: {record}");
-        ensure!(record["trace"].as_str().is_some_and(|trace| trace.len() == 32), "no trace: {record}");
+        ensure!(record.topic.as_str() == TOPIC, "{record:?}");
+        ensure!(record.pubsub.as_str() == "kafka-pubsub", "{record:?}");
+        ensure!(record.outcome == Outcome::Success, "{record:?}");
+        ensure!(record.us.is_some_and(|us| us > 0), "no duration: {record:?}");
+        ensure!(record.bytes.is_some_and(|bytes| bytes > 0), "no size: {record:?}");
     }
-    let places: BTreeSet<(u64, u64)> = delivered
-        .iter()
-        .map(|record| Ok((record["partition"].as_u64().context("partition")?, record["offset"].as_u64().context("offset")?)))
-        .collect::<Result<_>>()?;
+    let places: BTreeSet<_> = delivered.iter().map(|record| (record.partition, record.offset)).collect();
     ensure!(places.len() == LESSONS, "{} different partitions and offsets", places.len());
-    ensure!(delivered.iter().all(|record| record["age_ms"].is_u64()), "a delivery without an age");
-    let traces = |records: &[serde_json::Value]| -> BTreeSet<String> {
-        records.iter().map(|record| record["trace"].to_string()).collect()
+    ensure!(
+        delivered.iter().all(|record| record.offset.is_some() && record.age_ms.is_some()),
+        "a delivery without an offset or an age"
+    );
+    let traces = |records: &[Record]| -> Result<BTreeSet<String>> {
+        let trace = |record: &Record| record.trace.as_ref().map(|trace| trace.as_str().to_owned());
+        records.iter().map(|record| trace(record).context("a record without a trace id")).collect()
     };
-    ensure!(traces(&published) == traces(&delivered), "a trace id differs between publish and delivery");
+    ensure!(
+        traces(&published)? == traces(&delivered)?,
+        "a trace id differs between publish and delivery"
+    );
     Ok(())
 }
 
@@ -141,20 +157,29 @@ fn prometheus_counts_exactly(target: &Target) -> Result<()> {
 
 fn the_publish_span_names_its_topic(target: &Target) -> Result<()> {
     let spans = read_spans(target)?;
-    let published: Vec<&Span> = spans.iter().filter(|span| is_publish_of(span, "course-agent")).collect();
+    let published: Vec<&Span> = spans
+        .iter()
+        .filter(|span| is_publish_of(span, "course-agent"))
+        .collect();
     ensure!(published.len() >= LESSONS, "{} publish spans", published.len());
     for span in &published {
         let attribute = |name: &str| span.attributes.get(name).map(String::as_str);
         ensure!(attribute("messaging.destination.name") == Some(TOPIC), "{span:?}");
         ensure!(attribute("messaging.system") == Some("kafka"), "{span:?}");
-        ensure!(!span.attributes.keys().any(|key| key.starts_with("dapr-messaging")), "not renamed: {span:?}");
+        ensure!(
+            !span.attributes.keys().any(|key| key.starts_with("dapr-messaging")),
+            "not renamed: {span:?}"
+        );
     }
     let publish = published.last().context("a publish span")?;
-    let delivery = spans
-        .iter()
-        .find(|span| span.trace == publish.trace && span.service == "user-progress" && span.name == format!("pubsub/{TOPIC}"));
+    let delivery = spans.iter().find(|span| {
+        span.trace == publish.trace && span.service == "user-progress" && span.name == format!("pubsub/{TOPIC}")
+    });
     let delivery = delivery.with_context(|| format!("trace {} has no delivery", publish.trace))?;
-    ensure!(delivery.parent == publish.id, "{delivery:?} is not a child of {publish:?}");
+    ensure!(
+        delivery.parent == publish.id,
+        "{delivery:?} is not a child of {publish:?}"
+    );
     Ok(())
 }
 
@@ -174,9 +199,26 @@ fn without_the_middleware_the_topic_is_missing(target: &Target) -> Result<()> {
         }
         thread::sleep(Duration::from_secs(1));
     };
-    ensure!(!span.attributes.values().any(|value| value == "plain.topic"), "the topic is there: {span:?}");
-    target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "delete", "deployment/plain-agent", "configuration/tracing-only", "--wait"])?;
-    target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "wait", "--for=delete", "service/plain-agent-dapr", "--timeout=60s"])?;
+    ensure!(
+        !span.attributes.values().any(|value| value == "plain.topic"),
+        "the topic is there: {span:?}"
+    );
+    target.run_kubectl(&[
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "delete",
+        "deployment/plain-agent",
+        "configuration/tracing-only",
+        "--wait",
+    ])?;
+    target.run_kubectl(&[
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "wait",
+        "--for=delete",
+        "service/plain-agent-dapr",
+        "--timeout=60s",
+    ])?;
     Ok(())
 }
 
@@ -199,7 +241,12 @@ fn uninstall_leaves_nothing(target: &Target) -> Result<()> {
         "--output=json",
         "--show-managed-fields",
     ])?;
-    for trace in ["kubectl-learnflow", "learnflow-wasm", "dapr.io/config", "dapr.io/volume-mounts"] {
+    for trace in [
+        "kubectl-learnflow",
+        "learnflow-wasm",
+        "dapr.io/config",
+        "dapr.io/volume-mounts",
+    ] {
         ensure!(!deployments.contains(trace), "the Deployments still mention {trace}");
     }
     // The services work on without it.

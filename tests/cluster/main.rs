@@ -37,7 +37,9 @@ type Test = fn(&Target) -> Result<()>;
 
 fn trial(name: &str, target: &Target, test: Test) -> Trial {
     let target = target.clone();
-    Trial::test(name, move || test(&target).map_err(|error| Failed::from(format!("{error:#}"))))
+    Trial::test(name, move || {
+        test(&target).map_err(|error| Failed::from(format!("{error:#}")))
+    })
 }
 
 /// Runs the plugin and compares its exit code; returns what it printed to stdout and stderr.
@@ -58,7 +60,16 @@ fn expect(target: &Target, arguments: &[&str], code: i32) -> Result<(String, Str
 fn objects(target: &Target) -> Result<Vec<String>> {
     let kinds = target.run_kubectl(&["api-resources", "--verbs=list", "--output=name"])?;
     // These come and go by themselves.
-    let passing = ["events", "endpoints", "leases", "pods", "replicasets", "controllerrevisions", "podmetrics", "nodemetrics"];
+    let passing = [
+        "events",
+        "endpoints",
+        "leases",
+        "pods",
+        "replicasets",
+        "controllerrevisions",
+        "podmetrics",
+        "nodemetrics",
+    ];
     let kinds: Vec<&str> = kinds
         .lines()
         .filter(|kind| !passing.iter().any(|other| kind.split('.').next() == Some(*other)))

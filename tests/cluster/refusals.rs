@@ -16,7 +16,11 @@ pub const TESTS: &[(&str, Test)] = &[
 ];
 
 fn a_namespace_without_kafka(target: &Target) -> Result<()> {
-    refused(target, target.plugin_in("default", &["install"]), &["pubsub.kafka", "default"])
+    refused(
+        target,
+        target.plugin_in("default", &["install"]),
+        &["pubsub.kafka", "default"],
+    )
 }
 
 fn nobody_may_install(target: &Target) -> Result<()> {
@@ -72,7 +76,13 @@ fn another_configuration(target: &Target) -> Result<()> {
     };
     // Paused: the change is there to be seen, and no pod is replaced for it.
     let pause = |verb: &str| {
-        target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "rollout", verb, "deployment/course-agent"])
+        target.run_kubectl(&[
+            "--namespace",
+            SERVICES_NAMESPACE,
+            "rollout",
+            verb,
+            "deployment/course-agent",
+        ])
     };
     pause("pause")?;
     patch(json!("appconfig"))?;
@@ -88,7 +98,11 @@ fn refused(target: &Target, mut command: Command, words: &[&str]) -> Result<()> 
     let before = objects(target)?;
     let output = command.output().context("cannot run kubectl-learnflow")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.code() == Some(2), "it ended with {}:\n{said}", output.status);
+    ensure!(
+        output.status.code() == Some(2),
+        "it ended with {}:\n{said}",
+        output.status
+    );
     for word in words {
         ensure!(said.contains(word), "`{word}` is not named:\n{said}");
     }

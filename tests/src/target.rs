@@ -77,7 +77,11 @@ impl Target {
     pub fn run_kubectl(&self, arguments: &[&str]) -> Result<String> {
         let output = self.kubectl().args(arguments).output().context("cannot run kubectl")?;
         if !output.status.success() {
-            bail!("kubectl {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "kubectl {}: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -132,12 +136,22 @@ impl Target {
         use std::io::Write;
         let mut child = self
             .kubectl()
-            .args(["apply", "--server-side", "--namespace", SERVICES_NAMESPACE, "--filename=-"])
+            .args([
+                "apply",
+                "--server-side",
+                "--namespace",
+                SERVICES_NAMESPACE,
+                "--filename=-",
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
-        child.stdin.take().context("kubectl's input")?.write_all(manifest.as_bytes())?;
+        child
+            .stdin
+            .take()
+            .context("kubectl's input")?
+            .write_all(manifest.as_bytes())?;
         let output = child.wait_with_output()?;
         if !output.status.success() {
             bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
@@ -152,7 +166,9 @@ impl Target {
             match waited {
                 Ok(_) => return Ok(()),
                 Err(error) if started.elapsed() > Duration::from_secs(180) => {
-                    let pods = self.run_kubectl(&["--namespace", namespace, "get", "pods"]).unwrap_or_default();
+                    let pods = self
+                        .run_kubectl(&["--namespace", namespace, "get", "pods"])
+                        .unwrap_or_default();
                     return Err(error.context(format!("{namespace}/{workload} is not ready:\n{pods}")));
                 }
                 Err(_) => progress::line(&format!(

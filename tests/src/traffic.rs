@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use learnflow_core::{Buffer, Direction, Record};
 use serde_json::{Value, json};
 
 use crate::target::{PortForward, SERVICES_NAMESPACE, Target};
@@ -69,7 +70,11 @@ pub fn progress_of(target: &Target, expected: u64, timeout: Duration) -> Result<
     let started = Instant::now();
     loop {
         let answer: Value = ureq::get(forward.url("/progress")).call()?.body_mut().read_json()?;
-        let number = |name: &str| answer[name].as_u64().with_context(|| format!("/progress has no {name}"));
+        let number = |name: &str| {
+            answer[name]
+                .as_u64()
+                .with_context(|| format!("/progress has no {name}"))
+        };
         let progress = Progress {
             lessons: number("lessons")?,
             deliveries: number("deliveries")?,
@@ -81,34 +86,28 @@ pub fn progress_of(target: &Target, expected: u64, timeout: Duration) -> Result<
     }
 }
 
-/// The records of one direction in the sidecar logs of a service, as JSON, in order.
-pub fn records(target: &Target, app: &str, direction: &str) -> Result<Vec<Value>> {
+/// The records of one direction in the sidecar logs of a service, read as strictly as the plugin reads them.
+pub fn records(target: &Target, app: &str, direction: Direction) -> Result<Vec<Record>> {
     let log = target.run_kubectl(&[
         "--namespace",
         SERVICES_NAMESPACE,
         "logs",
         "--selector",
-        &format!("app={app}"),
+        &format!("app.kubernetes.io/name={app}"),
         "--container=daprd",
         "--tail=-1",
     ])?;
+    let mut buffer: Buffer = [0; _];
     let mut records = Vec::new();
-    for line in log.lines().filter(|line| line.contains("lf\\\":1,")) {
-        let record = message(line).with_context(|| format!("no message in {line}"))?;
-        let record: Value = serde_json::from_str(&record).with_context(|| format!("a record is not JSON: {record}"))?;
-        if record["dir"] == direction {
+    for line in log.lines() {
+        if let Some(text) = learnflow_core::find(line, &mut buffer) {
+            let record = Record::read(text).map_err(|error| anyhow::anyhow!("not a record: {error:?}: {text}"))?;
             records.push(record);
         }
     }
-    if records.is_empty() && log.is_empty() {
+    if log.is_empty() {
         bail!("{app} has no sidecar log");
     }
+    records.retain(|record| record.direction == direction);
     Ok(records)
-}
-
-/// The `msg` of a line of daprd's text log, unquoted.
-fn message(line: &str) -> Option<String> {
-    let start = line.find("msg=\"")? + 4;
-    let mut stream = serde_json::Deserializer::from_str(line.get(start..)?).into_iter::<String>();
-    stream.next()?.ok()
 }

@@ -55,7 +55,15 @@ pub fn services_image() -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut command = cargo();
     command
-        .args(["build", "--release", "--quiet", "--package", "learnflow-services", "--target", &triple])
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--package",
+            "learnflow-services",
+            "--target",
+            &triple,
+        ])
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
     step("building LearnFlow's services", || run(&mut command))?;
     let folder = target_folder().join(triple).join("release");

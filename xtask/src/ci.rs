@@ -19,15 +19,28 @@ pub fn run() -> Result<()> {
     check(
         "cargo clippy",
         cargo()
-            .args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
+            .args([
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--quiet",
+                "--",
+                "--deny",
+                "warnings",
+            ])
             .env("LEARNFLOW_WASM", guest),
     )?;
     // Not `advisories`: they are fetched from a host that is no package registry.
     check(
         "cargo deny",
-        Command::new(cargo_deny()?)
-            .current_dir(root())
-            .args(["--log-level", "error", "check", "licenses", "bans", "sources"]),
+        Command::new(cargo_deny()?).current_dir(root()).args([
+            "--log-level",
+            "error",
+            "check",
+            "licenses",
+            "bans",
+            "sources",
+        ]),
     )
 }
 
@@ -47,7 +60,15 @@ fn cargo_deny() -> Result<PathBuf> {
     if !program.exists() {
         let mut install = cargo();
         install
-            .args(["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--quiet", "--root"])
+            .args([
+                "install",
+                "cargo-deny",
+                "--version",
+                CARGO_DENY,
+                "--locked",
+                "--quiet",
+                "--root",
+            ])
             .arg(&folder)
             .env("CARGO_TARGET_DIR", folder.join("target"))
             .env("CARGO_PROFILE_RELEASE_LTO", "off")

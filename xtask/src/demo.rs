@@ -44,7 +44,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
     progress::line(
         "The first time this builds a cluster from source: 20 to 40 minutes on two cores. Later it takes about 3 minutes.",
     );
-    let target = target(&arguments.cluster, if arguments.keep { "demo" } else { "" }, Scope::Base)?;
+    let target = target(
+        &arguments.cluster,
+        if arguments.keep { "demo" } else { "" },
+        Scope::Base,
+    )?;
     progress::line("deploying LearnFlow's services: frontend, course-agent, user-progress");
     target.deploy_services()?;
 
@@ -59,7 +63,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let asked = Instant::now();
     frontend.request_lessons(LESSONS)?;
     let expected = before + LESSONS as u64;
-    let rows = step("waiting for the database", || progress_of(&target, expected, Duration::from_secs(60)))?;
+    let rows = step("waiting for the database", || {
+        progress_of(&target, expected, Duration::from_secs(60))
+    })?;
     println!(
         "{LESSONS} lessons accepted and {} rows in the database after {:.1} s.",
         rows.lessons - before,
@@ -69,7 +75,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let prometheus = Prometheus::of(&target)?;
     step("waiting for Prometheus", || {
         let sent = format!("sum(messaging_client_sent_messages_total{{messaging_destination_name=\"{TOPIC}\"}})");
-        let consumed = format!("sum(messaging_client_consumed_messages_total{{messaging_destination_name=\"{TOPIC}\"}})");
+        let consumed =
+            format!("sum(messaging_client_consumed_messages_total{{messaging_destination_name=\"{TOPIC}\"}})");
         wait_at_least(&prometheus, &sent, LESSONS)?;
         wait_at_least(&prometheus, &consumed, LESSONS)
     })?;
@@ -105,7 +112,10 @@ pub fn target(cluster: &Cluster, keep_as: &str, scope: Scope) -> Result<Target> 
 }
 
 fn plugin(target: &Target, arguments: &[&str]) -> Result<()> {
-    let status = target.plugin(arguments).status().context("cannot run kubectl-learnflow")?;
+    let status = target
+        .plugin(arguments)
+        .status()
+        .context("cannot run kubectl-learnflow")?;
     if !status.success() {
         bail!("kubectl learnflow {} ended with {status}", arguments.join(" "));
     }
@@ -128,8 +138,14 @@ fn wait_at_least(prometheus: &Prometheus, query: &str, count: usize) -> Result<(
 
 /// The columns of the table, and the query that fills each, by topic.
 const COLUMNS: &[(&str, &str)] = &[
-    ("PUBLISHED", "sum by (messaging_destination_name) (messaging_client_sent_messages_total)"),
-    ("DELIVERED", "sum by (messaging_destination_name) (messaging_client_consumed_messages_total)"),
+    (
+        "PUBLISHED",
+        "sum by (messaging_destination_name) (messaging_client_sent_messages_total)",
+    ),
+    (
+        "DELIVERED",
+        "sum by (messaging_destination_name) (messaging_client_consumed_messages_total)",
+    ),
     ("PUBLISH_P50", "0.5 messaging_client_operation_duration_seconds_bucket"),
     ("PUBLISH_P95", "0.95 messaging_client_operation_duration_seconds_bucket"),
     ("DELIVER_P50", "0.5 messaging_process_duration_seconds_bucket"),
@@ -148,8 +164,14 @@ fn topics(prometheus: &Prometheus) -> Result<String> {
             _ => ((*query).to_owned(), false),
         };
         for sample in prometheus.query(&query)? {
-            let topic = sample.labels.get("messaging_destination_name").cloned().unwrap_or_default();
-            let row = table.entry(topic).or_insert_with(|| vec!["-".to_owned(); COLUMNS.len()]);
+            let topic = sample
+                .labels
+                .get("messaging_destination_name")
+                .cloned()
+                .unwrap_or_default();
+            let row = table
+                .entry(topic)
+                .or_insert_with(|| vec!["-".to_owned(); COLUMNS.len()]);
             row[index] = match seconds {
                 true => format!("{:.1}ms", sample.value * 1000.0),
                 false => format!("{}", sample.value),
@@ -194,7 +216,10 @@ fn one_trace(target: &Target) -> Result<String> {
 }
 
 fn is_publish(span: &Span) -> bool {
-    span.attributes.get("messaging.destination.name").is_some_and(|topic| topic == TOPIC) && !is_delivery(span)
+    span.attributes
+        .get("messaging.destination.name")
+        .is_some_and(|topic| topic == TOPIC)
+        && !is_delivery(span)
 }
 
 fn is_delivery(span: &Span) -> bool {
@@ -241,8 +266,12 @@ fn addresses(target: &Target, keep: bool) {
     if let Some(lab) = target.running_lab() {
         println!("  export PATH={}:$PATH", lab.parts().file("kubernetes", "").display());
     }
-    println!("  kubectl --namespace learnflow port-forward service/frontend 8080:80            # http://127.0.0.1:8080");
-    println!("  kubectl --namespace learnflow-system port-forward service/prometheus 9090      # http://127.0.0.1:9090");
+    println!(
+        "  kubectl --namespace learnflow port-forward service/frontend 8080:80            # http://127.0.0.1:8080"
+    );
+    println!(
+        "  kubectl --namespace learnflow-system port-forward service/prometheus 9090      # http://127.0.0.1:9090"
+    );
     if let Some(lab) = target.running_lab() {
         println!("\nIts end: cargo xtask lab down --name {}", lab.name());
     }

@@ -108,7 +108,9 @@ fn usage(lab: &Lab) {
     let kubectl = lab.parts().file("kubernetes", "");
     println!("export KUBECONFIG={}", lab.kubeconfig().display());
     println!("export PATH={}:$PATH", kubectl.display());
-    eprintln!("Then `kubectl get pods --all-namespaces` shows it; `cargo xtask lab shell` enters its node; `cargo xtask lab down` ends it.");
+    eprintln!(
+        "Then `kubectl get pods --all-namespaces` shows it; `cargo xtask lab shell` enters its node; `cargo xtask lab down` ends it."
+    );
 }
 
 fn status(lab: &Lab) -> Result<()> {

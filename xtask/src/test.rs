@@ -35,7 +35,8 @@ impl Tally {
             let number = |word: &str| -> u64 {
                 let words: Vec<_> = line.split([' ', ';']).collect();
                 let at = words.iter().position(|other| *other == word);
-                at.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok()).unwrap_or(0)
+                at.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok())
+                    .unwrap_or(0)
             };
             self.passed += number("passed");
             failed += number("failed");
@@ -64,9 +65,16 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
     let guest = wasm::build()?;
     progress::line("unit tests");
     let mut unit = cargo();
-    unit.args(["test", "--workspace", "--exclude", "learnflow-tests", "--no-fail-fast", "--"])
-        .args(&filter)
-        .env("LEARNFLOW_WASM", &guest);
+    unit.args([
+        "test",
+        "--workspace",
+        "--exclude",
+        "learnflow-tests",
+        "--no-fail-fast",
+        "--",
+    ])
+    .args(&filter)
+    .env("LEARNFLOW_WASM", &guest);
     let (passed, text) = run_shown("unit tests", &mut unit)?;
     tally.add(&text, passed);
     if arguments.unit {
@@ -76,12 +84,22 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
     let target = demo::target(&arguments.cluster, "", Scope::Full)?;
     let mut tests = cargo();
     tests
-        .args(["test", "--quiet", "--package", "learnflow-tests", "--no-fail-fast", "--"])
+        .args([
+            "test",
+            "--quiet",
+            "--package",
+            "learnflow-tests",
+            "--no-fail-fast",
+            "--",
+        ])
         .arg("--test-threads=1")
         .args(&filter)
         .env("LEARNFLOW_WASM", &guest)
         .env("LEARNFLOW_TEST_KUBECONFIG", target.kubeconfig())
-        .env("LEARNFLOW_TEST_PLUGIN", target_folder().join("release/kubectl-learnflow"))
+        .env(
+            "LEARNFLOW_TEST_PLUGIN",
+            target_folder().join("release/kubectl-learnflow"),
+        )
         .env("LEARNFLOW_TEST_XTASK", std::env::current_exe()?);
     if let Some(context) = &arguments.cluster.context {
         tests.env("LEARNFLOW_TEST_CONTEXT", context);

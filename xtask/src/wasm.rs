@@ -139,14 +139,24 @@ impl Toolchain {
 
 /// A program without what an outer cargo, clippy or user has set for native code.
 fn clean(program: &str) -> Command {
-    const OURS: [&str; 4] = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"];
-    const NATIVE: [&str; 5] = ["CARGO", "RUSTC", "RUSTFLAGS", "RUSTDOC", "MAKEFLAGS"];
+    const NATIVE: [&str; 12] = [
+        "CARGO_BUILD_",
+        "CARGO_ENCODED_",
+        "CARGO_MAKEFLAGS",
+        "CARGO_MANIFEST_",
+        "CARGO_PKG_",
+        "CARGO_PROFILE_",
+        "CARGO_TARGET_",
+        "CARGO_UNSTABLE_",
+        "MAKEFLAGS",
+        "RUSTC",
+        "RUSTDOC",
+        "RUSTFLAGS",
+    ];
     let mut command = Command::new(program);
     command.current_dir(root());
     for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        let starts = |with: &&str| text.starts_with(with);
-        if NATIVE.iter().any(|with| starts(with)) && !OURS.iter().any(|with| starts(with)) {
+        if NATIVE.iter().any(|native| name.to_string_lossy().starts_with(native)) {
             command.env_remove(&name);
         }
     }

@@ -7,17 +7,13 @@ use crate::{
     problem::Problem,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::{Api, api::PostParams};
 use std::collections::BTreeSet;
 
 /// What it takes to do `verbs` to `objects`, each once.
-pub(crate) fn accesses<'a>(
-    objects: impl Iterator<Item = &'a ObjectRef>,
-    verbs: &[&'static str],
-) -> BTreeSet<Access> {
+pub(crate) fn accesses<'a>(objects: impl Iterator<Item = &'a ObjectRef>, verbs: &[&'static str]) -> BTreeSet<Access> {
     objects
         .flat_map(|object| {
             let resource = resource(object);
@@ -35,7 +31,12 @@ impl Cluster {
     /// Those of `wanted` that the cluster refuses.
     pub(crate) async fn refused(&self, wanted: BTreeSet<Access>) -> Result<Vec<Access>, Problem> {
         // Most who install are administrators: one question instead of fifty.
-        let all = Access { verb: "*", group: "*".into(), resource: "*".into(), namespace: None };
+        let all = Access {
+            verb: "*",
+            group: "*".into(),
+            resource: "*".into(),
+            namespace: None,
+        };
         if self.may(&all).await? {
             return Ok(Vec::new());
         }
@@ -46,6 +47,16 @@ impl Cluster {
         // In order, so that the same cluster gives the same list.
         let answers: Vec<_> = answers.buffered(16).try_collect().await?;
         Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Who we are to the cluster.
+    pub(crate) async fn caller(&self) -> Option<String> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let answer = api
+            .create(&PostParams::default(), &SelfSubjectReview::default())
+            .await
+            .ok()?;
+        answer.status?.user_info?.username
     }
 
     async fn may(&self, access: &Access) -> Result<bool, Problem> {
@@ -68,8 +79,14 @@ impl Cluster {
             ..Default::default()
         };
         let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
-        let params = PostParams { field_manager: Some(MANAGER.into()), ..Default::default() };
-        let answer = api.create(&params, &review).await.map_err(self.explain("ask for our permissions"))?;
+        let params = PostParams {
+            field_manager: Some(MANAGER.into()),
+            ..Default::default()
+        };
+        let answer = api
+            .create(&params, &review)
+            .await
+            .map_err(self.explain("ask for our permissions"))?;
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
 }
@@ -82,7 +99,11 @@ mod tests {
     fn each_permission_is_asked_for_once() {
         let deployments = ["a", "b"].map(|name| ObjectRef::deployment("shop", name));
         let wanted = accesses(deployments.iter(), &["get", "patch"]);
-        let texts: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-        assert_eq!(texts, ["get deployments.apps in shop", "patch deployments.apps in shop"]);
+        let verbs: Vec<&str> = wanted.iter().map(|access| access.verb).collect();
+        assert_eq!(verbs, ["get", "patch"]);
+        assert_eq!(
+            wanted.first().map(Access::place).as_deref(),
+            Some("deployments.apps in namespace shop")
+        );
     }
 }

@@ -31,14 +31,22 @@ impl Mode {
 }
 
 impl Cluster {
-    pub(crate) async fn apply(&self, object: &Object, before: Option<&Existing>, mode: Mode) -> Result<Applied, Problem> {
+    pub(crate) async fn apply(
+        &self,
+        object: &Object,
+        before: Option<&Existing>,
+        mode: Mode,
+    ) -> Result<Applied, Problem> {
         let api = self.dynamic(&object.reference());
         let patch = Patch::Apply(object.value());
         let after = api
             .patch(object.name(), &mode.params(), &patch)
             .await
             .map_err(self.explain(&format!("apply {object}")))?;
-        Ok(applied(before.map(|b| b.resource_version.as_str()), after.resource_version().as_deref()))
+        Ok(applied(
+            before.map(|b| b.resource_version.as_str()),
+            after.resource_version().as_deref(),
+        ))
     }
 
     /// The object as it is in the cluster, if it is.
@@ -66,7 +74,11 @@ pub(super) fn existing(object: DynamicObject) -> Existing {
         resource_version: object.resource_version().unwrap_or_default(),
         leaving: object.metadata.deletion_timestamp.is_some(),
         created: object.creation_timestamp().map(|time| time.0.as_second()),
-        scopes: scopes.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect(),
+        scopes: scopes
+            .into_iter()
+            .flatten()
+            .filter_map(|id| id.as_str().map(str::to_owned))
+            .collect(),
     }
 }
 

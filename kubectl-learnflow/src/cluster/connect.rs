@@ -18,7 +18,10 @@ impl Cluster {
             Some(kubeconfig) => {
                 let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
                 let context = known_context(&kubeconfig, context)?;
-                let choice = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
+                let choice = KubeConfigOptions {
+                    context: Some(context.clone()),
+                    ..Default::default()
+                };
                 let config = Config::from_custom_kubeconfig(kubeconfig, &choice)
                     .await
                     .map_err(|e| unusable(&e).next(format!("Correct context {context} of the kubeconfig.")))?;
@@ -33,14 +36,23 @@ impl Cluster {
         config.write_timeout = limit;
         // Else the time for which a connection lay idle would count as the server's.
         config.reset_reader_on_write = true;
-        let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = options
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
 
         // A Prometheus without ready pods is "service unavailable": an answer, no reason to retry.
         let mut impatient = config.clone();
         impatient.default_retry = false;
         let client = |config| Client::try_from(config).map_err(|e| unusable(&e));
-        Ok(Self { client: client(config)?, impatient: client(impatient)?, context, server, namespace })
+        Ok(Self {
+            client: client(config)?,
+            impatient: client(impatient)?,
+            context,
+            server,
+            namespace,
+        })
     }
 }
 
@@ -54,16 +66,21 @@ fn kubeconfig(options: &Global) -> Result<Option<Kubeconfig>, Problem> {
         Ok(kubeconfig) => Ok(Some(kubeconfig)),
         Err(KubeconfigError::FindPath) => Ok(None),
         Err(KubeconfigError::ReadConfig(e, _)) if e.kind() == ErrorKind::NotFound && !named => Ok(None),
-        Err(KubeconfigError::ReadConfig(e, path)) => {
-            Err(Problem::new(format!("Cannot read the kubeconfig {}: {e}.", path.display()))
-                .next("Name another one with --kubeconfig or $KUBECONFIG."))
-        }
+        Err(KubeconfigError::ReadConfig(e, path)) => Err(Problem::new(format!(
+            "Cannot read the kubeconfig {}: {e}.",
+            path.display()
+        ))
+        .next("Name another one with --kubeconfig or $KUBECONFIG.")),
         Err(e) => Err(unusable(&e).next("Correct it, or name another one with --kubeconfig or $KUBECONFIG.")),
     }
 }
 
 fn known_context(kubeconfig: &Kubeconfig, wanted: Option<String>) -> Result<String, Problem> {
-    let names: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+    let names: Vec<&str> = kubeconfig
+        .contexts
+        .iter()
+        .map(|context| context.name.as_str())
+        .collect();
     let choose = match names.as_slice() {
         [] => "It has no context at all: name another kubeconfig with --kubeconfig.".to_owned(),
         names => format!("Choose one with --context: {}.", text::list(names)),

@@ -25,7 +25,12 @@ impl Cluster {
             self.kafka(),
             self.services(),
         )?;
-        let plane = |app: &str| planes.iter().find(|(name, _)| name == app).map(|(_, plane)| plane.clone());
+        let plane = |app: &str| {
+            planes
+                .iter()
+                .find(|(name, _)| name == app)
+                .map(|(_, plane)| plane.clone())
+        };
         Ok(Facts {
             context: self.context.clone(),
             server: self.server.clone(),
@@ -40,14 +45,25 @@ impl Cluster {
     }
 
     pub(crate) async fn kubernetes_version(&self) -> Result<String, Problem> {
-        let version = self.client.apiserver_version().await.map_err(self.explain("ask for its version"))?;
+        let version = self
+            .client
+            .apiserver_version()
+            .await
+            .map_err(self.explain("ask for its version"))?;
+        // A build from plain sources calls itself v0.0.0; what it is stands in the other two.
+        if version.git_version.starts_with("v0.0.0") {
+            return Ok(format!("v{}.{}", version.major, version.minor.trim_end_matches('+')));
+        }
         Ok(version.git_version)
     }
 
     /// The version of the Dapr control plane, if there is one that says.
     pub(crate) async fn dapr_version(&self) -> Result<Option<String>, Problem> {
         let planes = self.control_planes().await?;
-        Ok(planes.into_iter().find(|(app, _)| app == "dapr-operator").and_then(|(_, plane)| plane.version))
+        Ok(planes
+            .into_iter()
+            .find(|(app, _)| app == "dapr-operator")
+            .and_then(|(_, plane)| plane.version))
     }
 
     async fn namespace_exists(&self) -> Result<bool, Problem> {
@@ -74,7 +90,9 @@ impl Cluster {
         let found = match api.list(&wanted).await {
             Err(kube::Error::Api(status)) if status.is_forbidden() => {
                 let api: Api<Deployment> = Api::namespaced(self.client.clone(), DAPR_NAMESPACE);
-                api.list(&wanted).await.map_err(self.list_of("Deployments", Some(DAPR_NAMESPACE)))?
+                api.list(&wanted)
+                    .await
+                    .map_err(self.list_of("Deployments", Some(DAPR_NAMESPACE)))?
             }
             other => other.map_err(self.list_of("Deployments", None))?,
         };
@@ -157,9 +175,9 @@ fn service(deployment: Deployment) -> Option<Service> {
         return None;
     }
     let volumes = spec.template.spec.and_then(|pod| pod.volumes).unwrap_or_default();
-    let foreign_volume = volumes.iter().any(|volume| {
-        volume.name == GUEST && volume.config_map.as_ref().is_none_or(|map| map.name != GUEST)
-    });
+    let foreign_volume = volumes
+        .iter()
+        .any(|volume| volume.name == GUEST && volume.config_map.as_ref().is_none_or(|map| map.name != GUEST));
     Some(Service {
         name,
         app_id: annotation("dapr.io/app-id"),
@@ -217,9 +235,14 @@ mod tests {
 
     #[test]
     fn a_deployment_with_a_sidecar_is_a_service() {
-        let found = service(deployment(json!({ "dapr.io/enabled": "true", "dapr.io/app-id": "cart-app" })));
+        let found = service(deployment(
+            json!({ "dapr.io/enabled": "true", "dapr.io/app-id": "cart-app" }),
+        ));
         let found = found.expect("a service");
-        assert_eq!((found.name.as_str(), found.app_id.as_deref()), ("cart", Some("cart-app")));
+        assert_eq!(
+            (found.name.as_str(), found.app_id.as_deref()),
+            ("cart", Some("cart-app"))
+        );
         assert!(found.enrolled && found.rollout.is_settled());
         assert_eq!(service(deployment(json!({ "dapr.io/enabled": "false" }))), None);
         assert_eq!(service(deployment(json!({}))), None);

@@ -17,12 +17,19 @@ impl Cluster {
     /// Gives a service the middleware. Its pods roll, unless they have it already.
     pub(crate) async fn enrol(&self, service: &Service, revision: &str, mode: Mode) -> Result<Applied, Problem> {
         let patch = enrolment(&self.namespace, service, revision);
-        self.patch_deployment(&service.name, "enrol", patch, mode.params()).await
+        self.patch_deployment(&service.name, "enrol", patch, mode.params())
+            .await
     }
 
     /// Takes back every field of ours; what others own stays as it is.
     pub(crate) async fn release(&self, service: &str) -> Result<Applied, Problem> {
-        self.patch_deployment(service, "release", release(&self.namespace, service), Mode::Real.params()).await
+        self.patch_deployment(
+            service,
+            "release",
+            release(&self.namespace, service),
+            Mode::Real.params(),
+        )
+        .await
     }
 
     async fn patch_deployment(
@@ -36,7 +43,13 @@ impl Cluster {
         let doing = format!("{verb} Deployment {}/{name}", self.namespace);
         // Server-side apply creates what is not there; half a Deployment would be of no use.
         let before = api.get_metadata(name).await.map_err(self.explain(&doing))?;
-        let after = api.patch(name, &params, &Patch::Apply(&patch)).await.map_err(self.explain(&doing))?;
-        Ok(applied(before.resource_version().as_deref(), after.resource_version().as_deref()))
+        let after = api
+            .patch(name, &params, &Patch::Apply(&patch))
+            .await
+            .map_err(self.explain(&doing))?;
+        Ok(applied(
+            before.resource_version().as_deref(),
+            after.resource_version().as_deref(),
+        ))
     }
 }

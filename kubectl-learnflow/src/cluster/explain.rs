@@ -11,11 +11,10 @@ impl Cluster {
         let (server, context, doing) = (self.server.clone(), self.context.clone(), doing.to_owned());
         move |error| match &error {
             kube::Error::Api(status) => answered(status, &doing, &context),
-            kube::Error::Auth(e) => Problem::new(format!(
-                "Cannot get credentials for context {context}: {}.",
-                deepest(e)
-            ))
-            .next("Log in again, or correct the user of that context in the kubeconfig."),
+            kube::Error::Auth(e) => {
+                Problem::new(format!("Cannot get credentials for context {context}: {}.", deepest(e)))
+                    .next("Log in again, or correct the user of that context in the kubeconfig.")
+            }
             kube::Error::SerdeError(e) => {
                 Problem::new(format!("Cannot {doing}: the API server answered something else ({e})."))
                     .next(format!("Check that {server} is a Kubernetes API server."))
@@ -36,8 +35,10 @@ fn answered(status: &Status, doing: &str, context: &str) -> Problem {
     }
     let message = status.message.trim_end_matches('.');
     match status.code {
-        401 => Problem::new(format!("The API server does not accept the credentials of context {context}."))
-            .next("Log in again, or choose another context with --context."),
+        401 => Problem::new(format!(
+            "The API server does not accept the credentials of context {context}."
+        ))
+        .next("Log in again, or choose another context with --context."),
         403 => Problem::new(format!("Not allowed to {doing}: {message}."))
             .kind(Kind::Forbidden)
             .next("Ask whoever administers the cluster for that permission."),
@@ -62,16 +63,20 @@ fn conflict(status: &Status, doing: &str) -> Option<Problem> {
     if conflicts.is_empty() {
         return None;
     }
-    Some(Problem::new(format!("Cannot {doing}: {}.", conflicts.join("; "))).next(
-        "Take the field out of what that owner applies, and run this again; LearnFlow never takes a field over.",
-    ))
+    Some(
+        Problem::new(format!("Cannot {doing}: {}.", conflicts.join("; "))).next(
+            "Take the field out of what that owner applies, and run this again; LearnFlow never takes a field over.",
+        ),
+    )
 }
 
 /// What really happened is at the bottom: "connection refused", not "client error".
 fn cause(error: &kube::Error) -> String {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(e) = source {
-        let late = e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut);
+        let late = e
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::TimedOut);
         if late {
             return "it does not answer in time (see --request-timeout)".to_owned();
         }
@@ -125,7 +130,11 @@ mod tests {
             "message": "deployments.apps is forbidden: User \"eve\" cannot list resource \"deployments\"",
         }));
         let problem = answered(&answer, "list Deployments in shop", "c");
-        assert!(problem.what.starts_with("Not allowed to list Deployments in shop: deployments.apps is forbidden"));
+        assert!(
+            problem
+                .what
+                .starts_with("Not allowed to list Deployments in shop: deployments.apps is forbidden")
+        );
         assert_eq!(problem.kind, Kind::Forbidden);
     }
 

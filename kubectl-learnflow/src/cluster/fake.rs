@@ -34,7 +34,10 @@ impl Fake {
         for app in ["dapr-operator", "dapr-sidecar-injector"] {
             let mut plane = deployment("dapr-system", app);
             plane["metadata"]["labels"] = json!({ "app": app, "app.kubernetes.io/version": "1.18.1" });
-            fake.put(&format!("/apis/apps/v1/namespaces/dapr-system/deployments/{app}"), plane);
+            fake.put(
+                &format!("/apis/apps/v1/namespaces/dapr-system/deployments/{app}"),
+                plane,
+            );
         }
         fake.put("/api/v1/namespaces/shop", json!({ "metadata": { "name": "shop" } }));
         fake.put(
@@ -71,14 +74,29 @@ impl Fake {
 
     /// Writes that were meant, in order.
     pub(crate) fn writes(&self) -> Vec<String> {
-        self.lock(|state| state.writes.iter().filter(|w| !w.ends_with("(dry run)")).cloned().collect())
+        self.lock(|state| {
+            state
+                .writes
+                .iter()
+                .filter(|w| !w.ends_with("(dry run)"))
+                .cloned()
+                .collect()
+        })
     }
 
     pub(crate) fn all_writes(&self) -> Vec<String> {
         self.lock(|state| state.writes.clone())
     }
 
-    pub(crate) fn cluster(&self) -> Cluster {
+    /// Runs a command against it.
+    pub(crate) fn run<T>(&self, act: impl AsyncFnOnce(&Cluster) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime
+            .expect("a runtime")
+            .block_on(async { act(&self.cluster()).await })
+    }
+
+    fn cluster(&self) -> Cluster {
         let fake = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let fake = fake.clone();
@@ -88,7 +106,9 @@ impl Fake {
                 let sent: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
                 let query = head.uri.query().unwrap_or_default();
                 let (code, answer) = fake.lock(|state| state.handle(&head.method, head.uri.path(), query, &sent));
-                let answer = Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()));
+                let answer = Response::builder()
+                    .status(code)
+                    .body(Body::from(answer.to_string().into_bytes()));
                 Ok::<_, Infallible>(answer.expect("a response"))
             }
         });
@@ -109,12 +129,17 @@ impl Fake {
 
 impl State {
     fn handle(&mut self, method: &Method, path: &str, query: &str, sent: &Value) -> (u16, Value) {
-        if let Some((code, body)) = self.answers.get(path).filter(|_| method != Method::GET || path != "/version") {
+        if let Some((code, body)) = self
+            .answers
+            .get(path)
+            .filter(|_| method != Method::GET || path != "/version")
+        {
             return (*code, body.clone());
         }
         let dry = query.contains("dryRun=All");
         if method != Method::GET && !path.ends_with("/selfsubjectaccessreviews") {
-            self.writes.push(format!("{method} {path}{}", if dry { " (dry run)" } else { "" }));
+            self.writes
+                .push(format!("{method} {path}{}", if dry { " (dry run)" } else { "" }));
         }
         match *method {
             Method::POST => (201, json!({ "spec": {}, "status": { "allowed": true } })),
@@ -158,8 +183,17 @@ impl State {
         if let Some(object) = self.objects.get(path) {
             return (200, object.clone());
         }
-        if let Some(namespace) = path.strip_prefix("/api/v1/namespaces/").and_then(|p| p.strip_suffix("/pods")) {
-            return (200, list(self.pods(namespace)));
+        if let Some(namespace) = path
+            .strip_prefix("/api/v1/namespaces/")
+            .and_then(|p| p.strip_suffix("/pods"))
+        {
+            let mut pods = self.pods(namespace);
+            let chosen = query
+                .split("labelSelector=app%3D")
+                .nth(1)
+                .and_then(|rest| rest.split('&').next());
+            pods.retain(|pod| chosen.is_none_or(|app| pod["metadata"]["labels"]["app"] == app));
+            return (200, list(pods));
         }
         // A collection ends in a plural and is asked for in a namespace, or in all of them.
         let plural = path.rsplit('/').next().unwrap_or_default();
@@ -171,9 +205,10 @@ impl State {
                 false => key.starts_with(&format!("{path}/")),
             };
             let named = query.contains("metadata.name%3Dlearnflow");
-            let items = self.objects.iter().filter(|(key, object)| {
-                below(key) && (!named || object["metadata"]["name"] == "learnflow")
-            });
+            let items = self
+                .objects
+                .iter()
+                .filter(|(key, object)| below(key) && (!named || object["metadata"]["name"] == "learnflow"));
             return (200, list(items.map(|(_, object)| object.clone()).collect()));
         }
         (404, not_found(path))

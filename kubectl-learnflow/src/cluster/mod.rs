@@ -65,9 +65,23 @@ mod tests {
     fn the_plurals_of_what_we_apply_follow_the_rule() {
         let plan = Plan::new("shop", &BTreeSet::new()).expect("the plugin's own manifests");
         let known = [
-            "namespaces", "serviceaccounts", "configmaps", "services", "secrets", "deployments", "daemonsets",
-            "roles", "rolebindings", "clusterroles", "clusterrolebindings", "networkpolicies",
-            "resourcequotas", "limitranges", "poddisruptionbudgets", "persistentvolumeclaims", "components",
+            "namespaces",
+            "serviceaccounts",
+            "configmaps",
+            "services",
+            "secrets",
+            "deployments",
+            "daemonsets",
+            "roles",
+            "rolebindings",
+            "clusterroles",
+            "clusterrolebindings",
+            "networkpolicies",
+            "resourcequotas",
+            "limitranges",
+            "poddisruptionbudgets",
+            "persistentvolumeclaims",
+            "components",
             "configurations",
         ];
         for object in plan.all() {

@@ -34,14 +34,17 @@ impl Cluster {
         let request = Request::get(path)
             .body(Vec::new())
             .map_err(|e| Problem::new(format!("Cannot {doing}: {e}.")))?;
-        let text = self.impatient.request_text(request).await.map_err(self.explain(doing))?;
+        let text = self
+            .impatient
+            .request_text(request)
+            .await
+            .map_err(self.explain(doing))?;
         samples(&text).map_err(|why| Problem::new(format!("Cannot {doing}: {why}.")))
     }
 }
 
 fn samples(answer: &str) -> Result<Vec<Sample>, String> {
-    let answer: Answer =
-        serde_json::from_str(answer).map_err(|e| format!("it answered something else ({e})"))?;
+    let answer: Answer = serde_json::from_str(answer).map_err(|e| format!("it answered something else ({e})"))?;
     if let Some(error) = answer.error {
         return Err(error);
     }
@@ -49,7 +52,10 @@ fn samples(answer: &str) -> Result<Vec<Sample>, String> {
     let samples = series.into_iter().filter_map(|series| {
         let value: f64 = series.value.1.parse().ok()?;
         // A quantile of nothing is NaN: no data.
-        (!value.is_nan()).then_some(Sample { labels: series.metric, value })
+        (!value.is_nan()).then_some(Sample {
+            labels: series.metric,
+            value,
+        })
     });
     Ok(samples.collect())
 }

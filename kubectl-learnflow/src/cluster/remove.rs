@@ -20,7 +20,10 @@ impl Cluster {
     /// Whether it was there.
     pub(crate) async fn delete(&self, object: &ObjectRef) -> Result<bool, Problem> {
         // Foreground: the object is gone only when its pods are.
-        let deleted = self.dynamic(object).delete(&object.name, &DeleteParams::foreground()).await;
+        let deleted = self
+            .dynamic(object)
+            .delete(&object.name, &DeleteParams::foreground())
+            .await;
         match deleted {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
@@ -71,7 +74,9 @@ impl Cluster {
             .map(|(kind, _)| kind)
             .filter(|kind| !matches!(kind.kind.as_str(), "Event" | "Endpoints"))
             .collect();
-        let found = stream::iter(kinds).map(|kind| self.contents_of_kind(namespace, kind)).buffered(8);
+        let found = stream::iter(kinds)
+            .map(|kind| self.contents_of_kind(namespace, kind))
+            .buffered(8);
         let found: Vec<Vec<String>> = found.try_collect().await?;
         Ok(found.concat())
     }
@@ -89,7 +94,10 @@ impl Cluster {
             Err(e) => return Err(self.list_of(&kind.plural, Some(namespace))(e)),
         };
         let made_by_the_cluster = |name: &str| {
-            matches!((kind.kind.as_str(), name), ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default"))
+            matches!(
+                (kind.kind.as_str(), name),
+                ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default")
+            )
         };
         Ok(list
             .into_iter()

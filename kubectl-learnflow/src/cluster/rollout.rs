@@ -105,7 +105,11 @@ impl Cluster {
                 *trouble = self.trouble(workload).await?;
             }
             let rollout = found.map(|workload| workload.rollout).unwrap_or_default();
-            all.push(Progress { object: object.clone(), rollout, trouble: trouble.clone() });
+            all.push(Progress {
+                object: object.clone(),
+                rollout,
+                trouble: trouble.clone(),
+            });
         }
         Ok(all)
     }
@@ -115,14 +119,16 @@ impl Cluster {
         let failed = self.explain(&format!("read {object}"));
         let found = if object.kind == "DaemonSet" {
             let api: Api<DaemonSet> = Api::namespaced(self.client.clone(), namespace);
-            api.get_opt(&object.name).await.map_err(failed)?.map(|set| {
-                (daemon_rollout(&set), set.spec.map(|spec| spec.selector))
-            })
+            api.get_opt(&object.name)
+                .await
+                .map_err(failed)?
+                .map(|set| (daemon_rollout(&set), set.spec.map(|spec| spec.selector)))
         } else {
             let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-            api.get_opt(&object.name).await.map_err(failed)?.map(|deployment| {
-                (rollout(&deployment), deployment.spec.map(|spec| spec.selector))
-            })
+            api.get_opt(&object.name)
+                .await
+                .map_err(failed)?
+                .map(|deployment| (rollout(&deployment), deployment.spec.map(|spec| spec.selector)))
         };
         Ok(found.map(|(rollout, selector)| Workload {
             object: object.clone(),
@@ -136,7 +142,11 @@ impl Cluster {
         let namespace = workload.object.namespace.as_deref().unwrap_or(&self.namespace);
         let api: Api<core::Pod> = Api::namespaced(self.client.clone(), namespace);
         let list = api.list(&ListParams::default().labels_from(&workload.selector)).await;
-        Ok(list.map_err(self.list_of("Pods", Some(namespace)))?.into_iter().map(pod).collect())
+        Ok(list
+            .map_err(self.list_of("Pods", Some(namespace)))?
+            .into_iter()
+            .map(pod)
+            .collect())
     }
 
     /// All pods of the services' namespace, each with the labels it is chosen by.
@@ -154,7 +164,11 @@ impl Cluster {
     /// Why a workload is not ready: what its pods wait for, and the last warning about it.
     pub(crate) async fn trouble(&self, workload: &Workload) -> Result<Option<String>, Problem> {
         let pods = self.pods(workload).await?;
-        let reasons: BTreeSet<String> = pods.iter().filter(|p| !p.ready).filter_map(|p| p.reason.clone()).collect();
+        let reasons: BTreeSet<String> = pods
+            .iter()
+            .filter(|p| !p.ready)
+            .filter_map(|p| p.reason.clone())
+            .collect();
         let mut parts: Vec<String> = reasons.into_iter().collect();
         parts.extend(self.last_warning(&workload.object, &pods).await?);
         Ok((!parts.is_empty()).then(|| parts.join("; ")))
@@ -174,7 +188,9 @@ impl Cluster {
             let own = name == object.name && event.involved_object.kind.as_deref() == Some(&object.kind);
             // A ReplicaSet, whose pods may never come to be, is called after its Deployment.
             let set = event.involved_object.kind.as_deref() == Some("ReplicaSet")
-                && name.rsplit_once('-').is_some_and(|(deployment, _)| deployment == object.name);
+                && name
+                    .rsplit_once('-')
+                    .is_some_and(|(deployment, _)| deployment == object.name);
             own || set || pods.iter().any(|pod| pod.name == name)
         };
         let last = events.into_iter().filter(about).max_by_key(event_time);
@@ -218,7 +234,12 @@ fn pod(pod: core::Pod) -> Pod {
     let unscheduled = conditions
         .iter()
         .find(|c| c.type_ == "PodScheduled" && c.status == "False")
-        .map(|c| format!("no node takes it: {}", c.message.as_deref().unwrap_or("no reason given")));
+        .map(|c| {
+            format!(
+                "no node takes it: {}",
+                c.message.as_deref().unwrap_or("no reason given")
+            )
+        });
     let waiting = containers.iter().find_map(waiting_reason);
     // daprd may also run as a native sidecar, which is an init container.
     let daprd = containers.iter().find(|container| container.name == "daprd");
@@ -246,7 +267,11 @@ fn waiting_reason(container: &ContainerStatus) -> Option<String> {
         if matches!(reason, "ContainerCreating" | "PodInitializing") {
             return None;
         }
-        let message = waiting.message.as_deref().map(|m| format!(" ({})", m.trim())).unwrap_or_default();
+        let message = waiting
+            .message
+            .as_deref()
+            .map(|m| format!(" ({})", m.trim()))
+            .unwrap_or_default();
         return Some(format!("container {} {reason}{message}", container.name));
     }
     let ended = state.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;
@@ -268,12 +293,18 @@ mod tests {
             "name": "daprd", "ready": false, "restartCount": 3, "image": "", "imageID": "",
             "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 20s" } },
         }]}));
-        assert_eq!(waiting.reason.as_deref(), Some("container daprd CrashLoopBackOff (back-off 20s)"));
+        assert_eq!(
+            waiting.reason.as_deref(),
+            Some("container daprd CrashLoopBackOff (back-off 20s)")
+        );
         assert!(waiting.sidecar.is_some() && !waiting.ready);
         let unscheduled = status(json!({ "conditions": [
             { "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available" },
         ]}));
-        assert_eq!(unscheduled.reason.as_deref(), Some("no node takes it: 0/1 nodes are available"));
+        assert_eq!(
+            unscheduled.reason.as_deref(),
+            Some("no node takes it: 0/1 nodes are available")
+        );
         let fresh = status(json!({ "containerStatuses": [{
             "name": "app", "ready": false, "restartCount": 0, "image": "", "imageID": "",
             "state": { "waiting": { "reason": "ContainerCreating" } },
@@ -294,10 +325,17 @@ mod tests {
     fn progress_is_one_line() {
         let progress = Progress {
             object: ObjectRef::deployment("shop", "cart"),
-            rollout: Rollout { desired: 2, ready: 1, ..Rollout::default() },
+            rollout: Rollout {
+                desired: 2,
+                ready: 1,
+                ..Rollout::default()
+            },
             trouble: Some("container daprd CrashLoopBackOff".into()),
         };
-        assert_eq!(progress.to_string(), "Deployment shop/cart 1/2 ready: container daprd CrashLoopBackOff");
+        assert_eq!(
+            progress.to_string(),
+            "Deployment shop/cart 1/2 ready: container daprd CrashLoopBackOff"
+        );
         assert!(!progress.is_done());
     }
 }

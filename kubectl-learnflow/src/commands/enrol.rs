@@ -36,7 +36,10 @@ pub(super) async fn all(
                 printer.step(Mark::Good, &format!("enrolled {object} (app id {})", app_id(service)));
             }
             Some(why) => {
-                printer.step(Mark::Bad, &format!("{object} did not come up with the middleware: {why}"));
+                printer.step(
+                    Mark::Bad,
+                    &format!("{object} did not come up with the middleware: {why}"),
+                );
                 undo(cluster, service, &object, printer).await?;
                 let rest: Vec<&str> = services[done + 1..].iter().map(|s| s.name.as_str()).collect();
                 if !rest.is_empty() {
@@ -63,7 +66,9 @@ async fn come_up(
     printer: &Printer,
 ) -> Result<Option<String>, Problem> {
     let objects = [object.clone()];
-    let rest = cluster.wait_ready(&objects, timeout, |all| printer.waiting(&all[0].to_string())).await?;
+    let rest = cluster
+        .wait_ready(&objects, timeout, |all| printer.waiting(&all[0].to_string()))
+        .await?;
     if let Some(progress) = rest.first() {
         return Ok(Some(format!("{progress} after {}", text::format_duration(timeout))));
     }
@@ -80,13 +85,18 @@ fn wrong_with(pods: &[Pod], revision: &str) -> Option<String> {
         return Some(format!("pod {} runs without what was applied", pod.name));
     }
     let bare = new().find(|pod| pod.sidecar.is_none())?;
-    Some(format!("pod {} came up without a Dapr sidecar; is the sidecar injector well?", bare.name))
+    Some(format!(
+        "pod {} came up without a Dapr sidecar; is the sidecar injector well?",
+        bare.name
+    ))
 }
 
 async fn undo(cluster: &Cluster, service: &Service, object: &ObjectRef, printer: &Printer) -> Result<(), Problem> {
     cluster.release(&service.name).await?;
     let objects = [object.clone()];
-    let rest = cluster.wait_ready(&objects, BACK, |all| printer.waiting(&all[0].to_string())).await?;
+    let rest = cluster
+        .wait_ready(&objects, BACK, |all| printer.waiting(&all[0].to_string()))
+        .await?;
     printer.done_waiting();
     match rest.first() {
         None => printer.step(Mark::Good, &format!("undone: {object} runs as before")),
@@ -104,7 +114,11 @@ pub(super) async fn wait_for_metrics(
 ) -> Result<Outcome, Problem> {
     let mut workloads: Vec<Workload> = Vec::new();
     for service in services {
-        workloads.extend(cluster.workload(&ObjectRef::deployment(&cluster.namespace, &service.name)).await?);
+        workloads.extend(
+            cluster
+                .workload(&ObjectRef::deployment(&cluster.namespace, &service.name))
+                .await?,
+        );
     }
     let limit = timeout.min(FIRST_SCRAPE);
     let began = Instant::now();
@@ -112,21 +126,32 @@ pub(super) async fn wait_for_metrics(
         let pods: Vec<Pod> = cluster.pods_of(&workloads).await?.concat();
         let missing = match cluster.query(&super::status::scraped(&cluster.namespace)).await {
             Ok(samples) => {
-                let up: BTreeSet<&str> =
-                    samples.iter().filter(|s| s.value == 1.0).map(|s| s.label("pod")).collect();
-                let wanted = pods.iter().filter(|pod| !pod.leaving && !up.contains(pod.name.as_str()));
+                let up: BTreeSet<&str> = samples
+                    .iter()
+                    .filter(|s| s.value == 1.0)
+                    .map(|s| s.label("pod"))
+                    .collect();
+                let wanted = pods
+                    .iter()
+                    .filter(|pod| !pod.leaving && !up.contains(pod.name.as_str()));
                 wanted.map(|pod| pod.name.clone()).collect()
             }
             // The rest is installed; `status` says the same.
             Err(problem) if problem.kind == Kind::Forbidden => {
-                printer.step(Mark::Warn, &format!("Cannot see whether sidecars give metrics: {problem}"));
+                printer.step(
+                    Mark::Warn,
+                    &format!("Cannot see whether sidecars give metrics: {problem}"),
+                );
                 return Ok(Outcome::Good);
             }
             Err(problem) => vec![problem.what],
         };
         if missing.is_empty() {
             printer.done_waiting();
-            printer.step(Mark::Good, &format!("metrics of {} arrive", text::count(pods.len(), "sidecar")));
+            printer.step(
+                Mark::Good,
+                &format!("metrics of {} arrive", text::count(pods.len(), "sidecar")),
+            );
             return Ok(Outcome::Good);
         }
         if began.elapsed() >= limit {
@@ -151,7 +176,9 @@ pub(super) async fn release_all(
         let object = ObjectRef::deployment(&cluster.namespace, &service.name);
         cluster.release(&service.name).await?;
         let objects = [object.clone()];
-        let rest = cluster.wait_ready(&objects, timeout, |all| printer.waiting(&all[0].to_string())).await?;
+        let rest = cluster
+            .wait_ready(&objects, timeout, |all| printer.waiting(&all[0].to_string()))
+            .await?;
         printer.done_waiting();
         if let Some(progress) = rest.first() {
             printer.step(Mark::Bad, &format!("released, but not ready again: {progress}"));
@@ -161,7 +188,10 @@ pub(super) async fn release_all(
         let still = cluster.services().await?.into_iter().find(|s| s.name == service.name);
         match still.filter(|service| service.config.as_deref() == Some(MIDDLEWARE)) {
             Some(_) => {
-                printer.step(Mark::Bad, &format!("{object} still names the Configuration {MIDDLEWARE}"));
+                printer.step(
+                    Mark::Bad,
+                    &format!("{object} still names the Configuration {MIDDLEWARE}"),
+                );
                 printer.hint("Somebody else set the annotation dapr.io/config too: take it off, and run this again.");
                 return Ok(Outcome::Bad);
             }
@@ -191,9 +221,15 @@ mod tests {
         };
         assert_eq!(wrong_with(std::slice::from_ref(&good), "r1"), None);
         assert_eq!(wrong_with(&[], "r1"), None, "scaled to zero");
-        let bare = Pod { sidecar: None, ..good.clone() };
+        let bare = Pod {
+            sidecar: None,
+            ..good.clone()
+        };
         assert!(wrong_with(&[bare], "r1").is_some_and(|why| why.contains("without a Dapr sidecar")));
-        let old = Pod { revision: None, ..good.clone() };
+        let old = Pod {
+            revision: None,
+            ..good.clone()
+        };
         assert!(wrong_with(std::slice::from_ref(&old), "r1").is_some());
         assert_eq!(wrong_with(&[good, Pod { leaving: true, ..old }], "r1"), None);
     }

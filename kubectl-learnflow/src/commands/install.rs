@@ -1,27 +1,27 @@
 //! `install`: check everything, apply in order, wait, enrol.
 
-use super::enrol;
+use super::{
+    check::{self, Before, is_ours},
+    enrol,
+};
 use crate::{
     cli::Install,
-    cluster::{Cluster, Mode, Progress, accesses},
-    model::{Access, Applied, Existing, Facts, Outcome, Service},
-    objects::{Object, ObjectRef, Plan, STACK_NAMESPACE},
-    preflight::{self, Check},
+    cluster::{Cluster, Mode, Progress},
+    model::{Applied, Facts, Outcome, Service},
+    objects::{Object, ObjectRef, Plan},
     printer::{Mark, Printer, Tone},
-    problem::{Kind, Problem},
+    problem::Problem,
     text,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use std::collections::{BTreeSet, HashMap};
-
-/// What is in the cluster under the names of the plan.
-type Before = HashMap<ObjectRef, Existing>;
+use std::collections::BTreeSet;
 
 pub(super) async fn run(cluster: &Cluster, args: &Install, printer: &Printer) -> Result<Outcome, Problem> {
     printer.section("Checking the cluster");
+    check::permissions(cluster, printer).await?;
     let facts = cluster.facts().await?;
     let (services, plan) = choose(&facts, args, &cluster.namespace)?;
-    let before = preflight(cluster, &facts, &services, &plan, printer).await?;
+    let before = check::preflight(cluster, &facts, &services, &plan, printer).await?;
     if args.dry_run {
         list(&plan, &services, &before, &cluster.namespace, printer);
         return Ok(Outcome::Good);
@@ -39,31 +39,44 @@ pub(super) async fn run(cluster: &Cluster, args: &Install, printer: &Printer) ->
             .try_for_each(|_| async { Ok(()) })
             .await?;
     }
-    for object in plan.middleware() {
-        apply(cluster, object, &before, printer).await?;
-    }
 
     printer.section("Waiting for the stack");
-    let workloads: Vec<ObjectRef> =
-        plan.stack.iter().filter(|object| object.is_workload()).map(Object::reference).collect();
+    let workloads: Vec<ObjectRef> = plan
+        .stack
+        .iter()
+        .filter(|object| object.is_workload())
+        .map(Object::reference)
+        .collect();
     let rest = cluster.wait_ready(&workloads, args.timeout, tell(printer)).await?;
     printer.done_waiting();
     if !rest.is_empty() {
         for progress in &rest {
-            printer.step(Mark::Bad, &format!("not ready after {}: {progress}", text::format_duration(args.timeout)));
+            printer.step(
+                Mark::Bad,
+                &format!("not ready after {}: {progress}", text::format_duration(args.timeout)),
+            );
         }
-        printer.hint("No service was touched. Mend what is named above and run `kubectl learnflow install` again.");
+        printer.hint(
+            "Nothing of the services was touched. Mend what is named above and run `kubectl learnflow install` again.",
+        );
         return Ok(Outcome::Bad);
     }
 
+    // Only now anything in the services' own namespace.
     printer.section("Enrolling services");
+    for object in plan.middleware() {
+        apply(cluster, object, &before, printer).await?;
+    }
     if enrol::all(cluster, &services, &plan.revision, args.timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
     let outcome = enrol::wait_for_metrics(cluster, &services, args.timeout, printer).await?;
     if outcome == Outcome::Good {
         printer.step(Mark::Good, "LearnFlow is installed");
-        printer.hint(&format!("Look at it with `kubectl learnflow status -n {}`.", cluster.namespace));
+        printer.hint(&format!(
+            "Look at it with `kubectl learnflow status -n {}`.",
+            cluster.namespace
+        ));
     }
     Ok(outcome)
 }
@@ -78,115 +91,25 @@ fn choose(facts: &Facts, args: &Install, namespace: &str) -> Result<(Vec<Service
             .next("Nothing was applied."));
         }
     }
-    let (left_out, services): (Vec<Service>, Vec<Service>) =
-        facts.services.iter().cloned().partition(|service| args.exclude.contains(&service.name));
+    let (left_out, services): (Vec<Service>, Vec<Service>) = facts
+        .services
+        .iter()
+        .cloned()
+        .partition(|service| args.exclude.contains(&service.name));
     // Who is enrolled and now left out stays as it is, and so needs the Component further on.
     let stay = left_out.iter().filter(|service| service.enrolled);
-    let app_ids: BTreeSet<String> =
-        services.iter().chain(stay).filter_map(|service| service.app_id.clone()).collect();
+    let app_ids: BTreeSet<String> = services
+        .iter()
+        .chain(stay)
+        .filter_map(|service| service.app_id.clone())
+        .collect();
     Ok((services, Plan::new(namespace, &app_ids)?))
 }
 
-/// Looks at everything before anything is written, and says all that is wrong, not just the first.
-async fn preflight(
-    cluster: &Cluster,
-    facts: &Facts,
-    services: &[Service],
-    plan: &Plan,
-    printer: &Printer,
-) -> Result<Before, Problem> {
-    let mut failed = show(printer, &preflight::cluster(facts, &cluster.namespace));
-    failed += show(printer, &preflight::services(services, &cluster.namespace));
-    failed += show(printer, &preflight::permissions(&cluster.refused(permissions(cluster, plan)).await?));
-    stop(failed)?;
-
-    let mut before = Before::new();
-    let mut checks = Vec::new();
-    let found = stream::iter(plan.all()).map(|object| async move {
-        Ok::<_, Problem>((object, cluster.existing(&object.reference()).await?))
-    });
-    let found: Vec<_> = found.buffered(8).try_collect().await?;
-    for (object, existing) in found {
-        if let Some(existing) = existing {
-            checks.extend(preflight::ownership(object, &existing));
-            before.insert(object.reference(), existing);
-        }
-    }
-    stop(show(printer, &checks))?;
-    stop(show(printer, &rehearse(cluster, services, plan, &before).await?))?;
-    if !before.contains_key(&plan.configuration.reference()) {
-        let text = format!("Dapr restarts the runtime of every running sidecar in {} once", cluster.namespace);
-        let why = "It does so whenever a Configuration is created. Services that are not enrolled lose \
-                   their /metrics by it until their pods are replaced (Dapr 1.18).";
-        show(printer, &[Check::warn(text, why)]);
-    }
-    Ok(before)
-}
-
-fn permissions(cluster: &Cluster, plan: &Plan) -> BTreeSet<Access> {
-    let objects: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
-    let deployments = [ObjectRef::deployment(&cluster.namespace, "")];
-    let mut wanted = accesses(objects.iter(), &["get", "create", "patch"]);
-    wanted.extend(accesses(deployments.iter(), &["get", "list", "patch"]));
-    for namespace in [&cluster.namespace, STACK_NAMESPACE] {
-        wanted.insert(Access {
-            verb: "list",
-            group: String::new(),
-            resource: "pods".into(),
-            namespace: Some(namespace.to_owned()),
-        });
-    }
-    wanted
-}
-
-/// Lets the server check every object as if it were applied, admission included.
-async fn rehearse(
-    cluster: &Cluster,
-    services: &[Service],
-    plan: &Plan,
-    before: &Before,
-) -> Result<Vec<Check>, Problem> {
-    let mut failures = Vec::new();
-    let nowhere = !before.contains_key(&plan.namespace.reference());
-    for object in plan.all() {
-        // In a namespace that is not there nothing can be tried. A throw-away name in the services'
-        // namespace shows all that is wrong with the object itself.
-        let stand_in = nowhere && object.namespace() == Some(STACK_NAMESPACE);
-        let tried = if stand_in {
-            let name = format!("learnflow-try-{}", object.name());
-            cluster.apply(&object.moved(&cluster.namespace, &name), None, Mode::DryRun).await
-        } else if is_ours(before, object) || !before.contains_key(&object.reference()) {
-            cluster.apply(object, before.get(&object.reference()), Mode::DryRun).await
-        } else {
-            continue;
-        };
-        match tried {
-            Ok(_) => {}
-            // What is forbidden there may be allowed where the object really goes.
-            Err(problem) if stand_in && problem.kind == Kind::Forbidden => {}
-            Err(problem) if problem.kind == Kind::Unreachable => return Err(problem),
-            Err(problem) => failures.push(problem),
-        }
-    }
-    for service in services {
-        match cluster.enrol(service, &plan.revision, Mode::DryRun).await {
-            Ok(_) => {}
-            Err(problem) if problem.kind == Kind::Unreachable => return Err(problem),
-            Err(problem) => failures.push(problem),
-        }
-    }
-    if failures.is_empty() {
-        let number = plan.all().count() + services.len();
-        return Ok(vec![Check::good(format!("Server-side dry run of {}", text::count(number, "object")))]);
-    }
-    Ok(failures
-        .into_iter()
-        .map(|problem| Check { mark: Mark::Bad, text: problem.what, next: problem.next })
-        .collect())
-}
-
 async fn apply(cluster: &Cluster, object: &Object, before: &Before, printer: &Printer) -> Result<Applied, Problem> {
-    let applied = cluster.apply(object, before.get(&object.reference()), Mode::Real).await?;
+    let applied = cluster
+        .apply(object, before.get(&object.reference()), Mode::Real)
+        .await?;
     match applied {
         Applied::Unchanged => printer.step(Mark::Good, &format!("{object} unchanged")),
         applied => printer.step(Mark::Good, &format!("applied {object} ({applied})")),
@@ -226,28 +149,6 @@ fn list(plan: &Plan, services: &[Service], before: &Before, namespace: &str, pri
         printer.data_line(Tone::Plain, &format!("{what} Deployment {namespace}/{}", service.name));
     }
     printer.step(Mark::Good, "Dry run: nothing was changed");
-}
-
-fn is_ours(before: &Before, object: &Object) -> bool {
-    let existing = before.get(&object.reference());
-    existing.is_some_and(|existing| existing.managed_by.as_deref() == Some(crate::objects::MANAGER))
-}
-
-fn show(printer: &Printer, checks: &[Check]) -> usize {
-    for check in checks {
-        printer.step(check.mark, &check.text);
-        if let Some(next) = &check.next {
-            printer.hint(next);
-        }
-    }
-    checks.iter().filter(|check| check.mark == Mark::Bad).count()
-}
-
-fn stop(failed: usize) -> Result<(), Problem> {
-    if failed == 0 {
-        return Ok(());
-    }
-    Err(Problem::new(format!("{} failed; nothing was applied.", text::count(failed, "check"))))
 }
 
 #[cfg(test)]

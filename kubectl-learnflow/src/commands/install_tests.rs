@@ -13,28 +13,32 @@ struct Ended {
 }
 
 fn install(fake: &Fake, change: impl FnOnce(&mut Install)) -> Ended {
-    let mut args = Install { dry_run: false, exclude: Vec::new(), timeout: Duration::from_secs(1) };
+    let mut args = Install {
+        dry_run: false,
+        exclude: Vec::new(),
+        timeout: Duration::from_secs(1),
+    };
     change(&mut args);
     let (printer, out, err) = captured();
-    let result = block_on(run(&fake.cluster(), &args, &printer));
-    Ended { result, out: out.text(), err: err.text() }
-}
-
-/// Runs a whole command without a cluster. The client wants a runtime from the start.
-pub(super) fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(future)
+    let result = fake.run(async |cluster| run(cluster, &args, &printer).await);
+    Ended {
+        result,
+        out: out.text(),
+        err: err.text(),
+    }
 }
 
 fn position(writes: &[String], part: &str) -> usize {
-    writes.iter().position(|write| write.contains(part)).unwrap_or_else(|| panic!("{part} in {writes:#?}"))
+    writes
+        .iter()
+        .position(|write| write.contains(part))
+        .unwrap_or_else(|| panic!("{part} in {writes:#?}"))
 }
 
 #[test]
 fn install_applies_in_order_and_enrols_last() {
     let fake = Fake::sound();
-    let block = || install(&fake, |_| {});
-    let ended = block();
+    let ended = install(&fake, |_| {});
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     let writes = fake.writes();
     let order = [
@@ -48,14 +52,29 @@ fn install_applies_in_order_and_enrols_last() {
     ];
     let positions: Vec<usize> = order.iter().map(|part| position(&writes, part)).collect();
     assert!(positions.is_sorted(), "{writes:#?}");
-    let dry = fake.all_writes().iter().filter(|write| write.ends_with("(dry run)")).count();
+    let dry = fake
+        .all_writes()
+        .iter()
+        .filter(|write| write.ends_with("(dry run)"))
+        .count();
     assert_eq!(dry, writes.len(), "everything was tried first");
-    assert!(fake.all_writes()[..dry].iter().all(|write| write.ends_with("(dry run)")), "and before any write");
+    assert!(
+        fake.all_writes()[..dry]
+            .iter()
+            .all(|write| write.ends_with("(dry run)")),
+        "and before any write"
+    );
 
-    let component = fake.get("/apis/dapr.io/v1alpha1/namespaces/shop/components/learnflow").expect("a Component");
+    let component = fake
+        .get("/apis/dapr.io/v1alpha1/namespaces/shop/components/learnflow")
+        .expect("a Component");
     assert_eq!(component["scopes"], json!(["cart"]));
     assert_eq!(component["spec"]["ignoreErrors"], true);
-    assert!(ended.err.contains("√ applied ConfigMap shop/learnflow-wasm (created)"), "{}", ended.err);
+    assert!(
+        ended.err.contains("√ applied ConfigMap shop/learnflow-wasm (created)"),
+        "{}",
+        ended.err
+    );
     assert!(ended.out.is_empty(), "progress is not data");
 }
 
@@ -72,8 +91,14 @@ fn a_second_install_changes_nothing() {
 #[test]
 fn nothing_is_written_when_a_check_fails() {
     let broken: [(fn(&Fake), &str); 5] = [
-        (|f| f.remove("/apis/dapr.io/v1alpha1/namespaces/shop/components/kafka-pubsub"), "pubsub.kafka"),
-        (|f| f.remove("/apis/apps/v1/namespaces/dapr-system/deployments/dapr-sidecar-injector"), "injector"),
+        (
+            |f| f.remove("/apis/dapr.io/v1alpha1/namespaces/shop/components/kafka-pubsub"),
+            "pubsub.kafka",
+        ),
+        (
+            |f| f.remove("/apis/apps/v1/namespaces/dapr-system/deployments/dapr-sidecar-injector"),
+            "injector",
+        ),
         (|f| f.remove(&service_path("cart")), "No Deployment with a Dapr sidecar"),
         (
             |f| {
@@ -96,7 +121,13 @@ fn nothing_is_written_when_a_check_fails() {
         break_it(&fake);
         let ended = install(&fake, |_| {});
         assert!(ended.err.contains(said), "{said}: {}", ended.err);
-        assert!(ended.result.expect_err("refused").what.ends_with("nothing was applied."));
+        assert!(
+            ended
+                .result
+                .expect_err("refused")
+                .what
+                .ends_with("nothing was applied.")
+        );
         assert_eq!(fake.writes(), Vec::<String>::new(), "{said}");
     }
 }
@@ -111,7 +142,11 @@ fn a_conflict_found_by_the_dry_run_stops_before_the_first_write() {
         }]},
     });
     fake.answer("/apis/apps/v1/namespaces/shop/configmaps", 200, json!({}));
-    fake.answer("/api/v1/namespaces/shop/configmaps/learnflow-try-collector-agent", 409, conflict);
+    fake.answer(
+        "/api/v1/namespaces/shop/configmaps/learnflow-try-collector-agent",
+        409,
+        conflict,
+    );
     let ended = install(&fake, |_| {});
     assert!(ended.err.contains("field .spec.x belongs to argocd"), "{}", ended.err);
     assert!(ended.result.is_err());
@@ -125,13 +160,27 @@ fn a_service_that_does_not_come_up_is_let_go_and_the_rest_is_left_alone() {
     fake.stick("cart");
     let ended = install(&fake, |args| args.timeout = Duration::from_millis(10));
     assert_eq!(ended.result, Ok(Outcome::Bad), "{}", ended.err);
-    assert!(ended.err.contains("× Deployment shop/cart did not come up"), "{}", ended.err);
-    assert!(ended.err.contains("undone: Deployment shop/cart runs as before"), "{}", ended.err);
+    assert!(
+        ended.err.contains("× Deployment shop/cart did not come up"),
+        "{}",
+        ended.err
+    );
+    assert!(
+        ended.err.contains("undone: Deployment shop/cart runs as before"),
+        "{}",
+        ended.err
+    );
     assert!(ended.err.contains("Not touched: zoo."), "{}", ended.err);
     let cart = fake.get(&service_path("cart")).expect("cart");
-    assert_eq!(cart["spec"]["template"]["metadata"]["annotations"].get("dapr.io/config"), None);
+    assert_eq!(
+        cart["spec"]["template"]["metadata"]["annotations"].get("dapr.io/config"),
+        None
+    );
     let writes = fake.writes();
-    assert!(!writes.iter().any(|write| write.ends_with("deployments/zoo")), "{writes:#?}");
+    assert!(
+        !writes.iter().any(|write| write.ends_with("deployments/zoo")),
+        "{writes:#?}"
+    );
 }
 
 #[test]
@@ -139,7 +188,11 @@ fn a_dry_run_lists_and_writes_nothing() {
     let fake = Fake::sound();
     let ended = install(&fake, |args| args.dry_run = true);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
-    assert!(ended.out.starts_with("create Namespace learnflow-system\n"), "{}", ended.out);
+    assert!(
+        ended.out.starts_with("create Namespace learnflow-system\n"),
+        "{}",
+        ended.out
+    );
     assert!(ended.out.contains("create Component shop/learnflow\n"));
     assert!(ended.out.ends_with("enrol and roll Deployment shop/cart\n"));
     assert_eq!(fake.writes(), Vec::<String>::new());
@@ -153,5 +206,11 @@ fn a_deployment_can_be_left_out() {
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     assert!(!fake.writes().iter().any(|write| write.contains("deployments/zoo")));
     let unknown = install(&fake, |args| args.exclude = vec!["nobody".into()]);
-    assert!(unknown.result.expect_err("no such Deployment").what.contains("--exclude nobody"));
+    assert!(
+        unknown
+            .result
+            .expect_err("no such Deployment")
+            .what
+            .contains("--exclude nobody")
+    );
 }

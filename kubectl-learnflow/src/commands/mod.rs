@@ -1,5 +1,6 @@
 //! One verb a file. A verb takes a cluster and a printer and returns how it ended.
 
+mod check;
 mod enrol;
 mod install;
 mod status;
@@ -78,7 +79,11 @@ mod tests {
         assert_eq!(code(Ok(Outcome::Good), Ok(true)), is(0));
         assert_eq!(code(Ok(Outcome::Bad), Ok(true)), is(1));
         assert_eq!(code(Err(Problem::new("No.").next("Do this.")), Ok(true)), is(2));
-        assert_eq!(code(Ok(Outcome::Bad), Ok(false)), is(0), "a closed pipe is a quiet success");
+        assert_eq!(
+            code(Ok(Outcome::Bad), Ok(false)),
+            is(0),
+            "a closed pipe is a quiet success"
+        );
         assert_eq!(code(Ok(Outcome::Good), Err(Problem::new("Disk full."))), is(2));
         assert_eq!(err.text(), "× No.\n    Do this.\n× Disk full.\n");
     }

@@ -30,7 +30,13 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
     printer.done_waiting();
     let here = &cluster.namespace;
     if !found.others.is_empty() {
-        printer.step(Mark::Warn, &format!("{STACK_NAMESPACE} stays: namespace {} uses it", text::list(&found.others)));
+        printer.step(
+            Mark::Warn,
+            &format!(
+                "{STACK_NAMESPACE} stays: namespace {} uses it",
+                text::list(&found.others)
+            ),
+        );
         printer.hint("Run `kubectl learnflow uninstall -n NAMESPACE` for each of them to remove it too.");
     }
     if found.is_empty() {
@@ -39,7 +45,10 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
     }
     if args.dry_run {
         for service in &found.services {
-            printer.data_line(Tone::Plain, &format!("release and roll Deployment {here}/{}", service.name));
+            printer.data_line(
+                Tone::Plain,
+                &format!("release and roll Deployment {here}/{}", service.name),
+            );
         }
         for object in found.middleware.iter().chain(&found.stack).chain(&found.namespace) {
             printer.data_line(Tone::Plain, &format!("delete {object}"));
@@ -80,7 +89,12 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
     let mut services = cluster.services().await?;
     services.retain(|service| service.enrolled);
     let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
-    let mut others: Vec<String> = cluster.middlewares().await?.into_iter().map(|(namespace, _)| namespace).collect();
+    let mut others: Vec<String> = cluster
+        .middlewares()
+        .await?
+        .into_iter()
+        .map(|(namespace, _)| namespace)
+        .collect();
     others.retain(|namespace| *namespace != cluster.namespace);
 
     let mut middleware = ours(cluster, plan.middleware().into_iter()).await?;
@@ -92,7 +106,13 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
     } else {
         (Vec::new(), None)
     };
-    Ok(Found { services, middleware, stack, namespace, others })
+    Ok(Found {
+        services,
+        middleware,
+        stack,
+        namespace,
+        others,
+    })
 }
 
 /// Those that are there and carry our label.
@@ -141,7 +161,10 @@ async fn remove(
         .await?;
     printer.done_waiting();
     for object in &rest {
-        printer.step(Mark::Bad, &format!("{object} is not gone after {}", text::format_duration(timeout)));
+        printer.step(
+            Mark::Bad,
+            &format!("{object} is not gone after {}", text::format_duration(timeout)),
+        );
     }
     if !rest.is_empty() {
         printer.hint("See what holds it with `kubectl get -o yaml` (metadata.finalizers), then run this again.");
@@ -158,7 +181,10 @@ async fn remove_namespace(
 ) -> Result<bool, Problem> {
     let foreign = cluster.contents(&namespace.name).await?;
     if !foreign.is_empty() {
-        printer.step(Mark::Warn, &format!("{namespace} stays: it also holds {}", text::list(&foreign)));
+        printer.step(
+            Mark::Warn,
+            &format!("{namespace} stays: it also holds {}", text::list(&foreign)),
+        );
         return Ok(true);
     }
     remove(cluster, &[namespace], timeout, printer).await
@@ -171,24 +197,26 @@ mod tests {
     use crate::{cli::Install, commands::install, printer::tests::captured};
     use serde_json::json;
 
-    fn block_on<F: Future>(future: F) -> F::Output {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(future)
-    }
-
     fn installed() -> Fake {
         let fake = Fake::sound();
-        let args = Install { dry_run: false, exclude: Vec::new(), timeout: Duration::from_secs(1) };
+        let args = Install {
+            dry_run: false,
+            exclude: Vec::new(),
+            timeout: Duration::from_secs(1),
+        };
         let (printer, ..) = captured();
-        let ended = block_on(async { install::run(&fake.cluster(), &args, &printer).await });
+        let ended = fake.run(async |cluster| install::run(cluster, &args, &printer).await);
         assert_eq!(ended, Ok(Outcome::Good));
         fake
     }
 
     fn uninstall(fake: &Fake, dry_run: bool) -> (Result<Outcome, Problem>, String, String) {
         let (printer, out, err) = captured();
-        let args = Uninstall { dry_run, timeout: Duration::from_secs(1) };
-        let ended = block_on(async { run(&fake.cluster(), &args, &printer).await });
+        let args = Uninstall {
+            dry_run,
+            timeout: Duration::from_secs(1),
+        };
+        let ended = fake.run(async |cluster| run(cluster, &args, &printer).await);
         (ended, out.text(), err.text())
     }
 
@@ -200,10 +228,18 @@ mod tests {
         assert_eq!(ended, Ok(Outcome::Good), "{err}");
         let writes = &fake.writes()[before..];
         let position = |part: &str| writes.iter().position(|w| w.contains(part)).expect(part);
-        let order =
-            ["PATCH /apis/apps/v1/namespaces/shop/deployments/cart", "components/", "configurations/", "configmaps/learnflow-wasm"];
+        let order = [
+            "PATCH /apis/apps/v1/namespaces/shop/deployments/cart",
+            "components/",
+            "configurations/",
+            "configmaps/learnflow-wasm",
+        ];
         assert!(order.iter().map(|part| position(part)).is_sorted(), "{writes:#?}");
-        assert!(writes.last().is_some_and(|last| last == "DELETE /api/v1/namespaces/learnflow-system"));
+        assert!(
+            writes
+                .last()
+                .is_some_and(|last| last == "DELETE /api/v1/namespaces/learnflow-system")
+        );
 
         let (again, _, err) = uninstall(&fake, false);
         assert_eq!(again, Ok(Outcome::Good));
@@ -239,7 +275,10 @@ mod tests {
         let before = fake.writes();
         let (ended, out, _) = uninstall(&fake, true);
         assert_eq!(ended, Ok(Outcome::Good));
-        assert!(out.starts_with("release and roll Deployment shop/cart\ndelete Component shop/learnflow\n"), "{out}");
+        assert!(
+            out.starts_with("release and roll Deployment shop/cart\ndelete Component shop/learnflow\n"),
+            "{out}"
+        );
         assert!(out.ends_with("delete Namespace learnflow-system\n"), "{out}");
         assert_eq!(fake.writes(), before);
     }

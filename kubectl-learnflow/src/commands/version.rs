@@ -23,7 +23,12 @@ pub(crate) struct Versions {
 
 pub(super) async fn run(args: &Version, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
     let versions = if args.client {
-        Versions { plugin: PLUGIN.into(), installed: None, kubernetes: None, dapr: None }
+        Versions {
+            plugin: PLUGIN.into(),
+            installed: None,
+            kubernetes: None,
+            dapr: None,
+        }
     } else {
         of(&Cluster::connect(global).await?).await?
     };
@@ -34,10 +39,20 @@ pub(super) async fn run(args: &Version, global: &Global, printer: &Printer) -> R
             printer.data_line(Tone::Plain, &format!("Plugin:      {PLUGIN}"));
             if !args.client {
                 let or = |version: &Option<String>, otherwise: &str| {
-                    version.as_deref().unwrap_or(otherwise).trim_start_matches('v').to_owned()
+                    version
+                        .as_deref()
+                        .unwrap_or(otherwise)
+                        .trim_start_matches('v')
+                        .to_owned()
                 };
-                printer.data_line(Tone::Plain, &format!("Installed:   {}", or(&versions.installed, "nothing")));
-                printer.data_line(Tone::Plain, &format!("Kubernetes:  {}", or(&versions.kubernetes, "unknown")));
+                printer.data_line(
+                    Tone::Plain,
+                    &format!("Installed:   {}", or(&versions.installed, "nothing")),
+                );
+                printer.data_line(
+                    Tone::Plain,
+                    &format!("Kubernetes:  {}", or(&versions.kubernetes, "unknown")),
+                );
                 printer.data_line(Tone::Plain, &format!("Dapr:        {}", or(&versions.dapr, "unknown")));
             }
         }

@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -31,9 +32,9 @@ const WORKERS: usize = 2;
 const NEEDED_DISK_GIB: u64 = 14;
 
 /// The parts of a scope, all present and whole.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Parts {
-    folders: BTreeMap<&'static str, PathBuf>,
+    folders: BTreeMap<String, PathBuf>,
 }
 
 impl Parts {
@@ -44,16 +45,12 @@ impl Parts {
             .join(path)
     }
 
-    pub fn has(&self, part: &str) -> bool {
-        self.folders.contains_key(part)
-    }
-
     /// The folders with programs, for a PATH.
     pub fn bin_folders(&self) -> Vec<PathBuf> {
         let mut folders: Vec<_> = self
             .folders
             .iter()
-            .filter(|(name, _)| matches!(Part::find(name).recipe, Recipe::Go { .. }))
+            .filter(|(name, _)| matches!(Part::find(name).map(|part| part.recipe), Some(Recipe::Go { .. })))
             .map(|(_, folder)| folder.clone())
             .collect();
         let debian = self.file("debian", "");
@@ -65,7 +62,7 @@ impl Parts {
     pub fn images(&self) -> Vec<(&'static str, PathBuf)> {
         self.folders
             .iter()
-            .filter_map(|(name, folder)| match Part::find(name).recipe {
+            .filter_map(|(name, folder)| match Part::find(name)?.recipe {
                 Recipe::Image { reference, .. } => Some((reference, folder.join("image.tar"))),
                 _ => None,
             })
@@ -83,10 +80,7 @@ struct State {
 
 /// Makes sure that every part of `scope` is there, building what is missing.
 pub fn ensure(scope: Scope) -> Result<Parts> {
-    let wanted: Vec<&Part> = PARTS
-        .iter()
-        .filter(|part| part.base || scope == Scope::Full)
-        .collect();
+    let wanted: Vec<&Part> = PARTS.iter().filter(|part| part.base || scope == Scope::Full).collect();
     let folders: BTreeMap<_, _> = wanted
         .iter()
         .map(|part| Ok((part.name, folder_of(part)?)))
@@ -95,13 +89,14 @@ pub fn ensure(scope: Scope) -> Result<Parts> {
     if !missing.is_empty() {
         build(&wanted, &missing, &folders)?;
     }
+    let folders = folders
+        .into_iter()
+        .map(|(name, folder)| (name.to_owned(), folder))
+        .collect();
     Ok(Parts { folders })
 }
 
-fn missing_parts(
-    wanted: &[&'static Part],
-    folders: &BTreeMap<&'static str, PathBuf>,
-) -> BTreeSet<&'static str> {
+fn missing_parts(wanted: &[&'static Part], folders: &BTreeMap<&'static str, PathBuf>) -> BTreeSet<&'static str> {
     let bad = Mutex::new(BTreeSet::new());
     let queue = Mutex::new(wanted.iter());
     std::thread::scope(|scope| {
@@ -188,11 +183,7 @@ fn build(
 }
 
 /// The next part whose needs are met; waits while others may still meet them.
-fn next(
-    state: &Mutex<State>,
-    changed: &Condvar,
-    wanted: &[&'static Part],
-) -> Option<&'static Part> {
+fn next(state: &Mutex<State>, changed: &Condvar, wanted: &[&'static Part]) -> Option<&'static Part> {
     let mut state = state.lock().expect("state");
     loop {
         if state.failed.is_some() {
@@ -217,10 +208,7 @@ fn heartbeat(state: &Mutex<State>, changed: &Condvar, total: usize, started: Ins
     let mut said = Instant::now();
     let mut guard = state.lock().expect("state");
     while guard.done.len() < total && (guard.failed.is_none() || !guard.running.is_empty()) {
-        guard = changed
-            .wait_timeout(guard, Duration::from_secs(1))
-            .expect("state")
-            .0;
+        guard = changed.wait_timeout(guard, Duration::from_secs(1)).expect("state").0;
         if said.elapsed() >= Duration::from_secs(10) && !guard.running.is_empty() {
             said = Instant::now();
             let running: Vec<_> = guard
@@ -360,7 +348,7 @@ fn key_of(part: &Part) -> Result<String> {
         }
     }
     for need in part.needs() {
-        hasher.update(key_of(Part::find(need))?);
+        hasher.update(key_of(Part::named(need))?);
     }
     Ok(hex(&hasher.finalize()[..6]))
 }
@@ -396,7 +384,12 @@ mod tests {
         fs::write(folder.join(CONTENTS), contents).unwrap();
         assert!(check(&folder).unwrap());
         fs::write(folder.join("bin/program"), "wh0le").unwrap();
-        assert!(check(&folder).unwrap_err().to_string().contains("bin/program has changed"));
+        assert!(
+            check(&folder)
+                .unwrap_err()
+                .to_string()
+                .contains("bin/program has changed")
+        );
         fs::remove_file(folder.join("bin/program")).unwrap();
         assert!(check(&folder).unwrap_err().to_string().contains("is missing"));
         fs::remove_dir_all(&folder).unwrap();
@@ -404,9 +397,9 @@ mod tests {
 
     #[test]
     fn a_key_changes_with_what_a_part_needs() {
-        let daprd = key_of(Part::find("image-daprd")).unwrap();
-        let operator = key_of(Part::find("image-dapr-operator")).unwrap();
+        let daprd = key_of(Part::named("image-daprd")).unwrap();
+        let operator = key_of(Part::named("image-dapr-operator")).unwrap();
         assert_ne!(daprd, operator);
-        assert_eq!(daprd, key_of(Part::find("image-daprd")).unwrap());
+        assert_eq!(daprd, key_of(Part::named("image-daprd")).unwrap());
     }
 }

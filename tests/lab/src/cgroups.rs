@@ -18,7 +18,16 @@ pub struct Hierarchy {
 }
 
 /// Options that say how a hierarchy is mounted, not which one it is.
-const GENERIC_OPTIONS: &[&str] = &["rw", "ro", "relatime", "nosuid", "nodev", "noexec", "nsdelegate", "xattr"];
+const GENERIC_OPTIONS: &[&str] = &[
+    "rw",
+    "ro",
+    "relatime",
+    "nosuid",
+    "nodev",
+    "noexec",
+    "nsdelegate",
+    "xattr",
+];
 
 pub fn hierarchies() -> Result<Vec<Hierarchy>> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
@@ -66,8 +75,7 @@ pub fn enter(lab: &str) -> Result<()> {
                 fs::write(cgroup.join(file), inherited)?;
             }
         }
-        fs::write(cgroup.join("cgroup.procs"), "0")
-            .with_context(|| format!("cannot enter {}", cgroup.display()))?;
+        fs::write(cgroup.join("cgroup.procs"), "0").with_context(|| format!("cannot enter {}", cgroup.display()))?;
     }
     Ok(())
 }
@@ -109,6 +117,5 @@ fn remove_below(cgroup: &Path) {
 
 /// Whether a lab of this name left cgroups behind.
 pub fn exist(lab: &str) -> bool {
-    hierarchies()
-        .is_ok_and(|all| all.iter().any(|hierarchy| hierarchy.path.join(name_of(lab)).exists()))
+    hierarchies().is_ok_and(|all| all.iter().any(|hierarchy| hierarchy.path.join(name_of(lab)).exists()))
 }

@@ -29,7 +29,8 @@ pub const DNS_IP: &str = "10.96.0.10";
 
 /// Writes what containerd, CNI and the kubelet read.
 pub fn write_configuration(lab: &Path, plan: &Plan) -> Result<()> {
-    let cni_bin = plan.cni.display();
+    let cni_bin = plan.parts.file("debian", "usr/lib/cni");
+    let cni_bin = cni_bin.display();
     fs::write(
         CONTAINERD_CONFIG,
         format!(

@@ -56,7 +56,8 @@ fn layer(files: &[(PathBuf, &str)], out: &mut impl Write) -> Result<()> {
         archive.append_data(&mut header(tar::EntryType::Directory, mode), folder, io::empty())?;
     }
     for (from, to) in files {
-        add(&mut archive, from, Path::new(to)).with_context(|| format!("cannot put {} into an image", from.display()))?;
+        add(&mut archive, from, Path::new(to))
+            .with_context(|| format!("cannot put {} into an image", from.display()))?;
     }
     archive.finish()?;
     Ok(())

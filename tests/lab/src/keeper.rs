@@ -93,8 +93,15 @@ fn start_node(name: &str, output: &OwnedFd) -> Result<nix::unistd::Pid> {
         127
     });
     // SAFETY: no other thread exists yet, and the child only sets a signal, moves descriptors and calls exec.
-    let pid = unsafe { nix::sched::clone(child, &mut stack, CloneFlags::CLONE_NEWPID, Some(Signal::SIGCHLD as i32)) }
-        .context("cannot make a PID namespace: the lab needs root with CAP_SYS_ADMIN")?;
+    let pid = unsafe {
+        nix::sched::clone(
+            child,
+            &mut stack,
+            CloneFlags::CLONE_NEWPID,
+            Some(Signal::SIGCHLD as i32),
+        )
+    }
+    .context("cannot make a PID namespace: the lab needs root with CAP_SYS_ADMIN")?;
     Ok(pid)
 }
 

@@ -81,11 +81,10 @@ impl Lab {
             return Ok(None);
         }
         let plan: Plan = serde_json::from_slice(&fs::read(paths::lab(name)?.join("plan.json"))?)?;
-        let scope = if plan.kwok { Scope::Full } else { Scope::Base };
         Ok(Some(Lab {
             name: name.to_owned(),
             folder: paths::lab(name)?,
-            parts: builder::ensure(scope)?,
+            parts: plan.parts,
         }))
     }
 
@@ -169,7 +168,11 @@ impl Lab {
             .stdin(Stdio::null())
             .output()?;
         if !output.status.success() {
-            bail!("cannot load {}: {}", tar.display(), String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "cannot load {}: {}",
+                tar.display(),
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         Ok(())
     }
@@ -212,7 +215,14 @@ impl Lab {
                 let mut said = Vec::new();
                 for arguments in [
                     &["get", "pods", "--all-namespaces"][..],
-                    &["--namespace", namespace, "logs", workload, "--tail=15", "--all-containers"],
+                    &[
+                        "--namespace",
+                        namespace,
+                        "logs",
+                        workload,
+                        "--tail=15",
+                        "--all-containers",
+                    ],
                 ] {
                     let shown = self.kubectl().args(arguments).output()?;
                     said.extend(shown.stdout);
@@ -237,7 +247,17 @@ impl Lab {
 
     fn path(&self) -> String {
         let mut folders = self.parts.bin_folders();
-        folders.extend(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from));
+        folders.extend(
+            [
+                "/usr/local/sbin",
+                "/usr/local/bin",
+                "/usr/sbin",
+                "/usr/bin",
+                "/sbin",
+                "/bin",
+            ]
+            .map(PathBuf::from),
+        );
         let folders: Vec<_> = folders.iter().map(|folder| folder.to_string_lossy()).collect();
         folders.join(":")
     }
@@ -248,13 +268,7 @@ impl Lab {
         pki::write(&self.folder.join("pki"))?;
         let plan = Plan {
             path: self.path(),
-            cni: self.parts.file("debian", "usr/lib/cni"),
-            images: self
-                .parts
-                .images()
-                .into_iter()
-                .map(|(reference, tar)| (reference.to_owned(), tar))
-                .collect(),
+            parts: self.parts.clone(),
             metrics_server: scope == Scope::Full,
             kwok: scope == Scope::Full,
         };
@@ -308,7 +322,10 @@ impl Lab {
             }
             if said.elapsed() > Duration::from_secs(10) {
                 said = Instant::now();
-                progress::line(&format!("… {}  starting the node", progress::duration(started.elapsed())));
+                progress::line(&format!(
+                    "… {}  starting the node",
+                    progress::duration(started.elapsed())
+                ));
             }
             thread::sleep(Duration::from_millis(100));
         }
@@ -351,9 +368,8 @@ impl Lab {
 fn sweep() -> Result<()> {
     let labs = paths::cache()?.join("labs");
     for entry in fs::read_dir(&labs).into_iter().flatten().flatten() {
-        let dead = |file: &str, name: &str| {
-            read_pid(&entry.path().join(file)).is_some_and(|pid| !keeper::is_ours(pid, name))
-        };
+        let dead =
+            |file: &str, name: &str| read_pid(&entry.path().join(file)).is_some_and(|pid| !keeper::is_ours(pid, name));
         let name = entry.file_name().to_string_lossy().into_owned();
         if check_name(&name).is_ok() && dead("keeper.pid", &name) && dead("node.pid", &name) {
             Lab::down(&name)?;
@@ -383,11 +399,16 @@ fn check_machine() -> Result<()> {
 }
 
 fn missing_packages() -> Vec<&'static str> {
-    [("ip", "iproute2"), ("iptables", "iptables"), ("conntrack", "conntrack"), ("nsenter", "util-linux")]
-        .into_iter()
-        .filter(|(program, _)| !recipes::on_path(program))
-        .map(|(_, package)| package)
-        .collect()
+    [
+        ("ip", "iproute2"),
+        ("iptables", "iptables"),
+        ("conntrack", "conntrack"),
+        ("nsenter", "util-linux"),
+    ]
+    .into_iter()
+    .filter(|(program, _)| !recipes::on_path(program))
+    .map(|(_, package)| package)
+    .collect()
 }
 
 fn is_running(name: &str) -> Result<bool> {

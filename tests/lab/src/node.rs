@@ -18,7 +18,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{cgroups, daemons, paths};
+use crate::{builder::Parts, cgroups, daemons, paths};
 
 pub const NODE_IP: &str = "10.99.0.1";
 pub const SERVICE_IP: &str = "10.96.0.1";
@@ -29,8 +29,8 @@ pub const NETWORK_IS_UP: &str = "__network_is_up";
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Plan {
     pub path: String,
-    pub cni: PathBuf,
-    pub images: Vec<(String, PathBuf)>,
+    /// As they were when the lab came up, whatever the source tree says by now.
+    pub parts: Parts,
     pub metrics_server: bool,
     pub kwok: bool,
 }
@@ -139,7 +139,10 @@ fn network() -> Result<()> {
         // Leads nowhere. It lets a Service's address pass the routing lookup, before kube-proxy's rules rewrite it.
         "route add default dev node0",
     ] {
-        let status = Command::new("ip").args(arguments.split(' ')).status().context("cannot run ip")?;
+        let status = Command::new("ip")
+            .args(arguments.split(' '))
+            .status()
+            .context("cannot run ip")?;
         if !status.success() {
             bail!("ip {arguments} failed");
         }
@@ -160,7 +163,7 @@ fn services(lab: &Path, plan: &Plan) -> Result<()> {
     start(daemons::etcd())?;
     start(daemons::containerd())?;
     start(daemons::apiserver(lab))?;
-    let images = import_images(plan.images.clone());
+    let images = import_images(plan.parts.images());
     wait_for_api(lab)?;
     println!("the API server is ready");
     for daemon in daemons::after_the_api(lab, plan) {
@@ -168,7 +171,9 @@ fn services(lab: &Path, plan: &Plan) -> Result<()> {
     }
     println!("the node's programs are started");
     // Joined before the reaping below begins: that would take the loader's children from under it.
-    let count = images.join().map_err(|_| anyhow::anyhow!("the loader of images panicked"))??;
+    let count = images
+        .join()
+        .map_err(|_| anyhow::anyhow!("the loader of images panicked"))??;
     println!("{count} images are loaded");
     reap(&mut running)
 }
@@ -185,7 +190,7 @@ fn spawn(lab: &Path, daemon: &daemons::Daemon) -> Result<Child> {
         .with_context(|| format!("cannot start {}", daemon.program))
 }
 
-fn import_images(images: Vec<(String, PathBuf)>) -> thread::JoinHandle<Result<usize>> {
+fn import_images(images: Vec<(&'static str, PathBuf)>) -> thread::JoinHandle<Result<usize>> {
     thread::spawn(move || {
         let deadline = Instant::now() + Duration::from_secs(30);
         while !ctr(&["version"]).is_ok_and(|status| status) {
@@ -222,7 +227,10 @@ fn wait_for_api(lab: &Path) -> Result<()> {
             return Ok(());
         }
         if Instant::now() > deadline {
-            bail!("the API server is not ready after 90 s; see {}", lab.join("logs/apiserver.log").display());
+            bail!(
+                "the API server is not ready after 90 s; see {}",
+                lab.join("logs/apiserver.log").display()
+            );
         }
         thread::sleep(Duration::from_millis(200));
     }

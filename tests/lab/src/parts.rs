@@ -7,6 +7,8 @@ pub enum Recipe {
     Go {
         module: &'static str,
         tags: &'static str,
+        /// What a release build sets: versions that programs report.
+        set: &'static [(&'static str, &'static str)],
         packages: &'static [&'static str],
     },
     /// One folder of a Go module that `parts/MODULE/go.mod` pins.
@@ -60,6 +62,12 @@ pub const PARTS: &[Part] = &[
         recipe: Recipe::Go {
             module: "kubernetes",
             tags: "",
+            set: &[
+                ("k8s.io/component-base/version.gitVersion", "v1.34.4"),
+                ("k8s.io/component-base/version.gitMajor", "1"),
+                ("k8s.io/component-base/version.gitMinor", "34"),
+                ("k8s.io/client-go/pkg/version.gitVersion", "v1.34.4"),
+            ],
             packages: &[
                 "k8s.io/kubernetes/cmd/kube-apiserver",
                 "k8s.io/kubernetes/cmd/kube-controller-manager",
@@ -78,6 +86,10 @@ pub const PARTS: &[Part] = &[
             module: "dapr",
             // In Kubernetes mode daprd needs its secret store and name resolver: all components.
             tags: "allcomponents",
+            set: &[
+                ("github.com/dapr/dapr/pkg/buildinfo.version", DAPR),
+                ("github.com/dapr/kit/logger.DaprVersion", DAPR),
+            ],
             packages: &[
                 "github.com/dapr/dapr/cmd/daprd",
                 "github.com/dapr/dapr/cmd/operator",
@@ -94,6 +106,7 @@ pub const PARTS: &[Part] = &[
             module: "prometheus",
             // Of all service discoveries only the one that a cluster uses: the others double the build.
             tags: "remove_all_sd,enable_kubernetes_sd",
+            set: &[("github.com/prometheus/common/version.Version", "3.16.0")],
             packages: &["github.com/prometheus/prometheus/cmd/prometheus"],
         },
     },
@@ -104,6 +117,7 @@ pub const PARTS: &[Part] = &[
         recipe: Recipe::Go {
             module: "collector-gateway",
             tags: "",
+            set: &[],
             packages: &["."],
         },
     },
@@ -114,6 +128,7 @@ pub const PARTS: &[Part] = &[
         recipe: Recipe::Go {
             module: "collector-agent",
             tags: "",
+            set: &[],
             packages: &["."],
         },
     },
@@ -124,6 +139,7 @@ pub const PARTS: &[Part] = &[
         recipe: Recipe::Go {
             module: "coredns",
             tags: "",
+            set: &[],
             packages: &["github.com/coredns/coredns"],
         },
     },
@@ -134,6 +150,7 @@ pub const PARTS: &[Part] = &[
         recipe: Recipe::Go {
             module: "helm",
             tags: "",
+            set: &[],
             packages: &["helm.sh/helm/v3/cmd/helm"],
         },
     },
@@ -144,6 +161,7 @@ pub const PARTS: &[Part] = &[
         recipe: Recipe::Go {
             module: "kwok-metrics-server",
             tags: "",
+            set: &[],
             packages: &[
                 "sigs.k8s.io/metrics-server/cmd/metrics-server",
                 "sigs.k8s.io/kwok/cmd/kwok",
@@ -241,11 +259,7 @@ pub const PARTS: &[Part] = &[
         "image-collector-gateway",
         "docker.io/otel/opentelemetry-collector-contrib:0.155.0",
         &["/otelcol-contrib"],
-        &[file(
-            "collector-gateway",
-            "collector-gateway",
-            "otelcol-contrib",
-        )],
+        &[file("collector-gateway", "collector-gateway", "otelcol-contrib")],
     ),
     image(
         "image-prometheus",
@@ -282,11 +296,13 @@ impl Part {
         }
     }
 
-    pub fn find(name: &str) -> &'static Part {
-        PARTS
-            .iter()
-            .find(|part| part.name == name)
-            .unwrap_or_else(|| panic!("no part is called {name}"))
+    pub fn find(name: &str) -> Option<&'static Part> {
+        PARTS.iter().find(|part| part.name == name)
+    }
+
+    /// A part that is known to exist.
+    pub fn named(name: &str) -> &'static Part {
+        Self::find(name).unwrap_or_else(|| panic!("no part is called {name}"))
     }
 }
 
@@ -308,7 +324,7 @@ mod tests {
     fn the_base_needs_nothing_beyond_the_base() {
         for part in PARTS.iter().filter(|part| part.base) {
             for need in part.needs() {
-                assert!(Part::find(need).base, "{} needs {need}", part.name);
+                assert!(Part::named(need).base, "{} needs {need}", part.name);
             }
         }
     }

@@ -30,7 +30,12 @@ const CERTIFICATES: &[(&str, &str, &str, &[&str])] = &[
         ],
     ),
     ("admin", "system:masters", "admin", &[]),
-    ("controller-manager", "", "system:kube-controller-manager", &["localhost"]),
+    (
+        "controller-manager",
+        "",
+        "system:kube-controller-manager",
+        &["localhost"],
+    ),
     ("scheduler", "", "system:kube-scheduler", &["localhost"]),
     ("kubelet-client", "system:masters", "kube-apiserver-kubelet-client", &[]),
     ("front-proxy", "", "front-proxy-client", &[]),
@@ -68,10 +73,7 @@ pub fn write(folder: &Path) -> Result<()> {
         let key = KeyPair::generate()?;
         let mut params = params(organisation, common_name, valid_for)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ClientAuth,
-            ExtendedKeyUsagePurpose::ServerAuth,
-        ];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &issuer)?;
         fs::write(folder.join(format!("{name}.crt")), certificate.pem())?;
         fs::write(folder.join(format!("{name}.key")), key.serialize_pem())?;
@@ -81,7 +83,12 @@ pub fn write(folder: &Path) -> Result<()> {
     fs::write(folder.join("service-accounts.pub"), service_accounts.public_key_pem())?;
 
     for name in KUBECONFIGS {
-        kubeconfig(folder, name, &format!("https://{NODE_IP}:6443"), &folder.join(format!("{name}.kubeconfig")))?;
+        kubeconfig(
+            folder,
+            name,
+            &format!("https://{NODE_IP}:6443"),
+            &folder.join(format!("{name}.kubeconfig")),
+        )?;
     }
     Ok(())
 }

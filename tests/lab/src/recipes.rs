@@ -32,12 +32,14 @@ pub fn inputs_of(part: &Part) -> Option<PathBuf> {
 
 /// Installs the tools that the missing parts are built with, or says what to install.
 pub fn prepare(missing: &BTreeSet<&'static str>) -> Result<()> {
-    let recipes: Vec<_> = missing.iter().map(|name| Part::find(name).recipe).collect();
+    let recipes: Vec<_> = missing.iter().map(|name| Part::named(name).recipe).collect();
     let go = recipes
         .iter()
         .any(|recipe| matches!(recipe, Recipe::Go { .. } | Recipe::GoFolder { .. }));
     if go && !on_path("go") {
-        bail!("the lab's parts are built with Go 1.26 or later, which is not here: install it from your system or go.dev, then run this again");
+        bail!(
+            "the lab's parts are built with Go 1.26 or later, which is not here: install it from your system or go.dev, then run this again"
+        );
     }
     if recipes.iter().any(|recipe| matches!(recipe, Recipe::Kafka { .. })) {
         let mut packages = Vec::new();
@@ -91,7 +93,9 @@ pub fn on_path(program: &str) -> bool {
 pub fn make(part: &Part, folders: &BTreeMap<&'static str, PathBuf>, out: &Path, log: &Path) -> Result<()> {
     let _ = fs::remove_file(log);
     match part.recipe {
-        Recipe::Go { tags, packages, .. } => go(&inputs(part)?, tags, packages, out, log),
+        Recipe::Go {
+            tags, set, packages, ..
+        } => go(&inputs(part)?, tags, set, packages, out, log),
         Recipe::GoFolder { path, folder, .. } => go_folder(&inputs(part)?, path, folder, out),
         Recipe::Debian { packages } => debian(packages, out, log),
         Recipe::Kafka { java_modules } => kafka(&inputs(part)?, java_modules, out, log),
@@ -113,10 +117,13 @@ fn inputs(part: &Part) -> Result<PathBuf> {
     inputs_of(part).context("this part has inputs")
 }
 
-fn go(module: &Path, tags: &str, packages: &[&str], out: &Path, log: &Path) -> Result<()> {
+fn go(module: &Path, tags: &str, set: &[(&str, &str)], packages: &[&str], out: &Path, log: &Path) -> Result<()> {
+    let set: String = set.iter().map(|(name, value)| format!(" -X {name}={value}")).collect();
     let mut command = go_command(module);
     command
-        .args(["build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-tags", tags, "-o"])
+        .args(["build", "-mod=readonly", "-trimpath", "-tags", tags])
+        .arg(format!("-ldflags=-s -w{set}"))
+        .arg("-o")
         .arg(format!("{}/", out.display()))
         .args(packages);
     run(&mut command, log)
@@ -205,9 +212,9 @@ fn kafka(pom: &Path, java_modules: &str, out: &Path, log: &Path) -> Result<()> {
 /// Copies the shared libraries that a Java runtime needs from this system, to the same places below `root`.
 fn system_libraries(jre: &Path, root: &Path, log: &Path) -> Result<()> {
     let mut libraries = BTreeSet::new();
-    let programs = files_below(jre)?.into_iter().filter(|path| {
-        path.ends_with("bin/java") || path.extension().is_some_and(|extension| extension == "so")
-    });
+    let programs = files_below(jre)?
+        .into_iter()
+        .filter(|path| path.ends_with("bin/java") || path.extension().is_some_and(|extension| extension == "so"));
     for program in programs {
         let output = Command::new("ldd").arg(&program).output().context("cannot run ldd")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -227,7 +234,8 @@ fn system_libraries(jre: &Path, root: &Path, log: &Path) -> Result<()> {
     for library in libraries {
         let target = root.join(library.strip_prefix("/")?);
         fs::create_dir_all(target.parent().context("a library has a folder")?)?;
-        fs::copy(&library, &target).with_context(|| format!("cannot copy {} ({})", library.display(), log.display()))?;
+        fs::copy(&library, &target)
+            .with_context(|| format!("cannot copy {} ({})", library.display(), log.display()))?;
     }
     // The image has no shell but busybox, and no `java` on the PATH but this.
     fs::create_dir_all(root.join("bin"))?;

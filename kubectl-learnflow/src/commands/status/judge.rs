@@ -85,13 +85,18 @@ pub(super) struct Telemetry {
 pub(super) fn judge(evidence: Evidence) -> Report {
     let mut problems = Vec::new();
     let mut notes = Vec::new();
-    let installed = evidence.parts.iter().any(|part| part.present) || evidence.services.iter().any(|(s, ..)| s.enrolled);
+    let installed =
+        evidence.parts.iter().any(|part| part.present) || evidence.services.iter().any(|(s, ..)| s.enrolled);
     for part in &evidence.parts {
         if let Some(problem) = part.problem() {
             problems.push(problem);
         }
     }
-    let scopes = evidence.component.as_ref().map(|c| c.scopes.as_slice()).unwrap_or_default();
+    let scopes = evidence
+        .component
+        .as_ref()
+        .map(|c| c.scopes.as_slice())
+        .unwrap_or_default();
     let rows: Vec<Row> = evidence
         .services
         .iter()
@@ -106,7 +111,11 @@ pub(super) fn judge(evidence: Evidence) -> Report {
     } else if !rows.iter().any(|row| row.enrolled) {
         problems.push(format!("No service in {} is enrolled.", evidence.namespace));
     }
-    let mut verdict = if problems.is_empty() { Verdict::Healthy } else { Verdict::Unhealthy };
+    let mut verdict = if problems.is_empty() {
+        Verdict::Healthy
+    } else {
+        Verdict::Unhealthy
+    };
     let topics = match evidence.telemetry {
         Ok(telemetry) => telemetry.topics,
         Err(problem) => {
@@ -119,7 +128,10 @@ pub(super) fn judge(evidence: Evidence) -> Report {
     };
     if !installed {
         verdict = Verdict::NotInstalled;
-        problems = vec![format!("LearnFlow is not installed for namespace {}.", evidence.namespace)];
+        problems = vec![format!(
+            "LearnFlow is not installed for namespace {}.",
+            evidence.namespace
+        )];
     }
     Report {
         verdict,
@@ -134,7 +146,10 @@ pub(super) fn judge(evidence: Evidence) -> Report {
 }
 
 fn row(service: &Service, pods: &[Pod], reason: Option<String>, evidence: &Evidence) -> Row {
-    let sidecars: Vec<&Pod> = pods.iter().filter(|pod| !pod.leaving && pod.sidecar.is_some()).collect();
+    let sidecars: Vec<&Pod> = pods
+        .iter()
+        .filter(|pod| !pod.leaving && pod.sidecar.is_some())
+        .collect();
     let telemetry = evidence.telemetry.as_ref().ok();
     let count = |holds: &dyn Fn(&Pod, &Telemetry) -> bool| {
         telemetry.map(|telemetry| sidecars.iter().filter(|pod| holds(pod, telemetry)).count())
@@ -146,16 +161,17 @@ fn row(service: &Service, pods: &[Pod], reason: Option<String>, evidence: &Evide
         pods_ready: service.rollout.ready,
         pods_desired: service.rollout.desired,
         sidecars: sidecars.len(),
-        middleware_loaded: count(&|pod, telemetry| {
-            loaded(service, pod, evidence.component.as_ref(), telemetry)
-        }),
+        middleware_loaded: count(&|pod, telemetry| loaded(service, pod, evidence.component.as_ref(), telemetry)),
         metrics_scraped: count(&|pod, telemetry| is_up(pod, telemetry)),
         reason,
     }
 }
 
 fn is_up(pod: &Pod, telemetry: &Telemetry) -> bool {
-    telemetry.up.iter().any(|sample| sample.label("pod") == pod.name && sample.value == 1.0)
+    telemetry
+        .up
+        .iter()
+        .any(|sample| sample.label("pod") == pod.name && sample.value == 1.0)
 }
 
 /// An enrolled sidecar reads its Components once, when it starts. So it runs the middleware when the
@@ -187,7 +203,11 @@ impl Part {
     }
 
     fn problem(&self) -> Option<String> {
-        let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason = self
+            .reason
+            .as_ref()
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
         match (self.present, self.ready, self.desired) {
             (false, ..) => Some(format!("{} is missing.", self.title())),
             (true, Some(ready), Some(desired)) if !self.is_well() => {
@@ -211,14 +231,20 @@ impl Row {
         if !self.enrolled {
             // Once taken in and now out again is wrong; never taken in may be meant.
             if self.app_id.as_ref().is_some_and(|id| scopes.contains(id)) {
-                problems.push(format!("{name} has lost its enrolment: run `kubectl learnflow install`."));
+                problems.push(format!(
+                    "{name} has lost its enrolment: run `kubectl learnflow install`."
+                ));
             } else {
                 notes.push(format!("{name} is not enrolled; `kubectl learnflow install` would."));
             }
             return;
         }
         if !service.rollout.is_settled() {
-            let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let reason = self
+                .reason
+                .as_ref()
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
             problems.push(format!("{name} has {} pods ready{reason}.", service.rollout));
         }
         let all = self.sidecars;

@@ -5,7 +5,10 @@ use crate::objects::REVISION;
 const NOW: i64 = 1_000;
 
 fn sample(pod: &str, value: f64) -> Sample {
-    Sample { labels: [("pod".to_owned(), pod.to_owned())].into(), value }
+    Sample {
+        labels: [("pod".to_owned(), pod.to_owned())].into(),
+        value,
+    }
 }
 
 /// One service with one sidecar, everything well.
@@ -16,7 +19,13 @@ fn healthy() -> Evidence {
         config: Some(MIDDLEWARE.into()),
         revision: Some("r1".into()),
         enrolled: true,
-        rollout: Rollout { observed: true, desired: 1, updated: 1, total: 1, ready: 1 },
+        rollout: Rollout {
+            observed: true,
+            desired: 1,
+            updated: 1,
+            total: 1,
+            ready: 1,
+        },
         ..Service::default()
     };
     let pod = Pod {
@@ -28,7 +37,12 @@ fn healthy() -> Evidence {
     };
     Evidence {
         namespace: "shop".into(),
-        versions: Versions { plugin: "1".into(), installed: None, kubernetes: None, dapr: None },
+        versions: Versions {
+            plugin: "1".into(),
+            installed: None,
+            kubernetes: None,
+            dapr: None,
+        },
         revision: "r1".into(),
         parts: vec![Part {
             kind: "Deployment".into(),
@@ -39,9 +53,16 @@ fn healthy() -> Evidence {
             desired: Some(1),
             reason: None,
         }],
-        component: Some(Existing { created: Some(NOW), scopes: vec!["cart-app".into()], ..Existing::default() }),
+        component: Some(Existing {
+            created: Some(NOW),
+            scopes: vec!["cart-app".into()],
+            ..Existing::default()
+        }),
         services: vec![(service, vec![pod], None)],
-        telemetry: Ok(Telemetry { up: vec![sample("cart-1", 1.0)], ..Telemetry::default() }),
+        telemetry: Ok(Telemetry {
+            up: vec![sample("cart-1", 1.0)],
+            ..Telemetry::default()
+        }),
     }
 }
 
@@ -55,7 +76,10 @@ fn problems(change: fn(&mut Evidence)) -> (Verdict, String) {
 #[test]
 fn all_well_is_healthy() {
     let report = judge(healthy());
-    assert_eq!((report.verdict, report.problems.as_slice()), (Verdict::Healthy, [].as_slice()));
+    assert_eq!(
+        (report.verdict, report.problems.as_slice()),
+        (Verdict::Healthy, [].as_slice())
+    );
     assert_eq!(report.services[0].middleware_loaded, Some(1));
     assert_eq!(report.services[0].metrics_scraped, Some(1));
     assert!(report.notes.is_empty());
@@ -77,8 +101,14 @@ fn whatever_is_not_well_is_unhealthy_and_named() {
         text,
         "Deployment learnflow-system/prometheus has 0 of 1 pods ready: container prometheus ImagePullBackOff."
     );
-    assert!(unhealthy(|e| e.parts.push(Part { present: false, name: "gone".into(), ..e.parts[0].clone() }))
-        .contains("learnflow-system/gone is missing"));
+    assert!(
+        unhealthy(|e| e.parts.push(Part {
+            present: false,
+            name: "gone".into(),
+            ..e.parts[0].clone()
+        }))
+        .contains("learnflow-system/gone is missing")
+    );
     assert!(unhealthy(|e| e.services[0].0.rollout.ready = 0).contains("cart has 0/1 pods ready"));
     assert!(unhealthy(|e| e.telemetry = Ok(Telemetry::default())).contains("gives no metrics"));
     assert!(unhealthy(|e| e.services[0].0.enrolled = false).contains("cart has lost its enrolment"));
@@ -89,10 +119,20 @@ fn whatever_is_not_well_is_unhealthy_and_named() {
 fn a_middleware_that_is_not_loaded_is_noticed() {
     let without = |change| {
         let (verdict, text) = problems(change);
-        assert_eq!((verdict, text.contains("without the middleware")), (Verdict::Unhealthy, true), "{text}");
+        assert_eq!(
+            (verdict, text.contains("without the middleware")),
+            (Verdict::Unhealthy, true),
+            "{text}"
+        );
     };
     // Dapr says so itself.
-    without(|e| e.telemetry.as_mut().expect("telemetry").failed.push(sample("cart-1", 1.0)));
+    without(|e| {
+        e.telemetry
+            .as_mut()
+            .expect("telemetry")
+            .failed
+            .push(sample("cart-1", 1.0))
+    });
     // The Component came after the sidecar had read its Components.
     without(|e| e.component.as_mut().expect("a Component").created = Some(NOW + 1));
     without(|e| e.component.as_mut().expect("a Component").scopes.clear());
@@ -103,7 +143,10 @@ fn a_middleware_that_is_not_loaded_is_noticed() {
 #[test]
 fn without_prometheus_it_cannot_be_told() {
     let silent = |e: &mut Evidence| e.telemetry = Err(Problem::new("Cannot ask Prometheus: forbidden."));
-    assert_eq!(problems(silent), (Verdict::Unknown, "Cannot ask Prometheus: forbidden.".into()));
+    assert_eq!(
+        problems(silent),
+        (Verdict::Unknown, "Cannot ask Prometheus: forbidden.".into())
+    );
     // Something that is surely wrong outweighs what cannot be told.
     let (verdict, _) = problems(|e| {
         e.telemetry = Err(Problem::new("Cannot ask Prometheus: no pods."));
@@ -119,23 +162,39 @@ fn nothing_at_all_is_not_installed() {
         e.component = None;
         e.services[0].0.enrolled = false;
     });
-    assert_eq!((verdict, text.as_str()), (Verdict::NotInstalled, "LearnFlow is not installed for namespace shop."));
+    assert_eq!(
+        (verdict, text.as_str()),
+        (Verdict::NotInstalled, "LearnFlow is not installed for namespace shop.")
+    );
 }
 
 #[test]
 fn a_service_that_was_left_out_is_only_a_note() {
     let mut evidence = healthy();
-    let other = Service { name: "other".into(), enrolled: false, app_id: Some("other".into()), ..Service::default() };
+    let other = Service {
+        name: "other".into(),
+        enrolled: false,
+        app_id: Some("other".into()),
+        ..Service::default()
+    };
     evidence.services.push((other, Vec::new(), None));
     evidence.revision = "r2".into();
     let report = judge(evidence);
     assert_eq!(report.verdict, Verdict::Healthy);
-    assert_eq!(report.notes.len(), 2, "not enrolled, and an older middleware: {:?}", report.notes);
+    assert_eq!(
+        report.notes.len(),
+        2,
+        "not enrolled, and an older middleware: {:?}",
+        report.notes
+    );
 }
 
 #[test]
 fn a_verdict_for_programs_is_one_word() {
     let json = serde_json::to_value(judge(healthy())).expect("JSON");
     assert_eq!(json["verdict"], "healthy");
-    assert_eq!(serde_json::to_value(Verdict::NotInstalled).expect("JSON"), "not-installed");
+    assert_eq!(
+        serde_json::to_value(Verdict::NotInstalled).expect("JSON"),
+        "not-installed"
+    );
 }

@@ -18,7 +18,7 @@ use futures::{StreamExt, TryStreamExt, stream, try_join};
 use std::collections::BTreeSet;
 
 /// The job of `manifests/prometheus` that scrapes the sidecars.
-const JOB: &str = "dapr-sidecars";
+const JOB: &str = "dapr";
 
 pub(super) async fn run(cluster: &Cluster, args: &Status, printer: &Printer) -> Result<Outcome, Problem> {
     printer.waiting("asking the cluster");
@@ -32,8 +32,9 @@ pub(super) async fn run(cluster: &Cluster, args: &Status, printer: &Printer) -> 
     match report.verdict {
         Verdict::Healthy => Ok(Outcome::Good),
         Verdict::Unhealthy | Verdict::NotInstalled => Ok(Outcome::Bad),
-        Verdict::Unknown => Err(Problem::new(report.problems.join(" "))
-            .next("Everything that can be seen without Prometheus is well.")),
+        Verdict::Unknown => {
+            Err(Problem::new(report.problems.join(" ")).next("Everything that can be seen without Prometheus is well."))
+        }
     }
 }
 
@@ -64,7 +65,10 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
         .collect();
     let component = plan.component.reference();
     let (parts, component, services) = try_join!(
-        stream::iter(wanted).map(|object| part(cluster, object.reference())).buffered(8).try_collect(),
+        stream::iter(wanted)
+            .map(|object| part(cluster, object.reference()))
+            .buffered(8)
+            .try_collect(),
         cluster.existing(&component),
         pods(cluster, services),
     )?;
@@ -81,8 +85,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
 
 async fn telemetry(cluster: &Cluster) -> Result<Telemetry, Problem> {
     let (up, failed) = (scraped(&cluster.namespace), failed(&cluster.namespace));
-    let (up, failed, topics) =
-        try_join!(cluster.query(&up), cluster.query(&failed), topics::of(cluster))?;
+    let (up, failed, topics) = try_join!(cluster.query(&up), cluster.query(&failed), topics::of(cluster))?;
     Ok(Telemetry { up, failed, topics })
 }
 
@@ -108,10 +111,7 @@ async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Part, Problem> {
 }
 
 /// Each service with its pods, and why it is not ready.
-async fn pods(
-    cluster: &Cluster,
-    services: Vec<Service>,
-) -> Result<Vec<(Service, Vec<Pod>, Option<String>)>, Problem> {
+async fn pods(cluster: &Cluster, services: Vec<Service>) -> Result<Vec<(Service, Vec<Pod>, Option<String>)>, Problem> {
     let found = stream::iter(&services).map(|service| async {
         let object = ObjectRef::deployment(&cluster.namespace, &service.name);
         let workload = cluster.workload(&object).await?;
@@ -122,8 +122,11 @@ async fn pods(
         Ok::<_, Problem>(workload.map(|workload| (workload, trouble)))
     });
     let found: Vec<Option<(Workload, Option<String>)>> = found.buffered(8).try_collect().await?;
-    let (services, found): (Vec<_>, Vec<_>) =
-        services.into_iter().zip(found).filter_map(|(s, w)| Some((s, w?))).unzip();
+    let (services, found): (Vec<_>, Vec<_>) = services
+        .into_iter()
+        .zip(found)
+        .filter_map(|(s, w)| Some((s, w?)))
+        .unzip();
     let (workloads, troubles): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let pods = cluster.pods_of(&workloads).await?;
     let all = services.into_iter().zip(pods).zip(troubles);

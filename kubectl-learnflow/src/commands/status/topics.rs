@@ -109,7 +109,12 @@ async fn ask(cluster: &Cluster, direction: Direction) -> Result<Answers, Problem
         cluster.query(&p99),
         cluster.query(&ages),
     )?;
-    Ok(Answers { counts, rates, quantiles: [p50, p95, p99], ages })
+    Ok(Answers {
+        counts,
+        rates,
+        quantiles: [p50, p95, p99],
+        ages,
+    })
 }
 
 fn rows(direction: Direction, answers: &Answers) -> Vec<Topic> {
@@ -123,7 +128,10 @@ fn rows(direction: Direction, answers: &Answers) -> Vec<Topic> {
         services.insert(sample.label(SERVICE).to_owned());
     }
     let of = |samples: &[Sample], topic: &str| {
-        samples.iter().find(|sample| sample.label(TOPIC) == topic).map(|sample| sample.value)
+        samples
+            .iter()
+            .find(|sample| sample.label(TOPIC) == topic)
+            .map(|sample| sample.value)
     };
     let [p50, p95, p99] = &answers.quantiles;
     topics
@@ -213,7 +221,13 @@ mod tests {
              a       publish   99.99%    200000   2.5   1.2ms   -     -\n\
              b       publish   100.00%   5        -     -       -     -\n"
         );
-        assert!(table(&rows, true).render(false).lines().next().is_some_and(|h| h.ends_with("SERVICES")));
+        assert!(
+            table(&rows, true)
+                .render(false)
+                .lines()
+                .next()
+                .is_some_and(|h| h.ends_with("SERVICES"))
+        );
     }
 
     #[test]

@@ -24,7 +24,10 @@ pub(super) fn show(report: &Report, wide: bool, printer: &Printer) {
         printer.table(&stack_table(&report.stack));
         printer.data("\nSERVICES\n");
         printer.table(&service_table(&report.services, wide));
-        printer.data(&format!("\nTOPICS (COUNT since the gateway started, the rest over {})\n", topics::WINDOW));
+        printer.data(&format!(
+            "\nTOPICS (COUNT since the gateway started, the rest over {})\n",
+            topics::WINDOW
+        ));
         if report.topics.is_empty() {
             printer.data("No event has been seen yet.\n");
         } else {
@@ -45,7 +48,10 @@ pub(super) fn show(report: &Report, wide: bool, printer: &Printer) {
     match report.verdict {
         Verdict::Healthy => printer.data_line(Tone::Good, "√ healthy"),
         Verdict::NotInstalled => {
-            printer.data_line(Tone::Plain, &format!("  Install it with `kubectl learnflow install -n {}`.", report.namespace));
+            printer.data_line(
+                Tone::Plain,
+                &format!("  Install it with `kubectl learnflow install -n {}`.", report.namespace),
+            );
         }
         _ => printer.data_line(Tone::Bad, "× unhealthy"),
     }
@@ -64,8 +70,13 @@ fn stack_table(parts: &[Part]) -> Table {
             (None, true) if !part.is_well() => ("not ready".into(), Tone::Bad),
             (None, true) => ("ok".into(), Tone::Good),
         };
-        let name = part.namespace.as_ref().map_or_else(|| part.name.clone(), |ns| format!("{ns}/{}", part.name));
-        table.rows.push(vec![plain(&part.kind), plain(name), plain(ready), state]);
+        let name = part
+            .namespace
+            .as_ref()
+            .map_or_else(|| part.name.clone(), |ns| format!("{ns}/{}", part.name));
+        table
+            .rows
+            .push(vec![plain(&part.kind), plain(name), plain(ready), state]);
     }
     table
 }
@@ -81,11 +92,18 @@ fn service_table(rows: &[Row], wide: bool) -> Table {
             Some(n) => plain(format!("{n}/{}", row.sidecars)),
             None => plain("-"),
         };
-        let enrolled = if row.enrolled { ("yes".into(), Tone::Good) } else { ("no".into(), Tone::Warn) };
-        let pods = (format!("{}/{}", row.pods_ready, row.pods_desired), match row.pods_ready >= row.pods_desired {
-            true => Tone::Plain,
-            false => Tone::Bad,
-        });
+        let enrolled = if row.enrolled {
+            ("yes".into(), Tone::Good)
+        } else {
+            ("no".into(), Tone::Warn)
+        };
+        let pods = (
+            format!("{}/{}", row.pods_ready, row.pods_desired),
+            match row.pods_ready >= row.pods_desired {
+                true => Tone::Plain,
+                false => Tone::Bad,
+            },
+        );
         let mut cells = vec![
             plain(&row.deployment),
             plain(row.app_id.as_deref().unwrap_or("-")),
@@ -111,4 +129,3 @@ pub(super) fn names(report: &Report, printer: &Printer) {
         printer.data_line(Tone::Plain, &format!("deployment/{}", row.deployment));
     }
 }
-
