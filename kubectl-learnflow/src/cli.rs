@@ -20,7 +20,6 @@ use std::{path::PathBuf, time::Duration};
     name = "kubectl-learnflow",
     bin_name = "kubectl learnflow",
     version,
-    propagate_version = true,
     max_term_width = 100
 )]
 pub(crate) struct Cli {
@@ -48,7 +47,7 @@ pub(crate) struct Global {
     /// When to use colours; $NO_COLOR is respected
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: ColorChoice,
-    /// Say more about what happens; twice for every request
+    /// Show every request to the cluster; twice for all that happens underneath
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 }

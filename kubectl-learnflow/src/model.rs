@@ -17,6 +17,8 @@ pub(crate) struct Service {
     pub(crate) foreign_volume: bool,
     /// The revision it is enrolled with, when it is.
     pub(crate) revision: Option<String>,
+    /// Annotation [`crate::objects::RESTARTED`].
+    pub(crate) restarted: Option<String>,
     /// Fields of it belong to us.
     pub(crate) enrolled: bool,
     pub(crate) paused: bool,
@@ -44,9 +46,25 @@ impl Rollout {
     }
 }
 
+/// How far it is, in the terms of whatever is still missing.
 impl fmt::Display for Rollout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.ready.min(self.desired), self.desired)
+        let Self {
+            desired,
+            updated,
+            total,
+            ready,
+            ..
+        } = *self;
+        if !self.observed {
+            f.write_str("not begun")
+        } else if updated < desired {
+            write!(f, "{updated}/{desired} updated")
+        } else if ready >= desired && total > desired {
+            write!(f, "{desired}/{desired} ready, {} old to go", total - desired)
+        } else {
+            write!(f, "{}/{desired} ready", ready.min(desired))
+        }
     }
 }
 
@@ -204,6 +222,18 @@ mod tests {
             ..Rollout::default()
         };
         assert!(none.is_settled(), "scaled to zero");
-        assert_eq!(Rollout { ready: 3, ..done }.to_string(), "2/2");
+        assert_eq!(Rollout::default().to_string(), "not begun");
+        assert_eq!(done.to_string(), "2/2 ready");
+        assert_eq!(Rollout { ready: 1, ..done }.to_string(), "1/2 ready");
+        assert_eq!(Rollout { updated: 1, ..done }.to_string(), "1/2 updated");
+        assert_eq!(
+            Rollout {
+                total: 3,
+                ready: 3,
+                ..done
+            }
+            .to_string(),
+            "2/2 ready, 1 old to go"
+        );
     }
 }

@@ -22,6 +22,8 @@ pub(crate) const VERSION_LABEL: &str = "app.kubernetes.io/version";
 const PART_OF: &str = "app.kubernetes.io/part-of";
 /// On a pod template: what makes pods roll when the guest or the Configuration changes.
 pub(crate) const REVISION: &str = "learnflow.dev/guest";
+/// On a pod template: when its pods were last rolled for nothing but a fresh start.
+pub(crate) const RESTARTED: &str = "learnflow.dev/restarted";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
 const CONFIG_REVISION: &str = "learnflow.dev/config";
 
@@ -217,16 +219,21 @@ impl Plan {
 /// Exactly what an enrolled Deployment needs, and nothing that anybody else may own. Above all no
 /// `replicas`: an autoscaler may own those.
 pub(crate) fn enrolment(namespace: &str, service: &Service, revision: &str) -> Value {
+    let mut annotations = json!({
+        "dapr.io/config": MIDDLEWARE,
+        "dapr.io/volume-mounts": GUEST_MOUNT,
+        REVISION: revision,
+    });
+    // Kept once it is there: without it the pods would roll again.
+    if let Some(restarted) = &service.restarted {
+        annotations[RESTARTED] = json!(restarted);
+    }
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": { "name": service.name, "namespace": namespace },
         "spec": { "template": {
-            "metadata": { "annotations": {
-                "dapr.io/config": MIDDLEWARE,
-                "dapr.io/volume-mounts": GUEST_MOUNT,
-                REVISION: revision,
-            }},
+            "metadata": { "annotations": annotations },
             "spec": { "volumes": [
                 // Optional: a pod whose ConfigMap is gone would never start.
                 { "name": GUEST, "configMap": { "name": GUEST, "optional": true } },
@@ -309,3 +316,7 @@ fn follow_config(mut object: Object, revisions: &[(String, String)]) -> Object {
     }
     object
 }
+
+#[cfg(test)]
+#[path = "objects_tests.rs"]
+mod tests;

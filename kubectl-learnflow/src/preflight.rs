@@ -102,9 +102,6 @@ pub(crate) fn services(services: &[Service], namespace: &str) -> Vec<Check> {
 
 /// Names the permissions that are missing, one kind of object a line.
 pub(crate) fn permissions(refused: &[Access], caller: Option<&str>) -> Vec<Check> {
-    if refused.is_empty() {
-        return vec![Check::good("Permissions")];
-    }
     let who = caller.unwrap_or("you");
     let mut verbs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for access in refused {
@@ -113,7 +110,7 @@ pub(crate) fn permissions(refused: &[Access], caller: Option<&str>) -> Vec<Check
     let ask = format!(
         "Ask whoever administers the cluster to give {who} these permissions, or use another context with --context."
     );
-    let last = verbs.len() - 1;
+    let last = verbs.len().saturating_sub(1);
     let line = |(n, (place, verbs)): (usize, (String, Vec<&str>))| Check {
         mark: Mark::Bad,
         text: format!("No permission to {} {place}", verbs.join(", ")),

@@ -64,9 +64,9 @@ pub(crate) fn format_duration(duration: Duration) -> String {
 /// Seconds, as a person reads them: `850µs`, `1.2ms`, `31ms`, `1.5s`, `2m10s`.
 pub(crate) fn format_seconds(seconds: f64) -> String {
     match seconds {
-        s if s < 0.001 => format!("{:.0}µs", s * 1e6),
-        s if s < 0.01 => format!("{:.1}ms", s * 1e3),
-        s if s < 1.0 => format!("{:.0}ms", s * 1e3),
+        s if s < 0.0005 => format!("{:.0}µs", s * 1e6),
+        s if s < 0.00995 => format!("{:.1}ms", s * 1e3),
+        s if s < 0.9995 => format!("{:.0}ms", s * 1e3),
         s if s < 60.0 => format!("{s:.1}s"),
         s => format_duration(Duration::from_secs(s as u64)),
     }
@@ -129,6 +129,8 @@ mod tests {
         assert_eq!(format_seconds(0.00042), "420µs");
         assert_eq!(format_seconds(0.0012), "1.2ms");
         assert_eq!(format_seconds(0.031), "31ms");
+        assert_eq!(format_seconds(0.009_999), "10ms");
+        assert_eq!(format_seconds(0.999_9), "1.0s");
         assert_eq!(format_seconds(1.53), "1.5s");
         assert_eq!(format_seconds(130.0), "2m10s");
     }

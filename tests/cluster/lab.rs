@@ -57,7 +57,7 @@ fn metrics_server_measures_pods(target: &Target) -> Result<()> {
 }
 
 fn kwok_makes_cheap_pods(target: &Target) -> Result<()> {
-    target.apply(CHEAP_PODS)?;
+    target.apply(None, CHEAP_PODS)?;
     let result = target.run_kubectl(&[
         "--namespace=cheap",
         "rollout",

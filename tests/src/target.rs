@@ -120,7 +120,7 @@ impl Target {
             manifest.push_str("---\n");
             manifest.push_str(&fs::read_to_string(file)?.replace(IMAGE, &self.image));
         }
-        self.apply(&manifest)?;
+        self.apply(Some(SERVICES_NAMESPACE), &manifest)?;
         self.wait_for_services()
     }
 
@@ -131,18 +131,14 @@ impl Target {
         Ok(())
     }
 
-    /// Applies a manifest in the services' namespace.
-    pub fn apply(&self, manifest: &str) -> Result<()> {
+    /// Applies a manifest. Without a namespace every object must name its own, if it has one.
+    pub fn apply(&self, namespace: Option<&str>, manifest: &str) -> Result<()> {
         use std::io::Write;
+        let namespace = namespace.map(|namespace| ["--namespace", namespace]);
         let mut child = self
             .kubectl()
-            .args([
-                "apply",
-                "--server-side",
-                "--namespace",
-                SERVICES_NAMESPACE,
-                "--filename=-",
-            ])
+            .args(["apply", "--server-side", "--filename=-"])
+            .args(namespace.iter().flatten())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

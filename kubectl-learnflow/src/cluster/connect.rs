@@ -98,7 +98,10 @@ fn nowhere() -> Problem {
 }
 
 fn unusable(error: &dyn std::error::Error) -> Problem {
-    Problem::new(format!("The kubeconfig cannot be used: {error}."))
+    // What follows the first line draws the place in the file.
+    let why = error.to_string();
+    let why = why.lines().next().unwrap_or_default().trim_end_matches('.');
+    Problem::new(format!("The kubeconfig cannot be used: {why}."))
 }
 
 #[cfg(test)]

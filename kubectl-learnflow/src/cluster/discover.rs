@@ -3,7 +3,7 @@
 use super::{Cluster, apply::existing};
 use crate::{
     model::{ControlPlane, Existing, Facts, Rollout, Service},
-    objects::{GUEST, MANAGER, MIDDLEWARE, ObjectRef, REVISION, VERSION_LABEL},
+    objects::{GUEST, MANAGER, MIDDLEWARE, ObjectRef, RESTARTED, REVISION, VERSION_LABEL},
     problem::Problem,
 };
 use futures::try_join;
@@ -184,6 +184,7 @@ fn service(deployment: Deployment) -> Option<Service> {
         config: annotation("dapr.io/config"),
         mounts: annotation("dapr.io/volume-mounts"),
         revision: annotation(REVISION),
+        restarted: annotation(RESTARTED),
         foreign_volume,
         enrolled,
         paused: spec.paused.unwrap_or(false),

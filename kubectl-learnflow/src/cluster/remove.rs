@@ -19,11 +19,13 @@ const POLL: Duration = Duration::from_millis(500);
 impl Cluster {
     /// Whether it was there.
     pub(crate) async fn delete(&self, object: &ObjectRef) -> Result<bool, Problem> {
-        // Foreground: the object is gone only when its pods are.
-        let deleted = self
-            .dynamic(object)
-            .delete(&object.name, &DeleteParams::foreground())
-            .await;
+        // Foreground: a workload is gone only when its pods are. Nothing else: it begins with an update
+        // of the object, and at an update of a Configuration Dapr restarts every sidecar around it.
+        let params = match object.kind.as_str() {
+            "Deployment" | "DaemonSet" => DeleteParams::foreground(),
+            _ => DeleteParams::background(),
+        };
+        let deleted = self.dynamic(object).delete(&object.name, &params).await;
         match deleted {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),

@@ -50,7 +50,7 @@ impl Progress {
 
 impl std::fmt::Display for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} ready", self.object, self.rollout)?;
+        write!(f, "{} {}", self.object, self.rollout)?;
         match &self.trouble {
             Some(trouble) => write!(f, ": {trouble}"),
             None => Ok(()),
@@ -171,6 +171,10 @@ impl Cluster {
             .collect();
         let mut parts: Vec<String> = reasons.into_iter().collect();
         parts.extend(self.last_warning(&workload.object, &pods).await?);
+        if parts.is_empty() {
+            let waiting = pods.iter().find(|pod| !pod.ready && !pod.leaving);
+            parts.extend(waiting.map(|pod| format!("pod {} is not ready yet", pod.name)));
+        }
         Ok((!parts.is_empty()).then(|| parts.join("; ")))
     }
 
@@ -196,7 +200,9 @@ impl Cluster {
         let last = events.into_iter().filter(about).max_by_key(event_time);
         Ok(last.map(|event| {
             let message = event.message.unwrap_or_default();
-            format!("{}: {}", event.reason.unwrap_or_default(), message.trim())
+            // The server's own words for "this happened often".
+            let message = message.trim().trim_start_matches("(combined from similar events): ");
+            format!("{}: {message}", event.reason.unwrap_or_default())
         }))
     }
 }
@@ -326,7 +332,9 @@ mod tests {
         let progress = Progress {
             object: ObjectRef::deployment("shop", "cart"),
             rollout: Rollout {
+                observed: true,
                 desired: 2,
+                updated: 2,
                 ready: 1,
                 ..Rollout::default()
             },

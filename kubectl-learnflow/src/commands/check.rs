@@ -3,7 +3,7 @@
 
 use crate::{
     cluster::{Cluster, Mode, accesses},
-    model::{Access, Existing, Facts, Service},
+    model::{Access, Applied, Existing, Facts, Service},
     objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
     preflight::{self, Check},
     printer::{Mark, Printer},
@@ -16,15 +16,21 @@ use std::collections::{BTreeSet, HashMap};
 /// What is in the cluster under the names of a plan.
 pub(super) type Before = HashMap<ObjectRef, Existing>;
 
-/// May we do all of it? Asked first: without, nothing else can be found out.
-pub(super) async fn permissions(cluster: &Cluster, printer: &Printer) -> Result<(), Problem> {
+/// May we install? Asked first: without, nothing else can be found out.
+pub(super) async fn may_install(cluster: &Cluster, printer: &Printer) -> Result<(), Problem> {
     let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
-    let refused = cluster.refused(wanted(cluster, &plan)).await?;
-    let caller = if refused.is_empty() {
-        None
-    } else {
-        cluster.caller().await
-    };
+    allowed(cluster, wanted(cluster, &plan), printer).await?;
+    printer.step(Mark::Good, "Permissions");
+    Ok(())
+}
+
+/// Says which permissions are missing, and stops if any is.
+pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer: &Printer) -> Result<(), Problem> {
+    let refused = cluster.refused(wanted).await?;
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let caller = cluster.caller().await;
     stop(show(printer, &preflight::permissions(&refused, caller.as_deref())))
 }
 
@@ -68,27 +74,30 @@ pub(super) async fn preflight(
         }
     }
     stop(show(printer, &checks))?;
-    stop(show(printer, &rehearse(cluster, services, plan, &before).await?))?;
-    if !before.contains_key(&plan.configuration.reference()) {
+    let (checks, restarts) = rehearse(cluster, services, plan, &before).await?;
+    stop(show(printer, &checks))?;
+    if restarts {
         let text = format!(
-            "Dapr restarts the runtime of every running sidecar in {} once",
+            "Dapr restarts the runtime of the running sidecars in {} once",
             cluster.namespace
         );
-        let why = "It does so whenever a Configuration is created. Services that are not enrolled lose \
-                   their /metrics by it until their pods are replaced (Dapr 1.18).";
+        let why = "Dapr 1.18 does so at any write to a Configuration. Sidecars that stay out of LearnFlow lose \
+                   their /metrics by it until their pods are replaced.";
         show(printer, &[Check::warn(text, why)]);
     }
     Ok(before)
 }
 
-/// Lets the server check every object as if it were applied, admission included.
+/// Lets the server check every object as if it were applied, admission included. Also says whether the
+/// Configuration would be written.
 async fn rehearse(
     cluster: &Cluster,
     services: &[Service],
     plan: &Plan,
     before: &Before,
-) -> Result<Vec<Check>, Problem> {
+) -> Result<(Vec<Check>, bool), Problem> {
     let mut failures = Vec::new();
+    let mut restarts = false;
     let nowhere = !before.contains_key(&plan.namespace.reference());
     for object in plan.all() {
         // In a namespace that is not there nothing can be tried. A throw-away name in the services'
@@ -107,7 +116,7 @@ async fn rehearse(
             continue;
         };
         match tried {
-            Ok(_) => {}
+            Ok(applied) => restarts |= applied != Applied::Unchanged && *object == plan.configuration,
             // What is forbidden there may be allowed where the object really goes.
             Err(problem) if stand_in && problem.kind == Kind::Forbidden => {}
             Err(problem) if problem.kind == Kind::Unreachable => return Err(problem),
@@ -123,19 +132,15 @@ async fn rehearse(
     }
     if failures.is_empty() {
         let number = plan.all().count() + services.len();
-        return Ok(vec![Check::good(format!(
-            "Server-side dry run of {}",
-            text::count(number, "object")
-        ))]);
+        let text = format!("Server-side dry run of {}", text::count(number, "object"));
+        return Ok((vec![Check::good(text)], restarts));
     }
-    Ok(failures
-        .into_iter()
-        .map(|problem| Check {
-            mark: Mark::Bad,
-            text: problem.what,
-            next: problem.next,
-        })
-        .collect())
+    let failures = failures.into_iter().map(|problem| Check {
+        mark: Mark::Bad,
+        text: problem.what,
+        next: problem.next,
+    });
+    Ok((failures.collect(), restarts))
 }
 
 pub(super) fn is_ours(before: &Before, object: &Object) -> bool {
@@ -158,7 +163,7 @@ fn stop(failed: usize) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(format!(
-        "{} failed; nothing was applied.",
+        "{} failed; nothing was changed.",
         text::count(failed, "check")
     )))
 }

@@ -1,20 +1,17 @@
 //! Enrolling services, one after another, each only when the one before has come up well.
 
 use crate::{
-    cluster::{Cluster, Mode, Workload},
+    cluster::{Cluster, Mode},
     model::{Applied, Outcome, Pod, Service},
     objects::{MIDDLEWARE, ObjectRef},
     printer::{Mark, Printer},
-    problem::{Kind, Problem},
+    problem::Problem,
     text,
 };
-use std::{collections::BTreeSet, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::time::Duration;
 
 /// How long what was undone may take to settle; it ran before, so it is quick.
 const BACK: Duration = Duration::from_secs(120);
-/// A scrape or two after the last pod came up.
-const FIRST_SCRAPE: Duration = Duration::from_secs(60);
 
 pub(super) async fn all(
     cluster: &Cluster,
@@ -38,7 +35,7 @@ pub(super) async fn all(
             Some(why) => {
                 printer.step(
                     Mark::Bad,
-                    &format!("{object} did not come up with the middleware: {why}"),
+                    &format!("{object} does not come up with the middleware: {why}"),
                 );
                 undo(cluster, service, &object, printer).await?;
                 let rest: Vec<&str> = services[done + 1..].iter().map(|s| s.name.as_str()).collect();
@@ -70,7 +67,13 @@ async fn come_up(
         .wait_ready(&objects, timeout, |all| printer.waiting(&all[0].to_string()))
         .await?;
     if let Some(progress) = rest.first() {
-        return Ok(Some(format!("{progress} after {}", text::format_duration(timeout))));
+        let trouble = progress
+            .trouble
+            .as_ref()
+            .map(|trouble| format!(", {trouble}"))
+            .unwrap_or_default();
+        let time = text::format_duration(timeout);
+        return Ok(Some(format!("{} after {time}{trouble}", progress.rollout)));
     }
     let Some(workload) = cluster.workload(object).await? else {
         return Ok(Some("somebody deleted it".into()));
@@ -103,66 +106,6 @@ async fn undo(cluster: &Cluster, service: &Service, object: &ObjectRef, printer:
         Some(progress) => printer.step(Mark::Warn, &format!("undone, but not ready yet: {progress}")),
     }
     Ok(())
-}
-
-/// Waits until Prometheus has scraped every sidecar: only then can anybody see that it works.
-pub(super) async fn wait_for_metrics(
-    cluster: &Cluster,
-    services: &[Service],
-    timeout: Duration,
-    printer: &Printer,
-) -> Result<Outcome, Problem> {
-    let mut workloads: Vec<Workload> = Vec::new();
-    for service in services {
-        workloads.extend(
-            cluster
-                .workload(&ObjectRef::deployment(&cluster.namespace, &service.name))
-                .await?,
-        );
-    }
-    let limit = timeout.min(FIRST_SCRAPE);
-    let began = Instant::now();
-    loop {
-        let pods: Vec<Pod> = cluster.pods_of(&workloads).await?.concat();
-        let missing = match cluster.query(&super::status::scraped(&cluster.namespace)).await {
-            Ok(samples) => {
-                let up: BTreeSet<&str> = samples
-                    .iter()
-                    .filter(|s| s.value == 1.0)
-                    .map(|s| s.label("pod"))
-                    .collect();
-                let wanted = pods
-                    .iter()
-                    .filter(|pod| !pod.leaving && !up.contains(pod.name.as_str()));
-                wanted.map(|pod| pod.name.clone()).collect()
-            }
-            // The rest is installed; `status` says the same.
-            Err(problem) if problem.kind == Kind::Forbidden => {
-                printer.step(
-                    Mark::Warn,
-                    &format!("Cannot see whether sidecars give metrics: {problem}"),
-                );
-                return Ok(Outcome::Good);
-            }
-            Err(problem) => vec![problem.what],
-        };
-        if missing.is_empty() {
-            printer.done_waiting();
-            printer.step(
-                Mark::Good,
-                &format!("metrics of {} arrive", text::count(pods.len(), "sidecar")),
-            );
-            return Ok(Outcome::Good);
-        }
-        if began.elapsed() >= limit {
-            printer.done_waiting();
-            printer.step(Mark::Bad, &format!("no metrics yet from {}", text::list(&missing)));
-            printer.hint("Everything is applied; `kubectl learnflow status` shows when they arrive.");
-            return Ok(Outcome::Bad);
-        }
-        printer.waiting(&format!("metrics of {}", text::list(&missing)));
-        sleep(Duration::from_secs(1)).await;
-    }
 }
 
 /// Lets enrolled services go, one after another.

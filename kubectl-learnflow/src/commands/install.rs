@@ -2,7 +2,7 @@
 
 use super::{
     check::{self, Before, is_ours},
-    enrol,
+    confirm, enrol,
 };
 use crate::{
     cli::Install,
@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 pub(super) async fn run(cluster: &Cluster, args: &Install, printer: &Printer) -> Result<Outcome, Problem> {
     printer.section("Checking the cluster");
-    check::permissions(cluster, printer).await?;
+    check::may_install(cluster, printer).await?;
     let facts = cluster.facts().await?;
     let (services, plan) = choose(&facts, args, &cluster.namespace)?;
     let before = check::preflight(cluster, &facts, &services, &plan, printer).await?;
@@ -70,7 +70,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Install, printer: &Printer) ->
     if enrol::all(cluster, &services, &plan.revision, args.timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
-    let outcome = enrol::wait_for_metrics(cluster, &services, args.timeout, printer).await?;
+    let outcome = confirm::all(cluster, &plan, &services, args.timeout, printer).await?;
     if outcome == Outcome::Good {
         printer.step(Mark::Good, "LearnFlow is installed");
         printer.hint(&format!(
@@ -88,7 +88,7 @@ fn choose(facts: &Facts, args: &Install, namespace: &str) -> Result<(Vec<Service
             return Err(Problem::new(format!(
                 "--exclude {name}: there is no such Deployment with a Dapr sidecar in namespace {namespace}."
             ))
-            .next("Nothing was applied."));
+            .next("Nothing was changed."));
         }
     }
     let (left_out, services): (Vec<Service>, Vec<Service>) = facts

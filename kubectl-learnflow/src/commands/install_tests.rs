@@ -90,7 +90,8 @@ fn a_second_install_changes_nothing() {
 
 #[test]
 fn nothing_is_written_when_a_check_fails() {
-    let broken: [(fn(&Fake), &str); 5] = [
+    type Break = fn(&Fake);
+    let broken: [(Break, &str); 5] = [
         (
             |f| f.remove("/apis/dapr.io/v1alpha1/namespaces/shop/components/kafka-pubsub"),
             "pubsub.kafka",
@@ -126,7 +127,7 @@ fn nothing_is_written_when_a_check_fails() {
                 .result
                 .expect_err("refused")
                 .what
-                .ends_with("nothing was applied.")
+                .ends_with("nothing was changed.")
         );
         assert_eq!(fake.writes(), Vec::<String>::new(), "{said}");
     }
@@ -161,7 +162,7 @@ fn a_service_that_does_not_come_up_is_let_go_and_the_rest_is_left_alone() {
     let ended = install(&fake, |args| args.timeout = Duration::from_millis(10));
     assert_eq!(ended.result, Ok(Outcome::Bad), "{}", ended.err);
     assert!(
-        ended.err.contains("× Deployment shop/cart did not come up"),
+        ended.err.contains("× Deployment shop/cart does not come up"),
         "{}",
         ended.err
     );

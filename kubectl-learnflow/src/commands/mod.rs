@@ -1,6 +1,8 @@
 //! One verb a file. A verb takes a cluster and a printer and returns how it ended.
 
 mod check;
+mod confirm;
+mod coverage;
 mod enrol;
 mod install;
 mod status;

@@ -1,10 +1,10 @@
 //! `uninstall`: lets the services go, then removes what is ours and nothing else.
 
-use super::enrol;
+use super::{check, enrol};
 use crate::{
     cli::Uninstall,
-    cluster::Cluster,
-    model::{Outcome, Service},
+    cluster::{Cluster, accesses},
+    model::{Access, Outcome, Service},
     objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
     printer::{Mark, Printer, Tone},
     problem::Problem,
@@ -57,6 +57,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         return Ok(Outcome::Good);
     }
 
+    check::allowed(cluster, wanted(cluster, &found), printer).await?;
     if !found.services.is_empty() {
         printer.section("Releasing services");
         let released = enrol::release_all(cluster, &found.services, args.timeout, printer).await?;
@@ -113,6 +114,16 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
         namespace,
         others,
     })
+}
+
+fn wanted(cluster: &Cluster, found: &Found) -> BTreeSet<Access> {
+    let objects = found.middleware.iter().chain(&found.stack).chain(&found.namespace);
+    let deployments = [ObjectRef::deployment(&cluster.namespace, "")];
+    let mut wanted = accesses(objects, &["get", "delete"]);
+    if !found.services.is_empty() {
+        wanted.extend(accesses(deployments.iter(), &["get", "patch"]));
+    }
+    wanted
 }
 
 /// Those that are there and carry our label.

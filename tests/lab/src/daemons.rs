@@ -27,6 +27,14 @@ const CNI_FOLDER: &str = "/run/cni";
 const KUBELET_CONFIG: &str = "/run/kubelet.json";
 pub const DNS_IP: &str = "10.96.0.10";
 
+const KWOK_STAGES: &[&str] = &[
+    "node/fast/node-initialize",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease",
+    "pod/fast/pod-ready",
+    "pod/fast/pod-complete",
+    "pod/fast/pod-delete",
+];
+
 /// Writes what containerd, CNI and the kubelet read.
 pub fn write_configuration(lab: &Path, plan: &Plan) -> Result<()> {
     let cni_bin = plan.parts.file("debian", "usr/lib/cni");
@@ -239,7 +247,7 @@ pub fn after_the_api(lab: &Path, plan: &Plan) -> Vec<Daemon> {
         ));
     }
     if plan.kwok {
-        daemons.push(daemon(
+        let mut kwok = daemon(
             "kwok",
             "kwok",
             &[
@@ -255,7 +263,13 @@ pub fn after_the_api(lab: &Path, plan: &Plan) -> Vec<Daemon> {
                 &format!("--tls-private-key-file={pki}/kwok.key"),
                 "--node-lease-duration-seconds=40",
             ],
-        ));
+        );
+        // What becomes of a fake node and its pods, in which order: KWOK has no defaults.
+        kwok.arguments.extend(KWOK_STAGES.iter().map(|stage| {
+            let file = plan.parts.file("kwok-stages", &format!("{stage}.yaml"));
+            format!("--config={}", file.display())
+        }));
+        daemons.push(kwok);
     }
     daemons
 }

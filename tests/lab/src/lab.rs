@@ -360,7 +360,13 @@ impl Lab {
         for deployment in ["dapr-operator", "dapr-sentry", "dapr-sidecar-injector"] {
             self.wait_for("dapr-system", &format!("deployment/{deployment}"), timeout)?;
         }
-        self.wait_for("kafka", "statefulset/kafka", timeout)
+        self.wait_for("kafka", "statefulset/kafka", timeout)?;
+        // Something of the node may have ended since.
+        let text = fs::read_to_string(self.folder.join("progress"))?;
+        match text.lines().find_map(|line| line.strip_prefix("failed: ")) {
+            Some(reason) => bail!("{reason}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -202,6 +202,16 @@ pub const PARTS: &[Part] = &[
             folder: "charts/dapr",
         },
     },
+    Part {
+        name: "kwok-stages",
+        version: "0.8.0",
+        base: false,
+        recipe: Recipe::GoFolder {
+            module: "kwok-metrics-server",
+            path: "sigs.k8s.io/kwok",
+            folder: "kustomize/stage",
+        },
+    },
     image(
         "image-pause",
         "registry.k8s.io/pause:3.6",

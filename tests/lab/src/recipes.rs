@@ -140,22 +140,13 @@ fn go_command(module: &Path) -> Command {
 }
 
 fn go_folder(module: &Path, path: &str, folder: &str, out: &Path) -> Result<()> {
-    let output = go_command(module)
-        .args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", path])
-        .output()?;
-    let download = go_command(module).args(["mod", "download", path]).output()?;
-    if !download.status.success() {
-        bail!("go mod download {path}: {}", String::from_utf8_lossy(&download.stderr));
+    let output = go_command(module).args(["mod", "download", "-json", path]).output()?;
+    if !output.status.success() {
+        bail!("go mod download {path}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let mut listed = String::from_utf8(output.stdout)?;
-    if listed.trim().is_empty() {
-        // Not in the module cache before the download.
-        let again = go_command(module)
-            .args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", path])
-            .output()?;
-        listed = String::from_utf8(again.stdout)?;
-    }
-    copy_folder(&Path::new(listed.trim()).join(folder), out)
+    let downloaded: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let source = downloaded["Dir"].as_str().context("go mod download names no folder")?;
+    copy_folder(&Path::new(source).join(folder), out)
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {

@@ -2,8 +2,11 @@
 
 use super::topics::Topic;
 use crate::{
-    commands::version::Versions,
-    model::{Existing, Pod, Sample, Service},
+    commands::{
+        coverage::{Coverage, Seen},
+        version::Versions,
+    },
+    model::{Existing, Pod, Service},
     objects::MIDDLEWARE,
     problem::Problem,
 };
@@ -20,7 +23,8 @@ pub(super) struct Report {
     pub(super) versions: Versions,
     pub(super) stack: Vec<Part>,
     pub(super) services: Vec<Row>,
-    pub(super) topics: Vec<Topic>,
+    /// Absent when Prometheus cannot be asked.
+    pub(super) topics: Option<Vec<Topic>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -53,6 +57,8 @@ pub(super) struct Row {
     pub(super) enrolled: bool,
     pub(super) pods_ready: i32,
     pub(super) pods_desired: i32,
+    /// Pods there are, those on their way out aside.
+    pub(super) pods: usize,
     pub(super) sidecars: usize,
     /// Sidecars that run the middleware; absent when that cannot be told.
     pub(super) middleware_loaded: Option<usize>,
@@ -75,10 +81,7 @@ pub(super) struct Evidence {
 
 #[derive(Default)]
 pub(super) struct Telemetry {
-    /// `up` of each sidecar.
-    pub(super) up: Vec<Sample>,
-    /// Sidecars that could not load our Component.
-    pub(super) failed: Vec<Sample>,
+    pub(super) coverage: Coverage,
     pub(super) topics: Vec<Topic>,
 }
 
@@ -117,13 +120,13 @@ pub(super) fn judge(evidence: Evidence) -> Report {
         Verdict::Unhealthy
     };
     let topics = match evidence.telemetry {
-        Ok(telemetry) => telemetry.topics,
+        Ok(telemetry) => Some(telemetry.topics),
         Err(problem) => {
             if verdict == Verdict::Healthy {
                 verdict = Verdict::Unknown;
             }
             problems.push(problem.what);
-            Vec::new()
+            None
         }
     };
     if !installed {
@@ -146,48 +149,24 @@ pub(super) fn judge(evidence: Evidence) -> Report {
 }
 
 fn row(service: &Service, pods: &[Pod], reason: Option<String>, evidence: &Evidence) -> Row {
-    let sidecars: Vec<&Pod> = pods
-        .iter()
-        .filter(|pod| !pod.leaving && pod.sidecar.is_some())
-        .collect();
-    let telemetry = evidence.telemetry.as_ref().ok();
-    let count = |holds: &dyn Fn(&Pod, &Telemetry) -> bool| {
-        telemetry.map(|telemetry| sidecars.iter().filter(|pod| holds(pod, telemetry)).count())
+    let pods: Vec<&Pod> = pods.iter().filter(|pod| !pod.leaving).collect();
+    let coverage = evidence.telemetry.as_ref().ok().map(|telemetry| &telemetry.coverage);
+    let count = |holds: &dyn Fn(&Coverage, &Pod) -> bool| {
+        coverage.map(|coverage| pods.iter().filter(|pod| holds(coverage, pod)).count())
     };
+    let component = evidence.component.as_ref();
     Row {
         deployment: service.name.clone(),
         app_id: service.app_id.clone(),
         enrolled: service.enrolled && service.config.as_deref() == Some(MIDDLEWARE),
         pods_ready: service.rollout.ready,
         pods_desired: service.rollout.desired,
-        sidecars: sidecars.len(),
-        middleware_loaded: count(&|pod, telemetry| loaded(service, pod, evidence.component.as_ref(), telemetry)),
-        metrics_scraped: count(&|pod, telemetry| is_up(pod, telemetry)),
+        pods: pods.len(),
+        sidecars: pods.iter().filter(|pod| pod.sidecar.is_some()).count(),
+        middleware_loaded: count(&|coverage, pod| coverage.of_pod(service, pod, component) == Seen::Loaded),
+        metrics_scraped: count(&|coverage, pod| coverage.is_up(pod)),
         reason,
     }
-}
-
-fn is_up(pod: &Pod, telemetry: &Telemetry) -> bool {
-    telemetry
-        .up
-        .iter()
-        .any(|sample| sample.label("pod") == pod.name && sample.value == 1.0)
-}
-
-/// An enrolled sidecar reads its Components once, when it starts. So it runs the middleware when the
-/// Component was there by then, is meant for it, and the sidecar's own metrics count no failure to
-/// load it. A sidecar that gives no metrics proves nothing.
-fn loaded(service: &Service, pod: &Pod, component: Option<&Existing>, telemetry: &Telemetry) -> bool {
-    let Some(component) = component else {
-        return false;
-    };
-    let in_scope = service.app_id.as_ref().is_some_and(|id| component.scopes.contains(id));
-    let started = pod.sidecar.as_ref().and_then(|sidecar| sidecar.started);
-    in_scope
-        && pod.revision.is_some()
-        && started >= component.created
-        && is_up(pod, telemetry)
-        && !telemetry.failed.iter().any(|sample| sample.label("pod") == pod.name)
 }
 
 impl Part {
@@ -199,7 +178,8 @@ impl Part {
     }
 
     pub(super) fn is_well(&self) -> bool {
-        self.present && self.ready >= self.desired && self.reason.is_none()
+        // None of the stack is of use with no pod at all.
+        self.present && self.ready >= self.desired && self.desired != Some(0) && self.reason.is_none()
     }
 
     fn problem(&self) -> Option<String> {
@@ -210,6 +190,7 @@ impl Part {
             .unwrap_or_default();
         match (self.present, self.ready, self.desired) {
             (false, ..) => Some(format!("{} is missing.", self.title())),
+            (true, _, Some(0)) => Some(format!("{} is scaled to no pod at all.", self.title())),
             (true, Some(ready), Some(desired)) if !self.is_well() => {
                 Some(format!("{} has {ready} of {desired} pods ready{reason}.", self.title()))
             }
@@ -237,6 +218,12 @@ impl Row {
             } else {
                 notes.push(format!("{name} is not enrolled; `kubectl learnflow install` would."));
             }
+            // Dapr 1.18 restarts runtimes in place when a Configuration comes, and their /metrics break.
+            if self.metrics_scraped.is_some_and(|scraped| scraped < self.pods) {
+                notes.push(format!(
+                    "{name} gives no metrics; if it did before, `kubectl rollout restart deployment/{name}` mends it."
+                ));
+            }
             return;
         }
         if !service.rollout.is_settled() {
@@ -245,13 +232,18 @@ impl Row {
                 .as_ref()
                 .map(|reason| format!(": {reason}"))
                 .unwrap_or_default();
-            problems.push(format!("{name} has {} pods ready{reason}.", service.rollout));
+            problems.push(format!("{name} is at {}{reason}.", service.rollout));
         }
-        let all = self.sidecars;
-        if self.metrics_scraped.is_some_and(|scraped| scraped < all) {
-            problems.push(format!("{name} gives no metrics from some of its sidecars."));
-        } else if self.middleware_loaded.is_some_and(|loaded| loaded < all) {
-            problems.push(format!("{name} runs some of its sidecars without the middleware."));
+        if self.sidecars < self.pods {
+            problems.push(format!(
+                "{name} has pods without a Dapr sidecar; is Dapr's sidecar injector well?"
+            ));
+        } else if let Some(silent) = self.metrics_scraped.and_then(|n| lacking(n, self.pods)) {
+            problems.push(format!("{name} gives no metrics from {silent}."));
+        } else if let Some(without) = self.middleware_loaded.and_then(|n| lacking(n, self.pods)) {
+            problems.push(format!(
+                "{name} runs {without} without the middleware: run `kubectl learnflow install`."
+            ));
         }
         if service.revision.as_deref() != Some(revision) {
             notes.push(format!(
@@ -260,6 +252,11 @@ impl Row {
             ));
         }
     }
+}
+
+/// How many of `all` sidecars are not among `good`, when any.
+fn lacking(good: usize, all: usize) -> Option<String> {
+    (good < all).then(|| format!("{} of {all} sidecars", all - good))
 }
 
 #[cfg(test)]

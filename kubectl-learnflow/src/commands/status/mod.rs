@@ -5,20 +5,17 @@ mod topics;
 mod view;
 
 use self::judge::{Evidence, Part, Telemetry, Verdict};
-use super::version;
+use super::{coverage::Coverage, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
     model::{Outcome, Pod, Rollout, Service},
-    objects::{MIDDLEWARE, Object, ObjectRef, Plan},
+    objects::{Object, ObjectRef, Plan},
     printer::Printer,
     problem::Problem,
 };
 use futures::{StreamExt, TryStreamExt, stream, try_join};
 use std::collections::BTreeSet;
-
-/// The job of `manifests/prometheus` that scrapes the sidecars.
-const JOB: &str = "dapr";
 
 pub(super) async fn run(cluster: &Cluster, args: &Status, printer: &Printer) -> Result<Outcome, Problem> {
     printer.waiting("asking the cluster");
@@ -36,19 +33,6 @@ pub(super) async fn run(cluster: &Cluster, args: &Status, printer: &Printer) -> 
             Err(Problem::new(report.problems.join(" ")).next("Everything that can be seen without Prometheus is well."))
         }
     }
-}
-
-/// Which sidecars of a namespace Prometheus gets metrics from.
-pub(super) fn scraped(namespace: &str) -> String {
-    format!("up{{job=\"{JOB}\",namespace=\"{namespace}\"}}")
-}
-
-/// Dapr counts a Component that a sidecar could not load, also one with `ignoreErrors`. It counts no
-/// middleware that was loaded (1.18), so being loaded is concluded: see [`judge`].
-fn failed(namespace: &str) -> String {
-    format!(
-        "dapr_runtime_component_init_fail_total{{job=\"{JOB}\",namespace=\"{namespace}\",componentName=\"{MIDDLEWARE}\"}} > 0"
-    )
 }
 
 async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
@@ -84,9 +68,8 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
 }
 
 async fn telemetry(cluster: &Cluster) -> Result<Telemetry, Problem> {
-    let (up, failed) = (scraped(&cluster.namespace), failed(&cluster.namespace));
-    let (up, failed, topics) = try_join!(cluster.query(&up), cluster.query(&failed), topics::of(cluster))?;
-    Ok(Telemetry { up, failed, topics })
+    let (coverage, topics) = try_join!(Coverage::of(cluster), topics::of(cluster))?;
+    Ok(Telemetry { coverage, topics })
 }
 
 async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Part, Problem> {

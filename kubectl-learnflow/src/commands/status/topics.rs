@@ -27,7 +27,7 @@ pub(super) struct Topic {
     /// Services that publish to it, or that it is delivered to.
     pub(super) services: BTreeSet<String>,
     /// Calls since the gateway began to count.
-    pub(super) count: f64,
+    pub(super) count: u64,
     pub(super) success_ratio: Option<f64>,
     pub(super) per_second: Option<f64>,
     pub(super) p50_seconds: Option<f64>,
@@ -140,7 +140,7 @@ fn rows(direction: Direction, answers: &Answers) -> Vec<Topic> {
             topic: topic.to_owned(),
             direction,
             services,
-            count,
+            count: count as u64,
             success_ratio: (count > 0.0).then(|| good / count),
             per_second: of(&answers.rates, topic),
             p50_seconds: of(p50, topic),
@@ -164,7 +164,7 @@ pub(super) fn table(topics: &[Topic], wide: bool) -> Table {
             plain(&topic.topic),
             plain(topic.direction.as_str()),
             success(topic.success_ratio),
-            plain(format!("{:.0}", topic.count)),
+            plain(topic.count.to_string()),
             plain(topic.per_second.map_or_else(|| "-".into(), |rate| format!("{rate:.1}"))),
             seconds(topic.p50_seconds),
             seconds(topic.p95_seconds),

@@ -28,10 +28,10 @@ pub(super) fn show(report: &Report, wide: bool, printer: &Printer) {
             "\nTOPICS (COUNT since the gateway started, the rest over {})\n",
             topics::WINDOW
         ));
-        if report.topics.is_empty() {
-            printer.data("No event has been seen yet.\n");
-        } else {
-            printer.table(&topics::table(&report.topics, wide));
+        match report.topics.as_deref() {
+            None => printer.data("Unknown: Prometheus does not answer.\n"),
+            Some([]) => printer.data("No event has been seen yet.\n"),
+            Some(topics) => printer.table(&topics::table(topics, wide)),
         }
     }
     printer.data("\n");
@@ -88,8 +88,8 @@ fn service_table(rows: &[Row], wide: bool) -> Table {
     }
     for row in rows {
         let of = |n: Option<usize>| match n {
-            Some(n) if n < row.sidecars && row.enrolled => (format!("{n}/{}", row.sidecars), Tone::Bad),
-            Some(n) => plain(format!("{n}/{}", row.sidecars)),
+            Some(n) if n < row.pods && row.enrolled => (format!("{n}/{}", row.pods), Tone::Bad),
+            Some(n) => plain(format!("{n}/{}", row.pods)),
             None => plain("-"),
         };
         let enrolled = if row.enrolled {

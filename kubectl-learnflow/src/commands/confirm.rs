@@ -1,0 +1,140 @@
+//! After enrolling: does every sidecar really run the middleware? One that does not is restarted
+//! once, which mends a sidecar that started while something was missing.
+
+use super::{
+    coverage::{Coverage, Seen},
+    enrol,
+};
+use crate::{
+    cluster::{Cluster, Workload},
+    model::{Outcome, Service},
+    objects::{ObjectRef, Plan},
+    printer::{Mark, Printer},
+    problem::{Kind, Problem},
+    text,
+};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, sleep};
+
+/// A scrape or two after the last pod came up.
+const FIRST_SCRAPE: Duration = Duration::from_secs(60);
+
+/// Sidecars that are not known to run the middleware.
+#[derive(Debug, Default)]
+struct Lacking {
+    /// Positions in the list of services.
+    services: Vec<usize>,
+    pods: Vec<String>,
+    /// Waiting may still help.
+    pending: bool,
+    /// How many there are in all.
+    all: usize,
+}
+
+pub(super) async fn all(
+    cluster: &Cluster,
+    plan: &Plan,
+    services: &[Service],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
+    let mut restarted = false;
+    loop {
+        let lacking = match watch(cluster, plan, services, timeout, printer).await {
+            Ok(lacking) => lacking,
+            // Everything is applied; only the look at it is refused.
+            Err(problem) if problem.kind == Kind::Forbidden => {
+                printer.step(
+                    Mark::Warn,
+                    &format!("Cannot see whether the middleware runs: {problem}"),
+                );
+                return Ok(Outcome::Good);
+            }
+            Err(problem) => return Err(problem),
+        };
+        if lacking.pods.is_empty() {
+            let sidecars = text::count(lacking.all, "sidecar");
+            printer.step(Mark::Good, &format!("{sidecars} with the middleware, giving metrics"));
+            return Ok(Outcome::Good);
+        }
+        let what = if lacking.pending {
+            "no metrics yet from"
+        } else {
+            "without the middleware:"
+        };
+        let what = format!("{what} {}", text::list(&lacking.pods));
+        if restarted {
+            printer.step(Mark::Bad, &what);
+            printer.hint(&format!(
+                "Everything is applied. See `kubectl -n {} logs POD -c daprd` for why, and `kubectl learnflow status`.",
+                cluster.namespace
+            ));
+            return Ok(Outcome::Bad);
+        }
+        printer.step(Mark::Warn, &format!("{what}; restarting"));
+        let lost: Vec<Service> = lacking.services.iter().map(|&n| restart(&services[n])).collect();
+        if enrol::all(cluster, &lost, &plan.revision, timeout, printer).await? == Outcome::Bad {
+            return Ok(Outcome::Bad);
+        }
+        restarted = true;
+    }
+}
+
+/// The same service, to be enrolled with a mark that makes its pods roll.
+fn restart(service: &Service) -> Service {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Service {
+        restarted: Some(now.as_secs().to_string()),
+        ..service.clone()
+    }
+}
+
+/// Waits until every sidecar is known to run the middleware, or not to.
+async fn watch(
+    cluster: &Cluster,
+    plan: &Plan,
+    services: &[Service],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Lacking, Problem> {
+    let began = Instant::now();
+    loop {
+        let over = began.elapsed() >= timeout.min(FIRST_SCRAPE);
+        let state = match look(cluster, plan, services).await {
+            Ok(lacking) if over || !lacking.pending => return Ok(lacking),
+            Ok(lacking) => format!("metrics of {}", text::list(&lacking.pods)),
+            Err(problem) if problem.kind == Kind::Unreachable && !over => problem.what,
+            Err(problem) => return Err(problem),
+        };
+        printer.waiting(&state);
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn look(cluster: &Cluster, plan: &Plan, services: &[Service]) -> Result<Lacking, Problem> {
+    let mut workloads: Vec<Workload> = Vec::with_capacity(services.len());
+    for service in services {
+        let object = ObjectRef::deployment(&cluster.namespace, &service.name);
+        let found = cluster.workload(&object).await?;
+        workloads.push(found.ok_or_else(|| Problem::new(format!("Somebody deleted {object} meanwhile.")))?);
+    }
+    let pods = cluster.pods_of(&workloads).await?;
+    let coverage = Coverage::of(cluster).await?;
+    let component = cluster.existing(&plan.component.reference()).await?;
+    let mut lacking = Lacking::default();
+    for (n, (service, pods)) in services.iter().zip(pods).enumerate() {
+        for pod in pods.iter().filter(|pod| !pod.leaving) {
+            lacking.all += 1;
+            let seen = coverage.of_pod(service, pod, component.as_ref());
+            if seen == Seen::Loaded {
+                continue;
+            }
+            lacking.pending |= seen == Seen::Unknown;
+            lacking.pods.push(pod.name.clone());
+            if lacking.services.last() != Some(&n) {
+                lacking.services.push(n);
+            }
+        }
+    }
+    Ok(lacking)
+}

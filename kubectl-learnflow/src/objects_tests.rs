@@ -1,0 +1,130 @@
+use super::*;
+
+fn plan(app_ids: &[&str]) -> Plan {
+    let app_ids = app_ids.iter().map(|id| (*id).to_owned()).collect();
+    Plan::new("shop", &app_ids).expect("the plugin's own manifests")
+}
+
+#[test]
+fn everything_is_labelled_as_ours() {
+    for object in plan(&["cart"]).all() {
+        let label = |name: &str| object.value()["metadata"]["labels"][name].as_str().map(str::to_owned);
+        assert_eq!(label(MANAGED_BY).as_deref(), Some(MANAGER), "{object}");
+        assert_eq!(label(PART_OF).as_deref(), Some("learnflow"), "{object}");
+        // A write to a Configuration restarts sidecars: no label of it may change with a version.
+        let versioned = object.kind() != "Configuration";
+        assert_eq!(label(VERSION_LABEL).is_some(), versioned, "{object}");
+    }
+}
+
+#[test]
+fn the_middleware_goes_to_the_services_and_cannot_harm_others() {
+    let plan = plan(&["cart", "user"]);
+    assert!(
+        plan.middleware()
+            .iter()
+            .all(|object| object.namespace() == Some("shop"))
+    );
+    assert_eq!(plan.component.value()["scopes"], json!(["cart", "user"]));
+    assert_eq!(plan.component.value()["spec"]["ignoreErrors"], true);
+    let features = &plan.configuration.value()["spec"]["features"];
+    assert_eq!(features, &json!([{ "name": "HotReload", "enabled": false }]));
+    let url = &plan.component.value()["spec"]["metadata"][0]["value"];
+    let mounted = GUEST_MOUNT
+        .split_once(':')
+        .map(|(_, folder)| format!("file://{folder}/learnflow.wasm"));
+    assert_eq!(url.as_str(), mounted.as_deref(), "the Component reads what is mounted");
+    assert!(plan.guest.value()["binaryData"]["learnflow.wasm"].is_string());
+}
+
+#[test]
+fn the_rest_goes_to_the_stack_or_to_the_cluster() {
+    for object in &plan(&[]).stack {
+        let cluster_wide = object.kind().starts_with("Cluster");
+        let namespace = if cluster_wide { None } else { Some(STACK_NAMESPACE) };
+        assert_eq!(object.namespace(), namespace, "{object}");
+        assert!(
+            !cluster_wide || object.name().starts_with("learnflow-"),
+            "{object} needs a name of its own"
+        );
+    }
+}
+
+#[test]
+fn enrolment_owns_only_what_it_needs() {
+    let service = Service {
+        name: "cart".into(),
+        ..Service::default()
+    };
+    let patch = enrolment("shop", &service, "r1");
+    assert_eq!(
+        patch["spec"],
+        json!({ "template": {
+            "metadata": { "annotations": {
+                "dapr.io/config": "learnflow",
+                "dapr.io/volume-mounts": "learnflow-wasm:/learnflow",
+                "learnflow.dev/guest": "r1",
+            }},
+            "spec": { "volumes": [
+                { "name": "learnflow-wasm", "configMap": { "name": "learnflow-wasm", "optional": true } },
+            ]},
+        }}),
+        "above all no replicas"
+    );
+    assert_eq!(
+        release("shop", "cart").as_object().map(Map::len),
+        Some(3),
+        "apiVersion, kind and metadata; no field to own"
+    );
+    let restarted = Service {
+        restarted: Some("17".into()),
+        ..service
+    };
+    let annotations = &enrolment("shop", &restarted, "r1")["spec"]["template"]["metadata"]["annotations"];
+    assert_eq!(annotations[RESTARTED], "17", "kept, or the pods would roll again");
+}
+
+#[test]
+fn the_revision_follows_what_sidecars_read_at_their_start() {
+    assert_eq!(
+        plan(&["a"]).revision,
+        plan(&["a", "b"]).revision,
+        "another service is no reason to roll"
+    );
+    assert_ne!(revision(&[b"guest", b"x"]), revision(&[b"guest", b"y"]));
+    assert_ne!(revision(&[b"ab", b"c"]), revision(&[b"a", b"bc"]));
+    assert_eq!(plan(&[]).revision.len(), 12);
+}
+
+#[test]
+fn pods_roll_when_their_configuration_changes_unless_they_watch_it() {
+    let object = |value| Object::new(value).expect("an object");
+    let map = |text: &str| {
+        let metadata = json!({ "name": "conf" });
+        object(json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": { "a": text } }))
+    };
+    let workload = |args: &[&str]| {
+        object(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "w" },
+            "spec": { "template": { "spec": {
+                "containers": [{ "args": args }],
+                "volumes": [{ "name": "c", "configMap": { "name": "conf" } }],
+            }}},
+        }))
+    };
+    let mark = |text: &str, args: &[&str]| {
+        let followed = follow_config(workload(args), &config_revisions(&[map(text)]));
+        followed.value()["spec"]["template"]["metadata"]["annotations"][CONFIG_REVISION].clone()
+    };
+    assert!(mark("1", &[]).is_string());
+    assert_ne!(mark("1", &[]), mark("2", &[]));
+    assert_eq!(mark("1", &["--config.auto-reload"]), Value::Null);
+}
+
+#[test]
+fn names_of_objects_are_read_well() {
+    let plan = plan(&[]);
+    assert_eq!(plan.namespace.to_string(), "Namespace learnflow-system");
+    assert_eq!(plan.component.to_string(), "Component shop/learnflow");
+    assert_eq!(plan.component.moved("a", "b").to_string(), "Component a/b");
+}
