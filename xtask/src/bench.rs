@@ -1,77 +1,120 @@
 //! `cargo xtask bench`: figures, each with its goal. Ratios are taken in one run, against a peer or a floor.
 
+mod figure;
+mod guest;
+
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::json;
+use learnflow_lab::progress;
 
-use crate::{
-    artifacts::{self, size},
-    wasm,
-};
+use crate::artifacts::{self, size};
+use figure::Figure;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// Only the figures whose key begins with this
+    #[arg(value_name = "KEY-PREFIX", default_value = "", hide_default_value = true)]
+    prefix: String,
     /// Also write the figures as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-#[derive(Debug)]
-struct Figure {
+/// What gives figures: one that has this key, or several whose keys begin with it and a dot.
+struct Measure {
     key: &'static str,
-    value: f64,
-    unit: &'static str,
-    /// The value it should not exceed.
-    goal: f64,
+    take: fn() -> Result<Vec<Figure>>,
 }
 
-pub fn run(arguments: Arguments) -> Result<()> {
-    let figures: Vec<Figure> = [guest()?, plugin()?].into_iter().flatten().collect();
-    println!("{:<34} {:>12} {:<8} {:>12}", "FIGURE", "VALUE", "UNIT", "GOAL");
-    for figure in &figures {
-        let verdict = if figure.value <= figure.goal { "" } else { "  missed" };
-        println!(
-            "{:<34} {:>12} {:<8} {:>12}{verdict}",
-            figure.key,
-            figure.value,
-            figure.unit,
-            format!("≤ {}", figure.goal)
-        );
+const MEASURES: &[Measure] = &[
+    Measure {
+        key: "guest.bytes",
+        take: guest::bytes,
+    },
+    Measure {
+        key: "guest.pages",
+        take: guest::pages,
+    },
+    Measure {
+        key: "guest.publish",
+        take: guest::publish,
+    },
+    Measure {
+        key: "guest.delivery",
+        take: guest::delivery,
+    },
+    Measure {
+        key: "guest.other",
+        take: guest::other,
+    },
+    Measure {
+        key: "plugin.bytes",
+        take: plugin_bytes,
+    },
+];
+
+impl Measure {
+    /// May it give figures that begin with `prefix`?
+    fn is_wanted(&self, prefix: &str) -> bool {
+        let below = prefix.strip_prefix(self.key).is_some_and(|rest| rest.starts_with('.'));
+        below || self.key.starts_with(prefix)
     }
+}
+
+/// A goal that is missed is a figure like any other; only what cannot be measured is an error, and does not keep the
+/// rest from being measured.
+pub fn run(arguments: Arguments) -> Result<()> {
+    let prefix = arguments.prefix.as_str();
+    let mut figures = Vec::new();
+    let mut failed = Vec::new();
+    for measure in MEASURES.iter().filter(|measure| measure.is_wanted(prefix)) {
+        match artifacts::step(&format!("measuring {}", measure.key), measure.take) {
+            Ok(taken) => figures.extend(taken.into_iter().filter(|figure| figure.key.starts_with(prefix))),
+            Err(error) => {
+                progress::line(&format!("× {}: {error:#}", measure.key));
+                failed.push(measure.key);
+            }
+        }
+    }
+    if figures.is_empty() && failed.is_empty() {
+        let keys: Vec<_> = MEASURES.iter().map(|measure| measure.key).collect();
+        bail!("no figure begins with {prefix}; there are {}", keys.join(", "));
+    }
+    print!("{}", figure::table(&figures));
     if let Some(file) = arguments.json {
-        let rows: Vec<_> = figures
-            .iter()
-            .map(|figure| {
-                json!({
-                    "key": figure.key, "value": figure.value, "unit": figure.unit, "goal": figure.goal,
-                    "met": figure.value <= figure.goal,
-                })
-            })
-            .collect();
+        let rows: Vec<_> = figures.iter().map(Figure::json).collect();
         std::fs::write(&file, serde_json::to_vec_pretty(&rows)?)
             .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if !failed.is_empty() {
+        bail!("cannot measure {}", failed.join(", "));
     }
     Ok(())
 }
 
-/// What the guest costs before it runs.
-fn guest() -> Result<Vec<Figure>> {
-    let guest = wasm::build()?;
-    Ok(vec![Figure {
-        key: "guest.bytes",
-        value: size(&guest)? as f64,
-        unit: "By",
-        goal: 16384.0,
-    }])
+fn plugin_bytes() -> Result<Vec<Figure>> {
+    let bytes = size(&artifacts::plugin()?)?;
+    Ok(vec![
+        Figure::new("plugin.bytes", bytes as f64, "By").at_most(20.0 * 1024.0 * 1024.0),
+    ])
 }
 
-fn plugin() -> Result<Vec<Figure>> {
-    Ok(vec![Figure {
-        key: "plugin.bytes",
-        value: size(&artifacts::plugin()?)? as f64,
-        unit: "By",
-        goal: 20.0 * 1024.0 * 1024.0,
-    }])
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_picks_what_may_give_such_figures() {
+        let wanted = |prefix: &str| -> Vec<&str> {
+            let measures = MEASURES.iter().filter(|measure| measure.is_wanted(prefix));
+            measures.map(|measure| measure.key).collect()
+        };
+        assert_eq!(wanted("").len(), MEASURES.len());
+        assert_eq!(wanted("guest.p"), ["guest.pages", "guest.publish"]);
+        assert_eq!(wanted("guest.publish"), ["guest.publish"]);
+        assert_eq!(wanted("guest.publish.vs_noop"), ["guest.publish"]);
+        assert_eq!(wanted("guest.published"), [""; 0]);
+    }
 }

@@ -92,8 +92,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
 
 /// The cluster to use: the one that was named, or a lab. A lab without a name ends with this process.
 pub fn target(cluster: &Cluster, keep_as: &str, scope: Scope) -> Result<Target> {
+    let plugin = artifacts::plugin()?;
     if let Some(kubeconfig) = &cluster.kubeconfig {
-        let plugin = artifacts::plugin()?;
         return Ok(Target::named(
             kubeconfig.clone(),
             cluster.context.clone(),
@@ -101,14 +101,12 @@ pub fn target(cluster: &Cluster, keep_as: &str, scope: Scope) -> Result<Target> 
             plugin,
         ));
     }
+    let image = artifacts::services_image()?;
     let (name, life) = match keep_as {
         "" => (format!("run-{}", std::process::id()), Life::Tied),
         name => (name.to_owned(), Life::Detached),
     };
-    let lab = Lab::up(&name, scope, life)?;
-    let plugin = artifacts::plugin()?;
-    let image = artifacts::services_image()?;
-    Target::lab(lab, plugin, &image)
+    Target::lab(Lab::up(&name, scope, life)?, plugin, &image)
 }
 
 fn plugin(target: &Target, arguments: &[&str]) -> Result<()> {

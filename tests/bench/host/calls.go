@@ -15,6 +15,7 @@ type call struct {
 	status      int
 	answer      http.Header
 	body        []byte
+	lines       int // that LearnFlow's guest logs of it
 }
 
 const traceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -33,6 +34,7 @@ var calls = map[string]call{
 		},
 		length: 400,
 		status: http.StatusNoContent,
+		lines:  1,
 	},
 	// One that is not pub/sub.
 	"other": {
@@ -67,17 +69,18 @@ var calls = map[string]call{
 			"Content-Type": {"application/json"},
 			"Date":         {"Mon, 05 Jan 2026 10:00:00 GMT"},
 		},
-		body: []byte(`{"status":"SUCCESS"}`),
+		body:  []byte(`{"status":"SUCCESS"}`),
+		lines: 1,
 	},
 }
 
-// background is what a request of a net/http server carries.
+// background is what a request to a net/http server carries.
 var background = context.WithValue(
 	context.WithValue(context.Background(), http.ServerContextKey, &http.Server{}),
 	http.LocalAddrContextKey, &net.TCPAddr{},
 )
 
-// request makes the call anew: a guest adds headers to it.
+// request makes the call anew each time: a guest adds headers to it.
 func (c *call) request() *http.Request {
 	url, err := url.ParseRequestURI(c.uri)
 	if err != nil {

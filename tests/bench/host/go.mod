@@ -1,4 +1,4 @@
-module learnflow.dev/bench/host
+module learnflow/bench/host
 
 go 1.26.4
 

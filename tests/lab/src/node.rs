@@ -182,9 +182,6 @@ fn spawn(lab: &Path, daemon: &daemons::Daemon) -> Result<Child> {
     let log = File::create(lab.join("logs").join(format!("{}.log", daemon.name)))?;
     Command::new(daemon.program)
         .args(&daemon.arguments)
-        // Debian's etcd cannot report a watch's progress, so the API server refuses streamed lists. Clients that ask for
-        // them fall back, but only after a back-off that makes everything slow.
-        .env("KUBE_FEATURE_WatchListClient", "false")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

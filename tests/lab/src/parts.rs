@@ -144,6 +144,17 @@ pub const PARTS: &[Part] = &[
         },
     },
     Part {
+        name: "etcd",
+        version: "3.6.16",
+        base: true,
+        recipe: Recipe::Go {
+            module: "etcd",
+            tags: "",
+            set: &[],
+            packages: &["."],
+        },
+    },
+    Part {
         name: "helm",
         version: "3.22.0",
         base: true,
@@ -180,16 +191,10 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "debian",
-        version: "containerd 1.6, runc 1.1, etcd 3.4",
+        version: "containerd 1.6, runc 1.1",
         base: true,
         recipe: Recipe::Debian {
-            packages: &[
-                "containerd",
-                "runc",
-                "containernetworking-plugins",
-                "busybox-static",
-                "etcd-server",
-            ],
+            packages: &["containerd", "runc", "containernetworking-plugins", "busybox-static"],
         },
     },
     Part {

@@ -1,0 +1,177 @@
+//! What the guest costs, in memory and, in the host that Dapr embeds, per call.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::figure::{Figure, TIMES};
+use crate::{
+    artifacts::{self, root, size, target_folder},
+    wasm,
+};
+
+/// The Go module that runs guests as daprd does.
+const HOST: &str = "tests/bench/host";
+
+/// The floor: a guest that lets every call pass and looks at none.
+///
+/// ```wat
+/// (module
+///   (func $request (result i64) (i64.const 1))
+///   (func $response (param i32 i32))
+///   (memory 1)
+///   (export "memory" (memory 0))
+///   (export "handle_request" (func $request))
+///   (export "handle_response" (func $response)))
+/// ```
+const NOOP: &[u8] = b"\0asm\x01\0\0\0\
+    \x01\x0a\x02\x60\0\x01\x7e\x60\x02\x7f\x7f\0\
+    \x03\x03\x02\0\x01\
+    \x05\x03\x01\0\x01\
+    \x07\x2d\x03\x06memory\x02\0\x0ehandle_request\0\0\x0fhandle_response\0\x01\
+    \x0a\x09\x02\x04\0\x42\x01\x0b\x02\0\x0b";
+
+/// Who takes the lines that a guest logs.
+#[derive(Clone, Copy)]
+enum Logger {
+    /// Nobody: the cost of the host and the guest alone.
+    Nobody,
+    /// Dapr's own. It costs what the guest cannot change.
+    Dapr,
+}
+
+/// Nanoseconds per call with the no-op guest and with ours, of each round.
+struct Rounds(Vec<(f64, f64)>);
+
+pub fn bytes() -> Result<Vec<Figure>> {
+    let bytes = size(&wasm::build()?)?;
+    Ok(vec![Figure::new("guest.bytes", bytes as f64, "By").at_most(16384.0)])
+}
+
+pub fn pages() -> Result<Vec<Figure>> {
+    let said = ask(&host()?, &["pages".as_ref(), &wasm::build()?])?;
+    let pages: u32 = serde_json::from_slice(&said).context("pages of the guest")?;
+    Ok(vec![Figure::new("guest.pages", pages.into(), "64Ki").at_most(2.0)])
+}
+
+pub fn publish() -> Result<Vec<Figure>> {
+    let guest = Rounds::of("publish", Logger::Nobody)?;
+    let logged = Rounds::of("publish", Logger::Dapr)?;
+    Ok(vec![
+        guest.ratio("guest.publish.vs_noop").at_most(2.0),
+        guest.added("guest.publish.ns"),
+        logged.added("guest.publish.logged.ns"),
+    ])
+}
+
+pub fn delivery() -> Result<Vec<Figure>> {
+    let guest = Rounds::of("delivery", Logger::Nobody)?;
+    Ok(vec![
+        guest.ratio("guest.delivery.vs_noop"),
+        guest.added("guest.delivery.ns"),
+    ])
+}
+
+/// Calls that are not pub/sub: most of what passes a sidecar.
+pub fn other() -> Result<Vec<Figure>> {
+    let guest = Rounds::of("other", Logger::Nobody)?;
+    Ok(vec![
+        guest.ratio("guest.other.vs_noop").at_most(1.25),
+        guest.added("guest.other.ns"),
+    ])
+}
+
+impl Rounds {
+    fn of(call: &str, logger: Logger) -> Result<Self> {
+        let host = host()?;
+        let noop = host.with_file_name("noop.wasm");
+        fs::write(&noop, NOOP).with_context(|| format!("cannot write {}", noop.display()))?;
+        let logger = match logger {
+            Logger::Nobody => "nobody",
+            Logger::Dapr => "dapr",
+        };
+        let said = ask(
+            &host,
+            &["time".as_ref(), call.as_ref(), logger.as_ref(), &noop, &wasm::build()?],
+        )?;
+        let rounds: Vec<_> = serde_json::from_slice(&said).context("times of the guests")?;
+        ensure!(!rounds.is_empty(), "no round was timed");
+        Ok(Self(rounds))
+    }
+
+    /// Pair by pair: what slows down a whole round slows down both.
+    fn ratio(&self, key: &'static str) -> Figure {
+        Figure::median(key, self.0.iter().map(|(noop, ours)| ours / noop).collect(), TIMES)
+    }
+
+    /// What our guest does, and a guest that does nothing does not.
+    fn added(&self, key: &'static str) -> Figure {
+        Figure::median(key, self.0.iter().map(|(noop, ours)| ours - noop).collect(), "ns")
+    }
+}
+
+/// Builds the host; Go's own cache makes that short but for the first time.
+fn host() -> Result<PathBuf> {
+    let host = std::path::absolute(target_folder())?.join("bench/host");
+    let mut build = Command::new("go");
+    build
+        .args(["build", "-mod=readonly", "-o"])
+        .arg(&host)
+        .arg(".")
+        .current_dir(root().join(HOST))
+        .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off");
+    artifacts::run(&mut build).context("cannot build the host, which takes Go 1.26 or later")?;
+    Ok(host)
+}
+
+fn ask(host: &Path, arguments: &[&Path]) -> Result<Vec<u8>> {
+    let mut command = Command::new(host);
+    let output = command.args(arguments).stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("cannot run {}", host.display()))?;
+    if !output.status.success() {
+        bail!(
+            "{command:?} failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
+    }
+    Ok(output.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_are_compared_pair_by_pair() {
+        // The second round is slow for both, the third for one.
+        let rounds = Rounds(vec![(1000.0, 2000.0), (4000.0, 8000.0), (1000.0, 5000.0)]);
+        assert!(rounds.ratio("r").row().contains(" 2.00 ×         2.00 – 5.00"));
+        assert!(rounds.added("a").row().contains(" 4,000 ns      1,000 – 4,000"));
+    }
+
+    #[test]
+    fn the_host_is_the_one_that_daprd_embeds() {
+        let read = |file: &str| fs::read_to_string(root().join(file)).expect(file);
+        for file in ["go.mod", "go.sum"] {
+            let daprd = read(&format!("tests/lab/parts/dapr/{file}"));
+            let ours = read(&format!("{HOST}/{file}"));
+            let pins: Vec<_> = ours.lines().map(pin).filter(|line| line.contains(" v")).collect();
+            assert!(pins.len() >= 13, "{file}: {pins:?}");
+            for line in pins {
+                assert!(daprd.lines().any(|other| pin(other) == line), "{file}: {line}");
+            }
+        }
+    }
+
+    /// A module and its version, however it is required.
+    fn pin(line: &str) -> &str {
+        line.trim_start_matches("require ")
+            .trim_end_matches("// indirect")
+            .trim()
+    }
+}
