@@ -70,7 +70,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let mut figures = Vec::new();
     let mut failed = Vec::new();
     for measure in MEASURES.iter().filter(|measure| measure.is_wanted(prefix)) {
-        match artifacts::step(&format!("measuring {}", measure.key), measure.take) {
+        match (measure.take)() {
             Ok(taken) => figures.extend(taken.into_iter().filter(|figure| figure.key.starts_with(prefix))),
             Err(error) => {
                 progress::line(&format!("× {}: {error:#}", measure.key));
@@ -82,7 +82,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
         let keys: Vec<_> = MEASURES.iter().map(|measure| measure.key).collect();
         bail!("no figure begins with {prefix}; there are {}", keys.join(", "));
     }
-    print!("{}", figure::table(&figures));
+    if !figures.is_empty() {
+        print!("{}", figure::table(&figures));
+    }
     if let Some(file) = arguments.json {
         let rows: Vec<_> = figures.iter().map(Figure::json).collect();
         std::fs::write(&file, serde_json::to_vec_pretty(&rows)?)

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    hex,
     parts::{PARTS, Part, Recipe},
     paths::{self, Scope},
     progress, recipes,
@@ -325,10 +326,6 @@ fn hash_file(path: &Path) -> Result<String> {
             read => hasher.update(&buffer[..read]),
         }
     }
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn folder_of(part: &Part) -> Result<PathBuf> {

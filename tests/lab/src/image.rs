@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::builder::hex;
+use crate::hex;
 
 /// A numeric user, so that `runAsNonRoot` can be checked.
 const USER: u64 = 65532;

@@ -14,6 +14,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use nix::{sys::signal::Signal, unistd::Pid};
 
 use crate::{
+    INSTEAD, Life,
     builder::{self, Parts},
     cgroups, keeper,
     node::Plan,
@@ -30,13 +31,10 @@ pub struct Lab {
     parts: Parts,
 }
 
-/// How long a new lab lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
-    /// Until somebody takes it down.
-    Detached,
-    /// At most as long as the process that brought it up, however that ends.
-    Tied,
+/// Makes the parts that are missing in the cache.
+pub fn build(scope: Scope) -> Result<Parts> {
+    check_machine()?;
+    builder::ensure(scope)
 }
 
 impl Lab {
@@ -394,10 +392,6 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 fn check_machine() -> Result<()> {
-    const INSTEAD: &str = "Instead, name any cluster that has Dapr and Kafka: --kubeconfig FILE --context NAME";
-    if !cfg!(target_os = "linux") {
-        bail!("the lab runs on Linux only. {INSTEAD}");
-    }
     if !nix::unistd::geteuid().is_root() {
         bail!("the lab makes namespaces, mounts and cgroups, which takes root: run this with sudo. {INSTEAD}");
     }

@@ -4,23 +4,46 @@
 //! `parts` says what it is made of, `recipes` how, `builder` builds and keeps it. `keeper` and `node` run it, `daemons` has
 //! the flags, `lab` is the handle that everyone else uses.
 
-mod builder;
-mod cgroups;
-mod daemons;
 mod image;
-mod keeper;
-mod lab;
-mod node;
-mod parts;
+mod life;
 mod paths;
-mod pki;
 pub mod progress;
+
+#[cfg(target_os = "linux")]
+mod builder;
+#[cfg(target_os = "linux")]
+mod cgroups;
+#[cfg(target_os = "linux")]
+mod daemons;
+#[cfg(target_os = "linux")]
+mod keeper;
+#[cfg(target_os = "linux")]
+mod lab;
+#[cfg(target_os = "linux")]
+mod node;
+#[cfg(target_os = "linux")]
+mod parts;
+#[cfg(target_os = "linux")]
+mod pki;
+#[cfg(target_os = "linux")]
 mod recipes;
 
-pub use builder::{Parts, ensure as build};
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{Lab, Parts, build, run_keeper, run_node};
 pub use image::write as write_image;
-pub use keeper::run as run_keeper;
-pub use lab::{Lab, Life};
-pub use node::run as run_node;
+#[cfg(target_os = "linux")]
+pub use lab::{Lab, build};
+pub use life::Life;
 pub use paths::{Scope, cache};
-pub use recipes::{install as install_debian_packages, on_path};
+#[cfg(target_os = "linux")]
+pub use {builder::Parts, keeper::run as run_keeper, node::run as run_node};
+
+/// What to do where the lab cannot be.
+const INSTEAD: &str = "Instead, name any cluster that has Dapr and Kafka: --kubeconfig FILE --context NAME";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

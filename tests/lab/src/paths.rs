@@ -31,11 +31,13 @@ pub fn cache() -> Result<PathBuf> {
 }
 
 /// The folder of one lab: its state, its logs, its kubeconfig. Gone with `lab down`.
+#[cfg(target_os = "linux")]
 pub fn lab(name: &str) -> Result<PathBuf> {
     Ok(cache()?.join("labs").join(name))
 }
 
 /// The pinned inputs and manifests that lie in the source tree.
+#[cfg(target_os = "linux")]
 pub fn sources() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

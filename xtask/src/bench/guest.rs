@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::figure::{Figure, TIMES};
 use crate::{
-    artifacts::{self, root, size, target_folder},
+    artifacts::{self, root, size, step, target_folder},
     wasm,
 };
 
@@ -48,12 +48,12 @@ enum Logger {
 struct Rounds(Vec<(f64, f64)>);
 
 pub fn bytes() -> Result<Vec<Figure>> {
-    let bytes = size(&wasm::build()?)?;
+    let bytes = size(&guest()?)?;
     Ok(vec![Figure::new("guest.bytes", bytes as f64, "By").at_most(16384.0)])
 }
 
 pub fn pages() -> Result<Vec<Figure>> {
-    let said = ask(&host()?, &["pages".as_ref(), &wasm::build()?])?;
+    let said = ask(Command::new(host()?).arg("pages").arg(guest()?))?;
     let pages: u32 = serde_json::from_slice(&said).context("pages of the guest")?;
     Ok(vec![Figure::new("guest.pages", pages.into(), "64Ki").at_most(2.0)])
 }
@@ -94,10 +94,9 @@ impl Rounds {
             Logger::Nobody => "nobody",
             Logger::Dapr => "dapr",
         };
-        let said = ask(
-            &host,
-            &["time".as_ref(), call.as_ref(), logger.as_ref(), &noop, &wasm::build()?],
-        )?;
+        let mut time = Command::new(host);
+        time.args(["time", call, logger]).args([noop, guest()?]);
+        let said = step(&format!("timing the guest: {call}"), || ask(&mut time))?;
         let rounds: Vec<_> = serde_json::from_slice(&said).context("times of the guests")?;
         ensure!(!rounds.is_empty(), "no round was timed");
         Ok(Self(rounds))
@@ -114,6 +113,10 @@ impl Rounds {
     }
 }
 
+fn guest() -> Result<PathBuf> {
+    step("building the middleware (WebAssembly)", wasm::build)
+}
+
 /// Builds the host; Go's own cache makes that short but for the first time.
 fn host() -> Result<PathBuf> {
     let host = std::path::absolute(target_folder())?.join("bench/host");
@@ -125,19 +128,16 @@ fn host() -> Result<PathBuf> {
         .current_dir(root().join(HOST))
         .env("CGO_ENABLED", "0")
         .env("GOWORK", "off");
-    artifacts::run(&mut build).context("cannot build the host, which takes Go 1.26 or later")?;
+    step("building Dapr's WebAssembly host", || artifacts::run(&mut build))
+        .context("cannot build the host, which takes Go 1.26 or later")?;
     Ok(host)
 }
 
-fn ask(host: &Path, arguments: &[&Path]) -> Result<Vec<u8>> {
-    let mut command = Command::new(host);
-    let output = command.args(arguments).stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("cannot run {}", host.display()))?;
+/// What a run of the host prints.
+fn ask(host: &mut Command) -> Result<Vec<u8>> {
+    let output = host.stdin(Stdio::null()).output().context("cannot run the host")?;
     if !output.status.success() {
-        bail!(
-            "{command:?} failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim_end()
-        );
+        bail!("{host:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(output.stdout)
 }
