@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use learnflow_lab::{Lab, progress};
+use learnflow_lab::{Lab, kubectl};
 
 /// Where LearnFlow's services run in the demo and the tests.
 pub const SERVICES_NAMESPACE: &str = "learnflow";
@@ -133,46 +133,11 @@ impl Target {
 
     /// Applies a manifest. Without a namespace every object must name its own, if it has one.
     pub fn apply(&self, namespace: Option<&str>, manifest: &str) -> Result<()> {
-        use std::io::Write;
-        let namespace = namespace.map(|namespace| ["--namespace", namespace]);
-        let mut child = self
-            .kubectl()
-            .args(["apply", "--server-side", "--filename=-"])
-            .args(namespace.iter().flatten())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        child
-            .stdin
-            .take()
-            .context("kubectl's input")?
-            .write_all(manifest.as_bytes())?;
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
+        kubectl::apply(self.kubectl(), namespace, manifest)
     }
 
     pub fn wait_rolled_out(&self, namespace: &str, workload: &str) -> Result<()> {
-        let started = Instant::now();
-        loop {
-            let waited = self.run_kubectl(&["--namespace", namespace, "rollout", "status", workload, "--timeout=9s"]);
-            match waited {
-                Ok(_) => return Ok(()),
-                Err(error) if started.elapsed() > Duration::from_secs(180) => {
-                    let pods = self
-                        .run_kubectl(&["--namespace", namespace, "get", "pods"])
-                        .unwrap_or_default();
-                    return Err(error.context(format!("{namespace}/{workload} is not ready:\n{pods}")));
-                }
-                Err(_) => progress::line(&format!(
-                    "… {}  waiting for {namespace}/{workload}",
-                    progress::duration(started.elapsed())
-                )),
-            }
-        }
+        kubectl::wait_rolled_out(|| self.kubectl(), namespace, workload, Duration::from_secs(180))
     }
 
     /// A free loopback port that leads to a Service or a pod.

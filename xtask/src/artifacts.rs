@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read,
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
@@ -16,6 +16,8 @@ use learnflow_lab::progress;
 use crate::wasm;
 
 const SERVICES: &[&str] = &["frontend", "course-agent", "user-progress"];
+
+const SILENCE: Duration = Duration::from_secs(9);
 
 /// The top of the source tree.
 pub fn root() -> &'static Path {
@@ -96,34 +98,47 @@ pub fn run_shown(title: &str, command: &mut Command) -> Result<(bool, String)> {
         .spawn()
         .context("cannot run a command")?;
     let mut stdout = child.stdout.take().context("its output")?;
-    let mut text = String::new();
-    let status = step(title, || -> Result<_> {
+    let (sender, parts) = mpsc::channel();
+    let reader = thread::spawn(move || {
         let mut buffer = [0; 4096];
-        loop {
-            let read = stdout.read(&mut buffer)?;
-            if read == 0 {
-                return Ok(child.wait()?);
+        while let Ok(read @ 1..) = stdout.read(&mut buffer) {
+            if sender.send(buffer[..read].to_vec()).is_err() {
+                break;
             }
-            let part = String::from_utf8_lossy(&buffer[..read]);
-            print!("{part}");
-            text.push_str(&part);
         }
-    })?;
-    Ok((status.success(), text))
+    });
+    let started = Instant::now();
+    let mut output = Vec::new();
+    loop {
+        match parts.recv_timeout(SILENCE) {
+            Ok(part) => {
+                std::io::stdout().write_all(&part)?;
+                std::io::stdout().flush()?;
+                output.extend(part);
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                progress::line(&format!("… {}  {title}", progress::duration(started.elapsed())));
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let _ = reader.join();
+    Ok((child.wait()?.success(), String::from_utf8_lossy(&output).into_owned()))
 }
 
-/// Does something that may take long, saying every ten seconds that it still does.
+/// Does something that may take long, saying now and then that it still does.
 pub fn step<T>(title: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let started = Instant::now();
     let (done, waiting) = mpsc::channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {
-            while waiting.recv_timeout(Duration::from_secs(9)) == Err(mpsc::RecvTimeoutError::Timeout) {
-                progress::line(&format!("… {}  {title}", progress::duration(started.elapsed())));
+            while waiting.recv_timeout(progress::interval()) == Err(mpsc::RecvTimeoutError::Timeout) {
+                progress::waiting(&format!("… {}  {title}", progress::duration(started.elapsed())));
             }
         });
         let result = work();
         drop(done);
+        progress::done_waiting();
         result
     })
 }

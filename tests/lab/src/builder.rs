@@ -204,20 +204,20 @@ fn next(state: &Mutex<State>, changed: &Condvar, wanted: &[&'static Part]) -> Op
     }
 }
 
-/// Says every ten seconds what is being built, until all is done.
+/// Says now and then what is being built, until all is done.
 fn heartbeat(state: &Mutex<State>, changed: &Condvar, total: usize, started: Instant) {
     let mut said = Instant::now();
     let mut guard = state.lock().expect("state");
     while guard.done.len() < total && (guard.failed.is_none() || !guard.running.is_empty()) {
         guard = changed.wait_timeout(guard, Duration::from_secs(1)).expect("state").0;
-        if said.elapsed() >= Duration::from_secs(10) && !guard.running.is_empty() {
+        if said.elapsed() >= progress::interval() && !guard.running.is_empty() {
             said = Instant::now();
             let running: Vec<_> = guard
                 .running
                 .iter()
                 .map(|(name, since)| format!("{name} ({})", progress::duration(since.elapsed())))
                 .collect();
-            progress::line(&format!(
+            progress::waiting(&format!(
                 "… {}  building {}; {} of {total} there",
                 progress::duration(started.elapsed()),
                 running.join(", "),

@@ -16,7 +16,7 @@ use nix::{sys::signal::Signal, unistd::Pid};
 use crate::{
     INSTEAD, Life,
     builder::{self, Parts},
-    cgroups, keeper,
+    cgroups, keeper, kubectl,
     node::Plan,
     parts::DAPR,
     paths::{self, Scope},
@@ -175,74 +175,6 @@ impl Lab {
         Ok(())
     }
 
-    /// Applies a manifest given as text.
-    pub fn apply(&self, manifest: &str) -> Result<()> {
-        use std::io::Write;
-        let mut child = self
-            .kubectl()
-            .args(["apply", "--server-side", "--filename=-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        child
-            .stdin
-            .take()
-            .context("kubectl's input")?
-            .write_all(manifest.as_bytes())?;
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
-    }
-
-    /// Waits until a workload (`deployment/NAME`, `statefulset/NAME`) is rolled out, saying every ten seconds what it waits for.
-    pub fn wait_for(&self, namespace: &str, workload: &str, timeout: Duration) -> Result<()> {
-        let started = Instant::now();
-        let mut said = Instant::now();
-        loop {
-            let output = self
-                .kubectl()
-                .args(["--namespace", namespace, "rollout", "status", workload, "--timeout=5s"])
-                .output()?;
-            if output.status.success() {
-                return Ok(());
-            }
-            if started.elapsed() > timeout {
-                let mut said = Vec::new();
-                for arguments in [
-                    &["get", "pods", "--all-namespaces"][..],
-                    &[
-                        "--namespace",
-                        namespace,
-                        "logs",
-                        workload,
-                        "--tail=15",
-                        "--all-containers",
-                    ],
-                ] {
-                    let shown = self.kubectl().args(arguments).output()?;
-                    said.extend(shown.stdout);
-                    said.extend(shown.stderr);
-                }
-                bail!(
-                    "{namespace}/{workload} is not ready after {}:\n{}",
-                    progress::duration(timeout),
-                    String::from_utf8_lossy(&said)
-                );
-            }
-            if said.elapsed() > Duration::from_secs(9) {
-                said = Instant::now();
-                progress::line(&format!(
-                    "… {}  waiting for {namespace}/{workload}",
-                    progress::duration(started.elapsed())
-                ));
-            }
-            thread::sleep(Duration::from_millis(200));
-        }
-    }
-
     fn path(&self) -> String {
         let mut folders = self.parts.bin_folders();
         folders.extend(
@@ -318,9 +250,9 @@ impl Lab {
             if started.elapsed() > Duration::from_secs(180) {
                 bail!("the node is not there after 3 minutes");
             }
-            if said.elapsed() > Duration::from_secs(10) {
+            if said.elapsed() > progress::interval() {
                 said = Instant::now();
-                progress::line(&format!(
+                progress::waiting(&format!(
                     "… {}  starting the node",
                     progress::duration(started.elapsed())
                 ));
@@ -333,12 +265,13 @@ impl Lab {
     fn fill(&self, scope: Scope) -> Result<()> {
         let manifests = paths::sources().join("manifests");
         for name in ["coredns", "kafka"] {
-            self.apply(&fs::read_to_string(manifests.join(format!("{name}.yaml")))?)?;
+            let manifest = fs::read_to_string(manifests.join(format!("{name}.yaml")))?;
+            kubectl::apply(self.kubectl(), None, &manifest)?;
         }
         if scope == Scope::Full {
             let ca = STANDARD.encode(fs::read(self.folder.join("pki/ca.crt"))?);
             let manifest = fs::read_to_string(manifests.join("metrics-server.yaml"))?;
-            self.apply(&manifest.replace("@CA@", &ca))?;
+            kubectl::apply(self.kubectl(), None, &manifest.replace("@CA@", &ca))?;
         }
         let output = self
             .tool(self.parts.file("helm", "helm"))
@@ -353,12 +286,14 @@ impl Lab {
             bail!("helm install dapr: {}", String::from_utf8_lossy(&output.stderr));
         }
         progress::line("… Dapr, Kafka and DNS are applied");
-        let timeout = Duration::from_secs(120);
-        self.wait_for("kube-system", "deployment/coredns", timeout)?;
+        let wait = |namespace: &str, workload: &str| {
+            kubectl::wait_rolled_out(|| self.kubectl(), namespace, workload, Duration::from_secs(120))
+        };
+        wait("kube-system", "deployment/coredns")?;
         for deployment in ["dapr-operator", "dapr-sentry", "dapr-sidecar-injector"] {
-            self.wait_for("dapr-system", &format!("deployment/{deployment}"), timeout)?;
+            wait("dapr-system", &format!("deployment/{deployment}"))?;
         }
-        self.wait_for("kafka", "statefulset/kafka", timeout)?;
+        wait("kafka", "statefulset/kafka")?;
         // Something of the node may have ended since.
         let text = fs::read_to_string(self.folder.join("progress"))?;
         match text.lines().find_map(|line| line.strip_prefix("failed: ")) {

@@ -5,6 +5,7 @@
 //! the flags, `lab` is the handle that everyone else uses.
 
 mod image;
+pub mod kubectl;
 mod life;
 mod paths;
 pub mod progress;
