@@ -59,7 +59,8 @@ pub fn services_image() -> Result<PathBuf> {
     command
         .args([
             "build",
-            "--release",
+            "--profile",
+            "services",
             "--quiet",
             "--package",
             "learnflow-services",
@@ -68,7 +69,7 @@ pub fn services_image() -> Result<PathBuf> {
         ])
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
     step("building LearnFlow's services", || run(&mut command))?;
-    let folder = target_folder().join(triple).join("release");
+    let folder = target_folder().join(triple).join("services");
     let names: Vec<_> = SERVICES.iter().map(|name| format!("bin/{name}")).collect();
     let files: Vec<_> = SERVICES
         .iter()

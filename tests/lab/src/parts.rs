@@ -140,7 +140,7 @@ pub const PARTS: &[Part] = &[
             module: "coredns",
             tags: "",
             set: &[],
-            packages: &["github.com/coredns/coredns"],
+            packages: &["."],
         },
     },
     Part {
