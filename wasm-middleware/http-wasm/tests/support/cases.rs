@@ -126,7 +126,9 @@ fn publishes(guest: &mut impl Guest) {
 
 fn attributes(guest: &mut impl Guest) {
     let added = |call: &Call| {
-        let added = call.headers.iter().filter(|(name, _)| name.starts_with("dapr-"));
+        // As daprd names the span's attributes (`userDefinedHTTPHeaders` in `pkg/diagnostics/http_tracing.go`).
+        let headers = call.headers.iter().map(|(name, value)| (name.to_lowercase(), value));
+        let added = headers.filter(|(name, _)| name.starts_with("dapr-"));
         added.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
     };
     const ALL: [&str; 3] = [

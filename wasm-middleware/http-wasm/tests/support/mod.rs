@@ -98,6 +98,21 @@ fn write_values(buffer: &mut [u8], values: &[&str]) -> u64 {
     (values.len() as u64) << 32 | u64::from(write(buffer, whole.as_bytes()))
 }
 
+/// Go's `textproto.CanonicalMIMEHeaderKey`, of a name that is valid.
+fn canonical(name: &str) -> String {
+    let mut first = true;
+    name.chars()
+        .map(|char| {
+            let upper = std::mem::replace(&mut first, char == '-');
+            if upper {
+                char.to_ascii_uppercase()
+            } else {
+                char.to_ascii_lowercase()
+            }
+        })
+        .collect()
+}
+
 impl Host for Call {
     fn enable_features(&mut self, features: u32) -> u32 {
         self.asked.push("enable_features");
@@ -131,6 +146,7 @@ impl Host for Call {
     fn get_header_values(&mut self, kind: u32, name: &str, buffer: &mut [u8]) -> u64 {
         self.asked.push("get_header_values");
         assert_eq!(kind, 0);
+        assert_eq!(name, canonical(name), "Go allocates for a name in another form");
         let named = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
         let values: Vec<&str> = named.map(|(_, value)| value.as_str()).collect();
         write_values(buffer, &values)
@@ -140,6 +156,7 @@ impl Host for Call {
         self.asked.push("set_header_value");
         assert_eq!(kind, 0, "answers are not changed");
         assert!(!self.answered, "can't set request header after next handler");
+        assert_eq!(name, canonical(name), "Go allocates for a name in another form");
         let value = String::from_utf8(value.to_vec()).expect("an attribute that is not UTF-8 loses a batch of spans");
         self.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
         self.headers.push((name.into(), value));
