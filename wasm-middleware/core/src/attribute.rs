@@ -20,6 +20,9 @@ pub const OPERATION: &str = "Dapr-Messaging.operation.type";
 /// The size of the request's body, in bytes.
 pub const BODY_SIZE: &str = "Dapr-Messaging.message.body.size";
 
+/// The key of the event, by which Kafka chooses its partition.
+pub const KEY: &str = "Dapr-Messaging.kafka.message.key";
+
 /// The value of [`SYSTEM`]. Nothing in a request tells which broker is behind a component; this product is for Kafka.
 pub const KAFKA: &str = "kafka";
 

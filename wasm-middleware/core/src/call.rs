@@ -31,6 +31,11 @@ impl Delivery {
         Some(Self { pubsub, topic })
     }
 
+    /// The topic, as Kafka names it.
+    pub fn topic(&self) -> &Text {
+        &self.topic
+    }
+
     /// What is known of it before the app answers. `now_ms` is the wall clock.
     pub fn record(self, headers: &mut impl Headers, now_ms: Option<u64>) -> Record {
         // A record without a timestamp comes as a negative number (Go's zero time), which is no number here.
@@ -193,6 +198,7 @@ mod tests {
             bulk: true,
             pubsub: "p".into(),
             topic: "t".into(),
+            key: Text::EMPTY,
         };
         let (record, parent) = publish.record(&mut Given(&[("content-length", "400"), ("traceparent", TRACE_PARENT)]));
         assert_eq!(

@@ -44,22 +44,18 @@ impl Line {
     }
 
     fn number(&mut self, key: &str, number: Option<u64>) {
-        let Some(mut rest) = number else { return };
+        let Some(number) = number else { return };
         self.raw(key.as_bytes());
-        let mut digits = [0; 20];
-        let mut used = 0_usize;
-        for slot in digits.iter_mut().rev() {
-            let tens = rest / 10;
-            // One division a digit.
-            let [digit, ..] = rest.wrapping_sub(tens.wrapping_mul(10)).to_le_bytes();
-            *slot = b'0' | digit;
-            used = used.saturating_add(1);
-            rest = tens;
-            if rest == 0 {
-                break;
-            }
+        self.raw(decimal(number, &mut [0; 20]));
+    }
+
+    /// A line that is no record.
+    pub(crate) fn say(&mut self, parts: &[&[u8]]) -> &[u8] {
+        self.len = 0;
+        for part in parts {
+            self.raw(part);
         }
-        self.raw(digits.get(digits.len().saturating_sub(used)..).unwrap_or_default());
+        self.as_bytes()
     }
 
     /// A plain word of ours.
@@ -110,6 +106,24 @@ impl Line {
         self.raw(b"\\u");
         self.raw(&digits);
     }
+}
+
+/// The digits of `number`, in `digits`.
+pub fn decimal(number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut rest = number;
+    let mut used = 0_usize;
+    for slot in digits.iter_mut().rev() {
+        let tens = rest / 10;
+        // One division a digit.
+        let [digit, ..] = rest.wrapping_sub(tens.wrapping_mul(10)).to_le_bytes();
+        *slot = b'0' | digit;
+        used = used.saturating_add(1);
+        rest = tens;
+        if rest == 0 {
+            break;
+        }
+    }
+    digits.get(digits.len().saturating_sub(used)..).unwrap_or_default()
 }
 
 fn is_plain(byte: u8) -> bool {
