@@ -170,6 +170,14 @@ fn deliveries(guest: &mut impl Guest) {
             &format!("{DELIVERED}\"retry\",\"status\":503,{FROM_KAFKA}"),
         );
     }
+    // Of a dead letter, Dapr sends the topic and offset of the event that failed: all that differs is the route.
+    let mut dead = delivery("dead letter", answer(200, ""));
+    dead.uri = "/dead-letters".into();
+    recorded(
+        guest,
+        dead,
+        &format!("{DELIVERED}\"success\",\"status\":200,{FROM_KAFKA}"),
+    );
     // A raw payload comes wrapped, with the same headers, and without a trace unless its Kafka headers have one.
     let mut raw = delivery("raw payload", answer(200, ""));
     raw.headers.retain(|(name, _)| name != "traceparent");
