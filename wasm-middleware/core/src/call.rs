@@ -3,6 +3,9 @@
 use crate::{Direction, Outcome, Record, Text, TraceParent};
 
 /// The headers of a request, wherever they are.
+///
+/// Names are asked for as Go writes them (`Content-Length`): then daprd finds them as they are, where any other form
+/// costs it an allocation. Other hosts do not tell one form from another.
 pub trait Headers {
     /// The first value of `name`, if there is one.
     fn header(&mut self, name: &str) -> Option<&[u8]>;
@@ -23,9 +26,14 @@ impl Delivery {
     ///
     /// A bulk delivery, and any from another broker, names its topic in the body alone, which is not read: `None`.
     pub fn of(headers: &mut impl Headers) -> Option<Self> {
-        let pubsub = name(headers.header("pubsubname")?)?;
+        let pubsub = name(headers.header("Pubsubname")?)?;
         let topic = name(headers.header("__topic")?)?;
         Some(Self { pubsub, topic })
+    }
+
+    /// The topic, as Kafka names it.
+    pub fn topic(&self) -> &Text {
+        &self.topic
     }
 
     /// What is known of it before the app answers. `now_ms` is the wall clock.
@@ -54,7 +62,7 @@ impl crate::Publish {
     pub fn record(self, headers: &mut impl Headers) -> (Record, Option<TraceParent>) {
         let parent = trace_parent(headers);
         let record = Record {
-            bytes: headers.header("content-length").and_then(number),
+            bytes: headers.header("Content-Length").and_then(number),
             bulk: self.bulk,
             trace: parent.map(|parent| parent.trace),
             ..Record::new(Direction::Publish, self.pubsub, self.topic)
@@ -78,7 +86,7 @@ pub(crate) fn is_success(status: u16) -> bool {
 }
 
 fn trace_parent(headers: &mut impl Headers) -> Option<TraceParent> {
-    headers.header("traceparent").and_then(TraceParent::parse)
+    headers.header("Traceparent").and_then(TraceParent::parse)
 }
 
 fn name(value: &[u8]) -> Option<Text> {
@@ -105,7 +113,7 @@ mod tests {
 
     impl Headers for Given<'_> {
         fn header(&mut self, name: &str) -> Option<&[u8]> {
-            let (_, value) = self.0.iter().find(|(key, _)| *key == name)?;
+            let (_, value) = self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
             Some(value.as_bytes())
         }
     }
@@ -190,6 +198,7 @@ mod tests {
             bulk: true,
             pubsub: "p".into(),
             topic: "t".into(),
+            key: Text::EMPTY,
         };
         let (record, parent) = publish.record(&mut Given(&[("content-length", "400"), ("traceparent", TRACE_PARENT)]));
         assert_eq!(

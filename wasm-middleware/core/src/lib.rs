@@ -7,6 +7,7 @@
 //! - [`Route`] and [`Publish`]: what a request's URI says
 //! - [`Delivery`]: what a request's headers say
 //! - [`Answer`]: how Dapr understands what an app answered
+//! - [`Config`]: what the operator wants
 //! - [`attribute`]: what a publish adds to Dapr's span
 //! - [`Record`]: one call, written with [`Record::write`], read with [`Record::read`]
 //! - [`find`]: a record inside a line of the sidecar's log
@@ -38,6 +39,7 @@ extern crate std;
 mod answer;
 pub mod attribute;
 mod call;
+mod config;
 mod log;
 mod read;
 mod record;
@@ -48,10 +50,11 @@ mod write;
 
 pub use answer::Answer;
 pub use call::{Delivery, Headers, publish_outcome};
+pub use config::{Attributes, Config, ConfigError, Why};
 pub use log::{Buffer, find};
 pub use read::ReadError;
 pub use record::{Direction, Outcome, PREFIX, Record};
 pub use text::Text;
 pub use trace::{TraceId, TraceParent};
 pub use uri::{Publish, Route, is_publish_method};
-pub use write::Line;
+pub use write::{Line, decimal};

@@ -112,17 +112,30 @@ impl Outcome {
     }
 }
 
-/// Names of the fields, in the order in which they are written.
-pub(crate) mod field {
-    pub(crate) const PUBSUB: &str = "pubsub";
-    pub(crate) const TOPIC: &str = "topic";
-    pub(crate) const OUTCOME: &str = "outcome";
-    pub(crate) const STATUS: &str = "status";
-    pub(crate) const US: &str = "us";
-    pub(crate) const BYTES: &str = "bytes";
-    pub(crate) const BULK: &str = "bulk";
-    pub(crate) const PARTITION: &str = "partition";
-    pub(crate) const OFFSET: &str = "offset";
-    pub(crate) const AGE_MS: &str = "age_ms";
-    pub(crate) const TRACE: &str = "trace";
+macro_rules! fields {
+    ($($field:ident = $name:literal),* $(,)?) => {
+        /// Names of the fields, in the order in which they are written.
+        pub(crate) mod field {
+            $(pub(crate) const $field: &str = $name;)*
+        }
+
+        /// All that stands before a field's value, in one piece.
+        pub(crate) mod key {
+            $(pub(crate) const $field: &str = concat!(",\"", $name, "\":");)*
+        }
+    };
+}
+
+fields! {
+    PUBSUB = "pubsub",
+    TOPIC = "topic",
+    OUTCOME = "outcome",
+    STATUS = "status",
+    US = "us",
+    BYTES = "bytes",
+    BULK = "bulk",
+    PARTITION = "partition",
+    OFFSET = "offset",
+    AGE_MS = "age_ms",
+    TRACE = "trace",
 }

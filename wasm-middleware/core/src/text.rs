@@ -24,6 +24,11 @@ impl Text {
     /// As much of `bytes` as fits, cut between characters. What is not UTF-8 becomes U+FFFD.
     pub fn lossy(bytes: &[u8]) -> Self {
         let mut text = Self::EMPTY;
+        if bytes.is_ascii() {
+            // As a rule: no character is longer than a byte.
+            text.copy(bytes.get(..Self::MAX).unwrap_or(bytes));
+            return text;
+        }
         for chunk in bytes.utf8_chunks() {
             let replacement = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
             if !(text.push_str(chunk.valid()) && text.push_str(replacement)) {
@@ -36,16 +41,22 @@ impl Text {
     /// Appends what fits of `more`, cut between characters. Does all of it fit?
     fn push_str(&mut self, more: &str) -> bool {
         let from = usize::from(self.len);
-        let room = self.bytes.get_mut(from..).unwrap_or_default();
-        let mut fits = more.len().min(room.len());
+        let mut fits = more.len().min(Self::MAX.saturating_sub(from));
         while !more.is_char_boundary(fits) {
             fits = fits.saturating_sub(1);
         }
-        for (slot, byte) in room.iter_mut().zip(more.bytes().take(fits)) {
-            *slot = byte;
-        }
-        self.len = u8::try_from(from.saturating_add(fits)).unwrap_or(u8::MAX);
+        self.copy(more.as_bytes().get(..fits).unwrap_or_default());
         fits == more.len()
+    }
+
+    /// Appends whole characters that fit.
+    fn copy(&mut self, more: &[u8]) {
+        let from = usize::from(self.len);
+        let room = self.bytes.get_mut(from..).unwrap_or_default();
+        if let Some(room) = room.get_mut(..more.len()) {
+            room.copy_from_slice(more);
+            self.len = u8::try_from(from.saturating_add(more.len())).unwrap_or(u8::MAX);
+        }
     }
 
     /// Appends `char`, or says that it does not fit.

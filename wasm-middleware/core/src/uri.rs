@@ -23,6 +23,8 @@ pub struct Publish {
     pub pubsub: Text,
     /// The topic, decoded. It may hold slashes.
     pub topic: Text,
+    /// The key by which Kafka chooses the partition, if the query has one.
+    pub key: Text,
 }
 
 /// Whether a request with this method publishes. With any other, Dapr has no such route.
@@ -58,7 +60,7 @@ impl Route {
     /// Follows Dapr's router (`pkg/api/http/server.go`, `middlewares.go`): the escaped path is cleaned of empty and dot
     /// segments, then matched, then each parameter is unescaped as in a query, where `+` is a space.
     pub fn of(uri: &mut [u8]) -> Self {
-        let path = clean(uri);
+        let (path, query) = clean(uri);
         let Some(versioned) = path.strip_prefix(b"/v1.0") else {
             return Self::Elsewhere;
         };
@@ -75,6 +77,7 @@ impl Route {
                 bulk,
                 pubsub: unescape(pubsub),
                 topic: unescape(topic),
+                key: partition_key(query),
             }),
             None => Self::OtherApi,
         }
@@ -96,16 +99,24 @@ impl Publish {
     }
 }
 
+/// What Dapr hands to its Kafka component as the event's key (`getMetadataFromRequest` in `pkg/api/http/http.go`,
+/// `Publish` in components-contrib's `common/component/kafka/producer.go`): the first such parameter.
+fn partition_key(query: &[u8]) -> Text {
+    let mut parameters = query.split(|byte| *byte == b'&');
+    let key = parameters.find_map(|parameter| parameter.strip_prefix(b"metadata.partitionKey="));
+    key.map_or(Text::EMPTY, unescape)
+}
+
 /// The two sides of the first slash. No slash, no right side.
 fn cut(path: &[u8]) -> (&[u8], &[u8]) {
     let mut sides = path.splitn(2, |byte| *byte == b'/');
     (sides.next().unwrap_or_default(), sides.next().unwrap_or_default())
 }
 
-/// Go's `path.Clean` for a path that starts at the root, and without the query. In place: what is kept only moves left.
-fn clean(uri: &mut [u8]) -> &[u8] {
+/// Go's `path.Clean` for a path that starts at the root, and the query. In place: what is kept only moves left.
+fn clean(uri: &mut [u8]) -> (&[u8], &[u8]) {
     if uri.first() != Some(&b'/') {
-        return &[];
+        return (&[], &[]);
     }
     let mut kept = 0_usize;
     let mut from = 0_usize;
@@ -132,12 +143,12 @@ fn clean(uri: &mut [u8]) -> &[u8] {
                 }
             }
         }
+        from = from.saturating_add(len).saturating_add(1);
         if last {
             break;
         }
-        from = from.saturating_add(len).saturating_add(1);
     }
-    uri.get(..kept).unwrap_or_default()
+    (uri.get(..kept).unwrap_or_default(), uri.get(from..).unwrap_or_default())
 }
 
 fn put(bytes: &mut [u8], at: &mut usize, byte: u8) {
@@ -148,6 +159,7 @@ fn put(bytes: &mut [u8], at: &mut usize, byte: u8) {
 }
 
 /// Go's `url.QueryUnescape`, as far as a [`Text`] holds it. The four bytes more let the last character be a whole one.
+#[inline(never)]
 fn unescape(escaped: &[u8]) -> Text {
     if !escaped.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return Text::lossy(escaped);
@@ -194,6 +206,7 @@ mod tests {
             bulk,
             pubsub: pubsub.into(),
             topic: topic.into(),
+            key: Text::EMPTY,
         })
     }
 
@@ -242,6 +255,29 @@ mod tests {
             ("/../v1.0/publish/p/t?/../..", false, "p", "t"),
         ] {
             assert_eq!(of(uri), publish(bulk, pubsub, topic), "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_the_first_of_the_query() {
+        for (query, key) in [
+            ("", ""),
+            ("?", ""),
+            ("?metadata.partitionKey=", ""),
+            ("?metadata.partitionKey", ""),
+            ("?metadata.partitionkey=x", ""),
+            ("?xmetadata.partitionKey=x", ""),
+            ("?metadata.partitionKey=student-7", "student-7"),
+            (
+                "?metadata.ttlInSeconds=9&metadata.partitionKey=a%20b+%C3%A9%26=/../?x&y",
+                "a b é&=/../?x",
+            ),
+            ("?metadata.partitionKey=1&metadata.partitionKey=2", "1"),
+        ] {
+            let Route::Publish(found) = of(&std::format!("/v1.0//publish/./p/t{query}")) else {
+                panic!("{query}");
+            };
+            assert_eq!((found.topic.as_str(), found.key.as_str()), ("t", key), "{query}");
         }
     }
 

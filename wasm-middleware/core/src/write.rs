@@ -1,6 +1,6 @@
 //! From a record to a line.
 
-use crate::record::field;
+use crate::record::key;
 use crate::{PREFIX, Record, Text};
 
 /// Room for one line: large enough for any record, so writing one cannot fail.
@@ -35,42 +35,32 @@ impl Line {
     /// Called from so many places that inlined it would be a tenth of the guest.
     #[inline(never)]
     fn raw(&mut self, text: &[u8]) {
+        // It always fits.
         let room = self.bytes.get_mut(self.len..).unwrap_or_default();
-        let fits = text.len().min(room.len());
-        for (slot, byte) in room.iter_mut().zip(text) {
-            *slot = *byte;
+        if let Some(room) = room.get_mut(..text.len()) {
+            room.copy_from_slice(text);
+            self.len = self.len.saturating_add(text.len());
         }
-        self.len = self.len.saturating_add(fits);
-    }
-
-    fn key(&mut self, key: &str) {
-        self.raw(b",\"");
-        self.raw(key.as_bytes());
-        self.raw(b"\":");
     }
 
     fn number(&mut self, key: &str, number: Option<u64>) {
-        let Some(mut rest) = number else { return };
-        self.key(key);
-        let mut digits = [0; 20];
-        let mut used = 0_usize;
-        for slot in digits.iter_mut().rev() {
-            let tens = rest / 10;
-            // One division a digit.
-            let [digit, ..] = rest.wrapping_sub(tens.wrapping_mul(10)).to_le_bytes();
-            *slot = b'0' | digit;
-            used = used.saturating_add(1);
-            rest = tens;
-            if rest == 0 {
-                break;
-            }
+        let Some(number) = number else { return };
+        self.raw(key.as_bytes());
+        self.raw(decimal(number, &mut [0; 20]));
+    }
+
+    /// A line that is no record.
+    pub(crate) fn say(&mut self, parts: &[&[u8]]) -> &[u8] {
+        self.len = 0;
+        for part in parts {
+            self.raw(part);
         }
-        self.raw(digits.get(digits.len().saturating_sub(used)..).unwrap_or_default());
+        self.as_bytes()
     }
 
     /// A plain word of ours.
     fn word(&mut self, key: &str, word: &[u8]) {
-        self.key(key);
+        self.raw(key.as_bytes());
         self.raw(b"\"");
         self.raw(word);
         self.raw(b"\"");
@@ -80,7 +70,7 @@ impl Line {
     /// `>` and `&` are escaped too, since Go's JSON escapes them: in the sidecar's log, in both its formats, a record
     /// then differs from itself by backslashes alone.
     fn text(&mut self, key: &str, text: &Text) {
-        self.key(key);
+        self.raw(key.as_bytes());
         self.raw(b"\"");
         let mut rest = text.as_bytes();
         loop {
@@ -116,6 +106,24 @@ impl Line {
         self.raw(b"\\u");
         self.raw(&digits);
     }
+}
+
+/// The digits of `number`, in `digits`.
+pub fn decimal(number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut rest = number;
+    let mut used = 0_usize;
+    for slot in digits.iter_mut().rev() {
+        let tens = rest / 10;
+        // One division a digit.
+        let [digit, ..] = rest.wrapping_sub(tens.wrapping_mul(10)).to_le_bytes();
+        *slot = b'0' | digit;
+        used = used.saturating_add(1);
+        rest = tens;
+        if rest == 0 {
+            break;
+        }
+    }
+    digits.get(digits.len().saturating_sub(used)..).unwrap_or_default()
 }
 
 fn is_plain(byte: u8) -> bool {
@@ -158,21 +166,21 @@ impl Record {
         line.raw(PREFIX.as_bytes());
         line.raw(self.direction.as_str().as_bytes());
         line.raw(b"\"");
-        line.text(field::PUBSUB, &self.pubsub);
-        line.text(field::TOPIC, &self.topic);
-        line.word(field::OUTCOME, self.outcome.as_str().as_bytes());
-        line.number(field::STATUS, self.status.map(u64::from));
-        line.number(field::US, self.us);
-        line.number(field::BYTES, self.bytes);
+        line.text(key::PUBSUB, &self.pubsub);
+        line.text(key::TOPIC, &self.topic);
+        line.word(key::OUTCOME, self.outcome.as_str().as_bytes());
+        line.number(key::STATUS, self.status.map(u64::from));
+        line.number(key::US, self.us);
+        line.number(key::BYTES, self.bytes);
         if self.bulk {
-            line.key(field::BULK);
+            line.raw(key::BULK.as_bytes());
             line.raw(b"true");
         }
-        line.number(field::PARTITION, self.partition.map(u64::from));
-        line.number(field::OFFSET, self.offset);
-        line.number(field::AGE_MS, self.age_ms);
+        line.number(key::PARTITION, self.partition.map(u64::from));
+        line.number(key::OFFSET, self.offset);
+        line.number(key::AGE_MS, self.age_ms);
         if let Some(trace) = &self.trace {
-            line.word(field::TRACE, trace.as_bytes());
+            line.word(key::TRACE, trace.as_bytes());
         }
         line.raw(b"}");
         line.as_bytes()

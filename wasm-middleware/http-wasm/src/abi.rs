@@ -10,6 +10,7 @@ use crate::{Guest, Host};
 
 #[link(wasm_import_module = "http_handler")]
 unsafe extern "C" {
+    fn get_config(buffer: *mut u8, limit: usize) -> u32;
     fn enable_features(features: u32) -> u32;
     fn get_uri(buffer: *mut u8, limit: usize) -> u32;
     fn get_method(buffer: *mut u8, limit: usize) -> u32;
@@ -43,6 +44,10 @@ struct RealHost;
 
 // Each pointer goes with the length of the slice it comes from, and the host writes no further.
 impl Host for RealHost {
+    fn get_config(&mut self, buffer: &mut [u8]) -> u32 {
+        unsafe { get_config(buffer.as_mut_ptr(), buffer.len()) }
+    }
+
     fn enable_features(&mut self, features: u32) -> u32 {
         unsafe { enable_features(features) }
     }
@@ -93,6 +98,13 @@ struct OneThread(UnsafeCell<Guest>);
 unsafe impl Sync for OneThread {}
 
 static GUEST: OneThread = OneThread(UnsafeCell::new(Guest::new()));
+
+/// Once, when the host makes the instance: the first as it loads the component, more whenever none is free.
+#[unsafe(export_name = "_start")]
+extern "C" fn start() {
+    let guest = unsafe { &mut *GUEST.0.get() };
+    guest.start(&mut RealHost);
+}
 
 /// Before the next handler.
 #[unsafe(no_mangle)]

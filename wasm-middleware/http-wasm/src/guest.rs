@@ -1,15 +1,17 @@
 //! One call, from request to answer.
 
-use learnflow_core::{Answer, Delivery, Direction, Headers, Line, Outcome, Publish, Record, Route, Text};
-use learnflow_core::{TraceParent, attribute, is_publish_method, publish_outcome};
+use learnflow_core::{Answer, Attributes, Config, ConfigError, Delivery, Direction, Headers, Line, Outcome, Publish};
+use learnflow_core::{Record, Route, Text, TraceParent, Why, attribute, decimal, is_publish_method, publish_outcome};
 
-use crate::host::{BUFFER_RESPONSE, Host, INFO, MONOTONIC, REQUEST, RESPONSE, WALL};
+use crate::host::{BUFFER_RESPONSE, Host, INFO, MONOTONIC, REQUEST, RESPONSE, WALL, WARN};
 
-/// What the guest remembers between a request and its answer, and room to work in.
+/// What the guest is told at the start, what it remembers between a request and its answer, and room to work in.
 ///
-/// All zero at the start, so that none of it is in the file.
+/// All zero at first, so that none of it is in the file.
 #[derive(Debug)]
 pub struct Guest {
+    config: Config,
+    fake_clock: bool,
     record: Record,
     started: Option<u64>,
     line: Line,
@@ -25,11 +27,32 @@ impl Guest {
     /// A guest that has not seen a call.
     pub const fn new() -> Self {
         Self {
+            config: Config::DEFAULT,
+            fake_clock: false,
             record: Record::new(Direction::Publish, Text::EMPTY, Text::EMPTY),
             started: None,
             line: Line::new(),
             scratch: [0; _],
         }
+    }
+
+    /// Reads the configuration, and looks what clock there is. A guest that is not started has the defaults.
+    ///
+    /// What is wrong is said by each instance that starts, since none knows of another.
+    pub fn start(&mut self, host: &mut impl Host) {
+        let len = host.get_config(&mut self.scratch);
+        let read = match prefix(&self.scratch, len) {
+            Some(json) => self.config.read(json),
+            None => Err(ConfigError {
+                why: Why::Long,
+                at: self.scratch.len(),
+            }),
+        };
+        if let Err(error) = read {
+            host.log(WARN, error.write(&mut self.line));
+        }
+        let (first, second) = (host.clock_time_get(MONOTONIC), host.clock_time_get(MONOTONIC));
+        self.fake_clock = first.zip(second).is_some_and(is_fake);
     }
 
     /// Looks at a request before it goes on.
@@ -38,36 +61,55 @@ impl Guest {
     /// health and the like go on at once. What is not of Dapr's API (in `appHttpPipeline`: everything) is asked for
     /// `pubsubname`, so an invocation of the app costs two.
     pub fn handle_request(&mut self, host: &mut impl Host) -> u64 {
+        if self.config.idle() {
+            return GO_ON;
+        }
         let len = host.get_uri(&mut self.scratch);
         let Some(uri) = prefix_mut(&mut self.scratch, len) else {
             return GO_ON;
         };
         let begun = match Route::of(uri) {
-            Route::OtherApi => false,
-            Route::Publish(publish) => self.publish(host, publish),
-            Route::Elsewhere => self.delivery(host),
+            Route::Publish(publish) if self.config.concerns(&publish.topic) => self.publish(host, publish),
+            Route::Elsewhere if self.config.records() => self.delivery(host),
+            _ => false,
         };
         if !begun {
             return GO_ON;
         }
         // Last, so that our own work is not in it.
-        self.started = host.clock_time_get(MONOTONIC);
+        self.started = self.clock(host, MONOTONIC);
         GO_ON_AND_RECORD
+    }
+
+    /// Nanoseconds, if there is a real clock.
+    fn clock(&self, host: &mut impl Host, clock: u32) -> Option<u64> {
+        if self.fake_clock {
+            return None;
+        }
+        host.clock_time_get(clock)
     }
 
     fn publish(&mut self, host: &mut impl Host, publish: Publish) -> bool {
         let len = host.get_method(&mut self.scratch);
-        if !prefix(&self.scratch, len).is_some_and(is_publish_method) || !buffer_answer(host) {
+        if !prefix(&self.scratch, len).is_some_and(is_publish_method) {
+            return false;
+        }
+        let begun = self.config.records();
+        if begun && !buffer_answer(host) {
             return false;
         }
         let mut request = Request {
             host,
             scratch: &mut self.scratch,
         };
+        let key = publish.key;
         let (record, parent) = publish.record(&mut request);
-        request.add_attributes(&record, parent);
+        // Dapr's sampler follows its parent (`ParentBased` in `pkg/diagnostics/tracing_sampler.go`).
+        if parent.is_none_or(|parent: TraceParent| parent.sampled) {
+            request.add_attributes(self.config.attributes, &record, &key);
+        }
         self.record = record;
-        true
+        begun
     }
 
     fn delivery(&mut self, host: &mut impl Host) -> bool {
@@ -78,10 +120,14 @@ impl Guest {
         let Some(delivery) = Delivery::of(&mut request) else {
             return false;
         };
-        if !buffer_answer(request.host) {
+        if !self.config.concerns(delivery.topic()) || !buffer_answer(host) {
             return false;
         }
-        let now = request.host.clock_time_get(WALL).map(|nanos| nanos / 1_000_000);
+        let now = self.clock(host, WALL).map(|nanos| nanos / 1_000_000);
+        let mut request = Request {
+            host,
+            scratch: &mut self.scratch,
+        };
         self.record = delivery.record(&mut request, now);
         true
     }
@@ -92,7 +138,7 @@ impl Guest {
         if context == 0 {
             return;
         }
-        let ended = host.clock_time_get(MONOTONIC);
+        let ended = self.clock(host, MONOTONIC);
         self.record.us = ended
             .zip(self.started)
             .map(|(ended, started)| ended.saturating_sub(started) / 1000);
@@ -162,15 +208,24 @@ impl<H: Host> Headers for Request<'_, H> {
 }
 
 impl<H: Host> Request<'_, H> {
-    /// Adds what Dapr's span of this publish lacks.
-    fn add_attributes(&mut self, record: &Record, parent: Option<TraceParent>) {
-        // Dapr's sampler follows its parent (`ParentBased` in `pkg/diagnostics/tracing_sampler.go`).
-        if parent.is_some_and(|parent| !parent.sampled) {
+    /// Adds what Dapr's span of this publish lacks. Each costs two calls of the host, so what the Collector knows by
+    /// itself, or the record of the same trace has, is only added where it is asked for.
+    fn add_attributes(&mut self, attributes: Attributes, record: &Record, key: &Text) {
+        if attributes == Attributes::None {
             return;
         }
         self.add_attribute(attribute::DESTINATION, record.topic.as_bytes());
+        if attributes == Attributes::Topic {
+            return;
+        }
         self.add_attribute(attribute::SYSTEM, attribute::KAFKA.as_bytes());
         self.add_attribute(attribute::OPERATION, attribute::SEND.as_bytes());
+        if let Some(bytes) = record.bytes {
+            self.add_attribute(attribute::BODY_SIZE, decimal(bytes, &mut [0; 20]));
+        }
+        if !key.is_empty() {
+            self.add_attribute(attribute::KEY, key.as_bytes());
+        }
     }
 
     fn add_attribute(&mut self, name: &str, value: &[u8]) {
@@ -183,6 +238,13 @@ impl<H: Host> Request<'_, H> {
 /// A host that cannot hold back the answer would panic when asked for its status.
 fn buffer_answer(host: &mut impl Host) -> bool {
     host.enable_features(BUFFER_RESPONSE) & BUFFER_RESPONSE != 0
+}
+
+/// Under `strictSandbox` a clock counts its own readings, each a millisecond (`NewFakeNanotime` in wazero's
+/// `internal/platform/time.go`). A real one stands at a whole millisecond once in a million readings, and then has not
+/// moved by exactly one.
+fn is_fake((first, second): (u64, u64)) -> bool {
+    first % 1_000_000 == 0 && first.checked_add(1_000_000) == Some(second)
 }
 
 fn halves(both: u64) -> (u32, u32) {

@@ -4,6 +4,8 @@
 ///
 /// Those that fill a buffer return the length of the whole, and write nothing if it does not fit.
 pub trait Host {
+    /// The component's `guestConfig`.
+    fn get_config(&mut self, buffer: &mut [u8]) -> u32;
     /// Switches features on for this request; returns those that are on.
     fn enable_features(&mut self, features: u32) -> u32;
     /// The escaped path and the query.
@@ -35,6 +37,7 @@ pub(crate) const RESPONSE: u32 = 1;
 
 /// `level`.
 pub(crate) const INFO: i32 = 0;
+pub(crate) const WARN: i32 = 1;
 
 /// `clock`.
 pub(crate) const WALL: u32 = 0;

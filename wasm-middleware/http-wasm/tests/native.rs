@@ -7,6 +7,11 @@ use support::{Call, Guest, cases};
 struct Native(learnflow_http_wasm::Guest);
 
 impl Guest for Native {
+    fn start(&mut self, mut call: Call) -> Call {
+        self.0.start(&mut call);
+        call
+    }
+
     fn handle_request(&mut self, mut call: Call) -> (Call, u64) {
         let next = self.0.handle_request(&mut call);
         (call, next)

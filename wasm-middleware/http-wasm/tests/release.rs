@@ -37,6 +37,16 @@ impl Interpreted {
 }
 
 impl Guest for Interpreted {
+    fn start(&mut self, call: Call) -> Call {
+        *self.store.data_mut() = call;
+        let run = self
+            .instance
+            .get_typed_func::<(), ()>(&self.store, "_start")
+            .expect("export");
+        run.call(&mut self.store, ()).expect("the guest must not trap");
+        self.store.data().clone()
+    }
+
     fn handle_request(&mut self, call: Call) -> (Call, u64) {
         *self.store.data_mut() = call;
         let run = self
@@ -83,6 +93,15 @@ fn imports(engine: &Engine) -> Linker<Call> {
     linker
         .func_wrap(http, "enable_features", |caller: Caller<'_, Call>, features: u32| {
             with(caller, |_, call| call.enable_features(features))
+        })
+        .and_then(|linker| {
+            linker.func_wrap(
+                http,
+                "get_config",
+                |caller: Caller<'_, Call>, buffer: u32, limit: u32| {
+                    with(caller, |memory, call| call.get_config(&mut memory[at(buffer, limit)]))
+                },
+            )
         })
         .and_then(|linker| {
             linker.func_wrap(http, "get_uri", |caller: Caller<'_, Call>, buffer: u32, limit: u32| {
@@ -239,6 +258,7 @@ fn holds_nothing_that_traps_or_grows() {
     // No import of another name: not the one that stands for a panic, no file, no network.
     let allowed = [
         "http_handler.enable_features",
+        "http_handler.get_config",
         "http_handler.get_header_names",
         "http_handler.get_header_values",
         "http_handler.get_method",
@@ -253,6 +273,7 @@ fn holds_nothing_that_traps_or_grows() {
     // The last two are marks that the linker leaves.
     let allowed = [
         "memory",
+        "_start",
         "handle_request",
         "handle_response",
         "__data_end",

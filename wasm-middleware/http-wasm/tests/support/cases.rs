@@ -2,20 +2,20 @@
 
 use learnflow_core::{Record, Text};
 
-use super::{Answer, Call, Guest};
+use super::{Answer, Call, Guest, configured};
 
-const TRACE_PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub const TRACE_PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const NOT_SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 
-fn answer(status: u16, body: &str) -> Answer {
+pub fn answer(status: u16, body: &str) -> Answer {
     Answer::Real(status, 2, body.into())
 }
 
-fn publish(name: &'static str, uri: &str, status: u16) -> Call {
+pub fn publish(name: &'static str, uri: &str, status: u16) -> Call {
     Call::new(name, "POST", uri, answer(status, "")).with("Content-Length", "400")
 }
 
-fn delivery(name: &'static str, answer: Answer) -> Call {
+pub fn delivery(name: &'static str, answer: Answer) -> Call {
     Call::new(name, "POST", "/lessons", answer)
         .with("pubsubname", "kafka-pubsub")
         .with("__topic", "lesson.generated")
@@ -29,6 +29,14 @@ fn delivery(name: &'static str, answer: Answer) -> Call {
 const DELIVERED: &str = r#"{"lf":1,"dir":"deliver","pubsub":"kafka-pubsub","topic":"lesson.generated","outcome":"#;
 const FROM_KAFKA: &str =
     r#""us":1234,"partition":3,"offset":42,"age_ms":31,"trace":"4bf92f3577b34da6a3ce929d0e0e4736"}"#;
+
+/// What the guest adds, as daprd names the span's attributes (`userDefinedHTTPHeaders` in
+/// `pkg/diagnostics/http_tracing.go`).
+pub fn added(call: &Call) -> Vec<String> {
+    let headers = call.headers.iter().map(|(name, value)| (name.to_lowercase(), value));
+    let added = headers.filter(|(name, _)| name.starts_with("dapr-"));
+    added.map(|(name, value)| format!("{name}={value}")).collect()
+}
 
 fn recorded(guest: &mut impl Guest, call: Call, expected: &str) -> Call {
     let done = call.run(guest);
@@ -44,6 +52,7 @@ pub fn all(guest: &mut impl Guest) {
     deliveries(guest);
     answers_of_an_app(guest);
     hostile(guest);
+    configured::all(guest);
 }
 
 fn what_is_not_pub_sub_passes_at_once(guest: &mut impl Guest) {
@@ -64,9 +73,11 @@ fn what_is_not_pub_sub_passes_at_once(guest: &mut impl Guest) {
     }
     let done = Call::new("no publish", "GET", "/v1.0/publish/p/t", answer(405, "")).run(guest);
     assert_eq!(done.asked, ["get_uri", "get_method"]);
-    // A bulk delivery names its topic in the body alone.
-    let done = Call::new("bulk delivery", "POST", "/bulk", answer(200, "{}"))
-        .with("pubsubname", "p")
+    // A bulk delivery names its topic in the body alone: of the metadata, Dapr sends only what all its events share.
+    let done = Call::new("bulk delivery", "POST", "/bulk", answer(200, r#"{"statuses":[]}"#))
+        .with("Content-Type", "application/json")
+        .with("Pubsubname", "kafka-pubsub")
+        .with("Traceparent", TRACE_PARENT)
         .run(guest);
     assert_eq!(done.asked, ["get_uri", "get_header_values", "get_header_values"]);
 }
@@ -125,28 +136,15 @@ fn publishes(guest: &mut impl Guest) {
 }
 
 fn attributes(guest: &mut impl Guest) {
-    let added = |call: &Call| {
-        let added = call.headers.iter().filter(|(name, _)| name.starts_with("dapr-"));
-        added.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
-    };
-    const ALL: [&str; 3] = [
-        "dapr-messaging.destination.name=lesson.generated",
-        "dapr-messaging.system=kafka",
-        "dapr-messaging.operation.type=send",
-    ];
+    const ALL: [&str; 1] = ["dapr-messaging.destination.name=lesson.generated"];
     let call = publish("attributes", "/v1.0/publish/kafka-pubsub/lesson.generated", 204);
     assert_eq!(added(&call.clone().run(guest)), ALL);
     assert_eq!(added(&call.clone().with("traceparent", TRACE_PARENT).run(guest)), ALL);
     assert_eq!(added(&call.clone().with("traceparent", "nonsense").run(guest)), ALL);
     assert!(added(&call.clone().with("traceparent", NOT_SAMPLED).run(guest)).is_empty());
 
-    let own = call
-        .with("Dapr-Messaging.System", "ours")
-        .with("dapr-messaging.destination.name", "")
-        .run(guest);
-    assert_eq!(own.header("dapr-messaging.system"), Some("ours"));
+    let own = call.with("dapr-messaging.destination.name", "").run(guest);
     assert_eq!(own.header("dapr-messaging.destination.name"), Some(""));
-    assert_eq!(own.header("dapr-messaging.operation.type"), Some("send"));
 
     assert!(added(&delivery("delivery", answer(200, "")).run(guest)).is_empty());
 }
@@ -163,6 +161,31 @@ fn deliveries(guest: &mut impl Guest) {
             .with("pubsubname", "p")
             .with("__topic", "t"),
         r#"{"lf":1,"dir":"deliver","pubsub":"p","topic":"t","outcome":"success","status":200,"us":1234}"#,
+    );
+    // Dapr sends nothing that tells one attempt from the next: each has a record of its own, which is the same.
+    for _ in 0..2 {
+        recorded(
+            guest,
+            delivery("one more attempt", answer(503, "")),
+            &format!("{DELIVERED}\"retry\",\"status\":503,{FROM_KAFKA}"),
+        );
+    }
+    // Of a dead letter, Dapr sends the topic and offset of the event that failed: all that differs is the route.
+    let mut dead = delivery("dead letter", answer(200, ""));
+    dead.uri = "/dead-letters".into();
+    recorded(
+        guest,
+        dead,
+        &format!("{DELIVERED}\"success\",\"status\":200,{FROM_KAFKA}"),
+    );
+    // A raw payload comes wrapped, with the same headers, and without a trace unless its Kafka headers have one.
+    let mut raw = delivery("raw payload", answer(200, ""));
+    raw.headers.retain(|(name, _)| name != "traceparent");
+    let untraced = FROM_KAFKA.split_once(",\"trace\"").expect("a trace").0;
+    recorded(
+        guest,
+        raw,
+        &format!("{DELIVERED}\"success\",\"status\":200,{untraced}}}"),
     );
     let mut future = delivery("from the future", answer(200, ""));
     future.headers.retain(|(name, _)| name != "__timestamp");

@@ -1,6 +1,7 @@
 //! A host that plays one call, and is as strict as the real one: what panics there, panics here.
 
 pub mod cases;
+mod configured;
 
 use learnflow_http_wasm::Host;
 
@@ -19,10 +20,15 @@ pub struct Call {
     pub answer: Answer,
     pub can_buffer: bool,
     pub clock_works: bool,
+    /// As under `strictSandbox`.
+    pub clock_is_fake: bool,
+    /// The component's `guestConfig`, which a guest reads when it starts.
+    pub config: String,
 
     /// The names of the host's functions, in the order in which they were called.
     pub asked: Vec<&'static str>,
     pub logged: Vec<String>,
+    pub warned: Vec<String>,
     buffered: bool,
     answered: bool,
     body_read: usize,
@@ -41,6 +47,7 @@ pub enum Answer {
 
 /// A guest, however it is run.
 pub trait Guest {
+    fn start(&mut self, call: Call) -> Call;
     fn handle_request(&mut self, call: Call) -> (Call, u64);
     fn handle_response(&mut self, call: Call, context: u32, failed: u32) -> Call;
 }
@@ -55,8 +62,11 @@ impl Call {
             answer,
             can_buffer: true,
             clock_works: true,
+            clock_is_fake: false,
+            config: String::new(),
             asked: Vec::new(),
             logged: Vec::new(),
+            warned: Vec::new(),
             buffered: false,
             answered: false,
             body_read: 0,
@@ -98,7 +108,27 @@ fn write_values(buffer: &mut [u8], values: &[&str]) -> u64 {
     (values.len() as u64) << 32 | u64::from(write(buffer, whole.as_bytes()))
 }
 
+/// Go's `textproto.CanonicalMIMEHeaderKey`, of a name that is valid.
+fn canonical(name: &str) -> String {
+    let mut first = true;
+    name.chars()
+        .map(|char| {
+            let upper = std::mem::replace(&mut first, char == '-');
+            if upper {
+                char.to_ascii_uppercase()
+            } else {
+                char.to_ascii_lowercase()
+            }
+        })
+        .collect()
+}
+
 impl Host for Call {
+    fn get_config(&mut self, buffer: &mut [u8]) -> u32 {
+        self.asked.push("get_config");
+        write(buffer, self.config.as_bytes())
+    }
+
     fn enable_features(&mut self, features: u32) -> u32 {
         self.asked.push("enable_features");
         assert_eq!(features, 2, "to buffer a request loses its body");
@@ -131,6 +161,7 @@ impl Host for Call {
     fn get_header_values(&mut self, kind: u32, name: &str, buffer: &mut [u8]) -> u64 {
         self.asked.push("get_header_values");
         assert_eq!(kind, 0);
+        assert_eq!(name, canonical(name), "Go allocates for a name in another form");
         let named = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
         let values: Vec<&str> = named.map(|(_, value)| value.as_str()).collect();
         write_values(buffer, &values)
@@ -140,6 +171,7 @@ impl Host for Call {
         self.asked.push("set_header_value");
         assert_eq!(kind, 0, "answers are not changed");
         assert!(!self.answered, "can't set request header after next handler");
+        assert_eq!(name, canonical(name), "Go allocates for a name in another form");
         let value = String::from_utf8(value.to_vec()).expect("an attribute that is not UTF-8 loses a batch of spans");
         self.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
         self.headers.push((name.into(), value));
@@ -178,13 +210,21 @@ impl Host for Call {
 
     fn log(&mut self, level: i32, message: &[u8]) {
         self.asked.push("log");
-        assert_eq!(level, 0);
-        self.logged.push(String::from_utf8(message.to_vec()).expect("UTF-8"));
+        let lines = match level {
+            0 => &mut self.logged,
+            1 => &mut self.warned,
+            _ => panic!("no such level: {level}"),
+        };
+        lines.push(String::from_utf8(message.to_vec()).expect("UTF-8"));
     }
 
     fn clock_time_get(&mut self, clock: u32) -> Option<u64> {
         self.asked.push("clock_time_get");
         let now = match clock {
+            0 | 1 if self.clock_is_fake => {
+                self.ticks += 1;
+                (self.ticks - 1) * 1_000_000
+            }
             0 => WALL_MS * 1_000_000,
             1 => {
                 self.ticks += 1;
