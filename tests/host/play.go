@@ -63,6 +63,15 @@ func (p *player) play(call *randomised) (fault error) {
 	met := meeting{before: time.Now()}
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		met.times++
+		// The host takes any panic for the handler's own.
+		defer func() {
+			if mistake := recover(); mistake != nil {
+				if !call.panicked() {
+					met.fault = errors.Join(met.fault, fmt.Errorf("what looks for faults has one: %v", mistake))
+				}
+				panic(mistake)
+			}
+		}()
 		met.fault = errors.Join(met.fault, call.arrived(r, want))
 		if direct := w == http.ResponseWriter(client); direct != (want == nil) {
 			met.fault = errors.Join(met.fault, fmt.Errorf("held back: %t, of a call with the record %v", !direct, want))
@@ -96,8 +105,9 @@ type meeting struct {
 func (c *randomised) arrived(r *http.Request, want map[string]string) error {
 	var faults []error
 	expect := func(what string, got, want any) {
-		if got != want {
-			faults = append(faults, fmt.Errorf("the request's %s is %.300q instead of %.300q", what, fmt.Sprint(got), fmt.Sprint(want)))
+		// Values of a header cannot be compared as they are.
+		if got, want := fmt.Sprintf("%q", got), fmt.Sprintf("%q", want); got != want {
+			faults = append(faults, fmt.Errorf("the request's %s is %.300s instead of %.300s", what, got, want))
 		}
 	}
 	sent := c.request()
