@@ -11,7 +11,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
+
+// As long as it may take to make a call simpler.
+const patience = 20 * time.Second
 
 // randomised is a call, and what the handler behind the middleware does with it.
 type randomised struct {
@@ -85,18 +89,19 @@ func (c *randomised) request() *http.Request {
 	return request.WithContext(background)
 }
 
-// shrunk is the simplest call that can be found and that still fails.
+// shrunk is the simplest call that can be found in a while and that still fails.
 func shrunk(call *randomised, fault func(*randomised) error) *randomised {
-	for range 500 {
-		found := false
+	begun := time.Now()
+	for found := true; found; {
+		found = false
 		for simpler := range call.simpler() {
+			if time.Since(begun) > patience {
+				return call
+			}
 			if fault(simpler) != nil {
 				call, found = simpler, true
 				break
 			}
-		}
-		if !found {
-			break
 		}
 	}
 	return call
