@@ -14,7 +14,10 @@ import (
 // No call takes a thousandth of that, however busy the machine.
 const hangs = 60 * time.Second
 
-// run of the fuzzer: workers take numbers of calls until there are no more or one of them has found something.
+// As long as it may take to make a call simpler.
+const patience = 20 * time.Second
+
+// fuzzing is one run: workers take numbers of calls until there are no more or one of them has found something.
 type fuzzing struct {
 	guest       string
 	seed        uint64
@@ -104,21 +107,46 @@ func (f *fuzzing) work(w *worker) {
 // report says how to see it again, with a call that is as simple as can be found.
 func (f *fuzzing) report(call *randomised, number uint64, fault error) {
 	fmt.Printf("seed %d, call %d: %v\n", f.seed, number, fault)
-	alone := func(call *randomised) error {
-		player, err := newPlayer(f.guest)
-		if err != nil {
-			return err
-		}
-		return player.play(call)
-	}
-	if again := alone(call); again == nil {
+	if again := f.alone(call); again == nil {
 		fmt.Printf("Not alone, only after other calls: cargo xtask fuzz --seed %d --calls %d\n", f.seed, number+1)
 	} else {
 		fmt.Printf("Again: cargo xtask fuzz --seed %d --call %d\nThe least that fails:\n", f.seed, number)
-		call = shrunk(call, alone)
-		fmt.Printf("%v\n", alone(call))
+		if least := f.shrunk(call); f.alone(least) != nil {
+			call = least
+		}
+		fmt.Printf("%v\n", f.alone(call))
 	}
 	fmt.Print(call)
+}
+
+// alone plays a call on a guest that has seen no other.
+func (f *fuzzing) alone(call *randomised) error {
+	player, err := newPlayer(f.guest)
+	if err != nil {
+		return err
+	}
+	return player.play(call)
+}
+
+// shrunk is the simplest call that can be found in a while and that still fails.
+func (f *fuzzing) shrunk(call *randomised) *randomised {
+	begun := time.Now()
+	player, err := newPlayer(f.guest)
+	for found := true; found; {
+		found = false
+		for simpler := range call.simpler() {
+			if err != nil || time.Since(begun) > patience {
+				return call
+			}
+			if player.play(simpler) != nil {
+				call, found = simpler, true
+				// Who knows what the fault has left behind.
+				player, err = newPlayer(f.guest)
+				break
+			}
+		}
+	}
+	return call
 }
 
 // watch finds calls that never end, and shows that the rest do.

@@ -11,11 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 )
-
-// As long as it may take to make a call simpler.
-const patience = 20 * time.Second
 
 // randomised is a call, and what the handler behind the middleware does with it.
 type randomised struct {
@@ -89,24 +85,6 @@ func (c *randomised) request() *http.Request {
 	return request.WithContext(background)
 }
 
-// shrunk is the simplest call that can be found in a while and that still fails.
-func shrunk(call *randomised, fault func(*randomised) error) *randomised {
-	begun := time.Now()
-	for found := true; found; {
-		found = false
-		for simpler := range call.simpler() {
-			if time.Since(begun) > patience {
-				return call
-			}
-			if fault(simpler) != nil {
-				call, found = simpler, true
-				break
-			}
-		}
-	}
-	return call
-}
-
 // simpler calls, those that lack most first.
 func (c *randomised) simpler() iter.Seq[*randomised] {
 	return func(yield func(*randomised) bool) {
@@ -134,17 +112,17 @@ func (c *randomised) simpler() iter.Seq[*randomised] {
 		if len(c.pieces) > 1 {
 			try(func(s *randomised) { s.pieces = [][]byte{s.wholeAnswer()} })
 		}
-		for piece := range parts(string(c.wholeAnswer())) {
-			try(func(s *randomised) { s.pieces = [][]byte{[]byte(piece)} })
-		}
-		for uri := range parts(c.uri) {
-			try(func(s *randomised) { s.uri = uri })
-		}
 		for header := range fewer(c.header) {
 			try(func(s *randomised) { s.header = header })
 		}
 		for header := range fewer(c.answerHeader) {
 			try(func(s *randomised) { s.answerHeader = header })
+		}
+		for piece := range parts(string(c.wholeAnswer())) {
+			try(func(s *randomised) { s.pieces = [][]byte{[]byte(piece)} })
+		}
+		for uri := range parts(c.uri) {
+			try(func(s *randomised) { s.uri = uri })
 		}
 	}
 }

@@ -88,6 +88,23 @@ mod tests {
     }
 
     #[test]
+    fn the_same_seed_makes_the_same_calls() {
+        let run = || {
+            command(&HOST, &guest(), 1, 0, 2000)
+                .output()
+                .expect("a run of the host")
+                .stdout
+        };
+        let said = [run(), run()].map(|said| String::from_utf8(said).expect("text"));
+        // What comes before the speed: how many calls of each kind.
+        let [one, other] = said
+            .each_ref()
+            .map(|said| said.rsplit_once(", ").and_then(|(said, _)| said.rsplit_once(", ")));
+        assert!(one.is_some_and(|(kinds, _)| kinds.contains("deliveries")), "{said:?}");
+        assert_eq!(one.map(|(kinds, _)| kinds), other.map(|(kinds, _)| kinds));
+    }
+
+    #[test]
     fn a_guest_that_does_nothing_is_found_out() {
         let noop = HOST.with_file_name(format!("noop.{}.wasm", std::process::id()));
         std::fs::write(&noop, host::NOOP).expect("a guest");
