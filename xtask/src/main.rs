@@ -4,6 +4,8 @@ mod artifacts;
 mod bench;
 mod ci;
 mod demo;
+mod fuzz;
+mod host;
 mod lab;
 mod test;
 mod wasm;
@@ -28,6 +30,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure: ratios against a peer or a floor, in one run
     Bench(bench::Arguments),
+    /// Send random calls through the middleware, in the host that Dapr embeds
+    Fuzz(fuzz::Arguments),
     /// Formatting, lints, licences: what the tests do not look at
     Ci,
     /// A real cluster on this machine: Kubernetes, Dapr, Kafka
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test(arguments) => test::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Fuzz(arguments) => fuzz::run(arguments),
         Command::Ci => ci::run(),
         Command::Lab(arguments) => lab::run(arguments),
         Command::Wasm => wasm::run(),

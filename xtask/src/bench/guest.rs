@@ -10,30 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::figure::{Figure, TIMES};
 use crate::{
-    artifacts::{self, root, size, step, target_folder},
-    wasm,
+    artifacts::{size, step},
+    host, wasm,
 };
-
-/// The Go module that runs guests as daprd does.
-const HOST: &str = "tests/bench/host";
-
-/// The floor: a guest that lets every call pass and looks at none.
-///
-/// ```wat
-/// (module
-///   (func $request (result i64) (i64.const 1))
-///   (func $response (param i32 i32))
-///   (memory 1)
-///   (export "memory" (memory 0))
-///   (export "handle_request" (func $request))
-///   (export "handle_response" (func $response)))
-/// ```
-const NOOP: &[u8] = b"\0asm\x01\0\0\0\
-    \x01\x0a\x02\x60\0\x01\x7e\x60\x02\x7f\x7f\0\
-    \x03\x03\x02\0\x01\
-    \x05\x03\x01\0\x01\
-    \x07\x2d\x03\x06memory\x02\0\x0ehandle_request\0\0\x0fhandle_response\0\x01\
-    \x0a\x09\x02\x04\0\x42\x01\x0b\x02\0\x0b";
 
 /// Who takes the lines that a guest logs.
 #[derive(Clone, Copy)]
@@ -53,7 +32,7 @@ pub fn bytes() -> Result<Vec<Figure>> {
 }
 
 pub fn pages() -> Result<Vec<Figure>> {
-    let said = ask(Command::new(host()?).arg("pages").arg(guest()?))?;
+    let said = ask(Command::new(host::build()?).arg("pages").arg(guest()?))?;
     let pages: u32 = serde_json::from_slice(&said).context("pages of the guest")?;
     Ok(vec![Figure::new("guest.pages", pages.into(), "64Ki").at_most(2.0)])
 }
@@ -87,9 +66,9 @@ pub fn other() -> Result<Vec<Figure>> {
 
 impl Rounds {
     fn of(call: &str, logger: Logger) -> Result<Self> {
-        let host = host()?;
+        let host = host::build()?;
         let noop = host.with_file_name("noop.wasm");
-        fs::write(&noop, NOOP).with_context(|| format!("cannot write {}", noop.display()))?;
+        fs::write(&noop, host::NOOP).with_context(|| format!("cannot write {}", noop.display()))?;
         let logger = match logger {
             Logger::Nobody => "nobody",
             Logger::Dapr => "dapr",
@@ -117,22 +96,6 @@ fn guest() -> Result<PathBuf> {
     step("building the middleware (WebAssembly)", wasm::build)
 }
 
-/// Builds the host; Go's own cache makes that short but for the first time.
-fn host() -> Result<PathBuf> {
-    let host = std::path::absolute(target_folder())?.join("bench/host");
-    let mut build = Command::new("go");
-    build
-        .args(["build", "-mod=readonly", "-o"])
-        .arg(&host)
-        .arg(".")
-        .current_dir(root().join(HOST))
-        .env("CGO_ENABLED", "0")
-        .env("GOWORK", "off");
-    step("building Dapr's WebAssembly host", || artifacts::run(&mut build))
-        .context("cannot build the host, which takes Go 1.26 or later")?;
-    Ok(host)
-}
-
 /// What a run of the host prints.
 fn ask(host: &mut Command) -> Result<Vec<u8>> {
     let output = host.stdin(Stdio::null()).output().context("cannot run the host")?;
@@ -152,26 +115,5 @@ mod tests {
         let rounds = Rounds(vec![(1000.0, 2000.0), (4000.0, 8000.0), (1000.0, 5000.0)]);
         assert!(rounds.ratio("r").row().contains(" 2.00 ×         2.00 – 5.00"));
         assert!(rounds.added("a").row().contains(" 4,000 ns      1,000 – 4,000"));
-    }
-
-    #[test]
-    fn the_host_is_the_one_that_daprd_embeds() {
-        let read = |file: &str| fs::read_to_string(root().join(file)).expect(file);
-        for file in ["go.mod", "go.sum"] {
-            let daprd = read(&format!("tests/lab/parts/dapr/{file}"));
-            let ours = read(&format!("{HOST}/{file}"));
-            let pins: Vec<_> = ours.lines().map(pin).filter(|line| line.contains(" v")).collect();
-            assert!(pins.len() >= 13, "{file}: {pins:?}");
-            for line in pins {
-                assert!(daprd.lines().any(|other| pin(other) == line), "{file}: {line}");
-            }
-        }
-    }
-
-    /// A module and its version, however it is required.
-    fn pin(line: &str) -> &str {
-        line.trim_start_matches("require ")
-            .trim_end_matches("// indirect")
-            .trim()
     }
 }

@@ -1,4 +1,4 @@
-module learnflow/bench/host
+module learnflow/host
 
 go 1.26.4
 

@@ -20,19 +20,24 @@ type guest struct {
 	log     *log
 }
 
-// load does what daprd does with a component of type middleware.http.wasm: see
-// cmd/daprd/components/middleware_http_webassembly.go and pkg/components/middleware/http/registry.go there.
+// load puts a guest of which the call's costs are to be known before the call's handler.
 func load(path string, call *call, pass bool) (*guest, error) {
 	log, err := newLog(pass)
 	if err != nil {
 		return nil, err
 	}
-	component := middleware.Metadata{Base: metadata.Base{Properties: map[string]string{"url": "file://" + path}}}
-	wrap, err := wasm.NewMiddleware(log).GetHandler(context.Background(), component)
+	wrap, err := middlewareOf(path, log)
 	if err != nil {
 		return nil, err
 	}
 	return &guest{call, wrap(call), log}, nil
+}
+
+// middlewareOf does what daprd does with a component of type middleware.http.wasm: see
+// cmd/daprd/components/middleware_http_webassembly.go and pkg/components/middleware/http/registry.go there.
+func middlewareOf(path string, log logger.Logger) (func(http.Handler) http.Handler, error) {
+	component := middleware.Metadata{Base: metadata.Base{Properties: map[string]string{"url": "file://" + path}}}
+	return wasm.NewMiddleware(log).GetHandler(context.Background(), component)
 }
 
 func (g *guest) send() answer {

@@ -1,17 +1,7 @@
-// Runs guests in Dapr's own WebAssembly middleware and says what a call costs with each.
-//
-//	host pages GUEST                  the pages of memory that a guest begins with
-//	host time CALL LOGGER NOOP GUEST  nanoseconds per call: of each round a pair, as JSON
-//
-// CALL is one of those in calls.go. LOGGER says who takes the lines that a guest logs: `nobody`, so that only the host
-// and the guest are measured, or `dapr`, whose logger then writes them to the null device.
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -23,30 +13,6 @@ const (
 	turns    = 4    // in a round
 	requests = 2000 // in a turn
 )
-
-func main() {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func run(arguments []string) error {
-	var result any
-	var err error
-	switch {
-	case len(arguments) == 2 && arguments[0] == "pages":
-		result, err = pages(arguments[1])
-	case len(arguments) == 5 && arguments[0] == "time":
-		result, err = compare(arguments[1], arguments[2], [2]string(arguments[3:]))
-	default:
-		err = errors.New("usage: host pages GUEST | host time CALL nobody|dapr NOOP GUEST")
-	}
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(result)
-}
 
 // compare times two guests in turns, so that what slows the machine down for a while slows both of them.
 func compare(name, sink string, paths [2]string) ([][2]float64, error) {
