@@ -32,7 +32,7 @@ enum Command {
     Ci,
     /// A real cluster on this machine: Kubernetes, Dapr, Kafka
     Lab(lab::Arguments),
-    /// Build the middleware: target/wasm/learnflow.wasm
+    /// Build the middleware: target/wasm/learnflow.wasm, and the filter for Envoy beside it
     Wasm,
 }
 
