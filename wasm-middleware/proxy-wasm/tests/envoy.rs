@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use serde::Deserialize;
@@ -137,7 +138,7 @@ fn all_cases() {
         assert!((1.0..60e6).contains(&us), "{labels:?}: {us} µs");
     }
     assert_eq!(series(&page, "learnflow_overflow_total")[0].1, 0.0);
-    assert!(!envoy.log().contains("wasm"), "{}", envoy.log());
+    assert!(!envoy.log().contains("[wasm]"), "{}", envoy.log());
 }
 
 #[test]
@@ -274,11 +275,92 @@ fn a_wrong_configuration_is_said_and_does_no_harm() {
 #[test]
 fn a_filter_that_does_not_load_lets_calls_pass() {
     let upstream = Upstream::start();
-    let damaged = std::env::temp_dir().join(format!("learnflow-damaged-{}.wasm", std::process::id()));
-    std::fs::write(&damaged, b"\0asm\x01\0\0\0damaged").expect("a file");
-    let envoy = Envoy::start_with(upstream.address, &damaged, &[]);
-    std::fs::remove_file(&damaged).expect("a file");
-    let answer = Client::new(envoy.listener).send("POST", "/v1.0/publish/p/t", &[], b"{}", false);
-    assert_eq!(answer.status(), 204);
-    assert!(envoy.log().contains("Wasm"), "it is not silent: {}", envoy.log());
+    let file = Temporary::new("damaged", b"\0asm\x01\0\0\0damaged");
+    for filter in [&*file.0, Path::new("/there-is-none.wasm")] {
+        let envoy = Envoy::start_with(upstream.address, filter, &[]);
+        let answer = Client::new(envoy.listener).send("POST", "/v1.0/publish/p/t", &[], b"{}", false);
+        assert_eq!(answer.status(), 204);
+        // And it is not silent.
+        let failed = "envoy_extension_config_discovery_http_filter_learnflow_config_fail";
+        assert_eq!(series(&envoy.metrics(), failed)[0].1, 1.0);
+        assert!(envoy.log().contains("config update rejected"), "{}", envoy.log());
+    }
+}
+
+/// What `fail_open` is for, shown with a filter that does nothing but trap. (This one of ours has nothing to trap it.)
+#[test]
+fn a_filter_that_traps_lets_calls_pass() {
+    let upstream = Upstream::start();
+    let file = Temporary::new("traps", &traps());
+    let mut envoy = Envoy::start_with(upstream.address, &file.0, &[]);
+    let mut client = Client::new(envoy.listener);
+    for _ in 0..3 {
+        let answer = client.send("POST", "/v1.0/publish/p/t", &[], b"{}", false);
+        assert_eq!(answer.status(), 204);
+    }
+    envoy.wait("trap", |envoy| {
+        envoy.log().contains("proxy_on_request_headers failed").then_some(())
+    });
+}
+
+/// The least that Envoy takes for a filter, with `unreachable` where it is shown a request.
+fn traps() -> Vec<u8> {
+    const I32: u8 = 0x7f;
+    fn section(id: u8, items: &[&[u8]]) -> Vec<u8> {
+        let content = items.concat();
+        let len = |len: usize| u8::try_from(len).expect("a short one");
+        assert!(content.len() < 127);
+        [&[id, len(content.len() + 1), len(items.len())], &*content].concat()
+    }
+    fn export(name: &str, kind: u8, number: u8) -> Vec<u8> {
+        let len = u8::try_from(name.len()).expect("a short one");
+        [&[len], name.as_bytes(), &[kind, number]].concat()
+    }
+    [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(
+            1,
+            &[
+                &[0x60, 0, 0],
+                &[0x60, 1, I32, 1, I32],
+                &[0x60, 2, I32, I32, 0],
+                &[0x60, 3, I32, I32, I32, 1, I32],
+            ],
+        ),
+        section(3, &[&[0], &[1], &[2], &[3]]),
+        section(5, &[&[0, 1]]),
+        section(
+            7,
+            &[
+                &export("memory", 2, 0),
+                &export("proxy_abi_version_0_2_1", 0, 0),
+                &export("malloc", 0, 1),
+                &export("proxy_on_context_create", 0, 2),
+                &export("proxy_on_request_headers", 0, 3),
+            ],
+        ),
+        section(
+            10,
+            &[&[2, 0, 0x0b], &[4, 0, 0x41, 16, 0x0b], &[2, 0, 0x0b], &[3, 0, 0, 0x0b]],
+        ),
+    ]
+    .concat()
+}
+
+/// A file that goes when the test does.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str, content: &[u8]) -> Self {
+        let name = format!("learnflow-{name}-{}.wasm", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, content).expect("a file");
+        Self(file)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }

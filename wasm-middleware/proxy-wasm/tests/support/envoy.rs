@@ -10,8 +10,15 @@ use std::time::{Duration, Instant};
 
 use super::{http, install};
 
-const EXAMPLE: &str = include_str!("../../../../manifests/envoy/envoy.yaml");
-const GUEST: &str = "/etc/envoy/learnflow-proxy-wasm.wasm";
+/// The example's files, Envoy's own first.
+const EXAMPLE: [(&str, &str); 2] = [
+    ("envoy.yaml", include_str!("../../../../manifests/envoy/envoy.yaml")),
+    (
+        "learnflow.yaml",
+        include_str!("../../../../manifests/envoy/learnflow.yaml"),
+    ),
+];
+const FILTER: &str = "/etc/envoy/learnflow-proxy-wasm.wasm";
 
 pub struct Envoy {
     child: Child,
@@ -44,30 +51,36 @@ impl Envoy {
         fs::create_dir_all(&folder).expect("a folder");
 
         let behind = format!("address: {}, port_value: {}", upstream.ip(), upstream.port());
-        let mut example = EXAMPLE.to_owned();
-        // Port 0 is any free one; Envoy says which.
+        let in_folder = |name: &str| folder.join(name).to_str().expect("a path in UTF-8").to_owned();
+        let mut example = EXAMPLE.map(|(_, text)| text.to_owned());
+        // Port 0 is any free one; Envoy says which. Histograms show what came before the last flush.
         for (from, to) in [
             ("port_value: 9901", "port_value: 0"),
             ("port_value: 10000", "port_value: 0"),
             ("address: 127.0.0.1, port_value: 3500", &behind),
-            (GUEST, filter.to_str().expect("a path in UTF-8")),
+            (
+                "path: /etc/envoy/learnflow.yaml",
+                &format!("path: {}", in_folder("learnflow.yaml")),
+            ),
+            ("\nadmin:\n", "\nstats_flush_interval: 0.1s\n\nadmin:\n"),
+            (FILTER, filter.to_str().expect("a path in UTF-8")),
         ]
         .iter()
         .chain(changes)
         {
-            assert_eq!(example.matches(from).count(), 1, "{from}");
-            example = example.replace(from, to);
+            let found: usize = example.iter().map(|text| text.matches(from).count()).sum();
+            assert_eq!(found, 1, "{from}");
+            example = example.map(|text| text.replace(from, to));
         }
-        // Histograms show what came before the last flush.
-        example += "\nstats_flush_interval: 0.1s\n";
-        let config = folder.join("envoy.yaml");
-        fs::write(&config, example).expect("a file");
+        for ((name, _), text) in EXAMPLE.iter().zip(example) {
+            fs::write(folder.join(name), text).expect("a file");
+        }
 
         let admin = folder.join("admin");
         let log = |name: &str| Stdio::from(File::create(folder.join(name)).expect("a file"));
         let child = Command::new(install::envoy())
             .arg("--config-path")
-            .arg(&config)
+            .arg(folder.join("envoy.yaml"))
             .arg("--admin-address-path")
             .arg(&admin)
             // One worker has one table of topics, so that what overflows is known.
