@@ -36,7 +36,7 @@ enum Command {
     Ci,
     /// A real cluster on this machine: Kubernetes, Dapr, Kafka
     Lab(lab::Arguments),
-    /// Build the middleware: target/wasm/learnflow.wasm
+    /// Build the middleware: target/wasm/learnflow.wasm, and the filter for Envoy beside it
     Wasm,
 }
 

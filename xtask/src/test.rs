@@ -63,6 +63,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
 fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
     let filter: Vec<&str> = arguments.filter.as_deref().into_iter().collect();
     let guest = wasm::build()?;
+    let filter_for_envoy = wasm::build_for_envoy()?;
     progress::line("unit tests");
     let mut unit = cargo();
     unit.args([
@@ -74,7 +75,8 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
         "--",
     ])
     .args(&filter)
-    .env("LEARNFLOW_WASM", &guest);
+    .env("LEARNFLOW_WASM", &guest)
+    .env("LEARNFLOW_PROXY_WASM", filter_for_envoy);
     let (passed, text) = run_shown("unit tests", &mut unit)?;
     tally.add(&text, passed);
     if arguments.unit {

@@ -1,4 +1,4 @@
-//! `cargo xtask wasm`: the guest, from Rust to one small .wasm.
+//! `cargo xtask wasm`: the guests, from Rust to one small .wasm each.
 
 use std::{
     env, fs,
@@ -10,7 +10,32 @@ use anyhow::{Context, Result, bail};
 
 use crate::artifacts::{self, root, target_folder};
 
-const PACKAGE: &str = "learnflow-http-wasm";
+/// What runs in a host of its own kind.
+struct Guest {
+    package: &'static str,
+    /// What it is called in `wasm` of the target folder.
+    file: &'static str,
+    stack: u32,
+    /// What Debian's Rust compiles of the standard library.
+    build_std: &'static str,
+}
+
+/// Dapr's. A stack of 1 MiB, the default, would be sixteen pages of memory for each request under way.
+const DAPR: Guest = Guest {
+    package: "learnflow-http-wasm",
+    file: "learnflow.wasm",
+    stack: 16 * 1024,
+    build_std: "core,panic_abort",
+};
+
+/// Envoy's. It has one memory for all the calls of a thread, and allocates.
+const ENVOY: Guest = Guest {
+    package: "learnflow-proxy-wasm",
+    file: "learnflow-proxy-wasm.wasm",
+    stack: 64 * 1024,
+    build_std: "std,panic_abort",
+};
+
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Of these, Debian's own Rust can build for WebAssembly.
@@ -19,44 +44,55 @@ const DEBIAN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 /// The import that a panic left in the code would leave in the file: see `abi.rs` of the guest.
 const PANIC: &[u8] = b"a_panic_is_left";
 
-/// Builds the guest and says what came of it.
+/// Builds the guests and says what came of them.
 pub fn run() -> Result<()> {
-    let file = build()?;
-    let wasm = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let pages = memory_pages(&wasm).context("the guest has no memory")?;
-    let plural = if pages == 1 { "" } else { "s" };
-    println!(
-        "{}  {} bytes, {pages} page{plural} of memory",
-        file.display(),
-        wasm.len()
-    );
+    for file in [build()?, build_for_envoy()?] {
+        let wasm = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let pages = memory_pages(&wasm).context("the guest has no memory")?;
+        let plural = if pages == 1 { "" } else { "s" };
+        println!(
+            "{}  {} bytes, {pages} page{plural} of memory",
+            file.display(),
+            wasm.len()
+        );
+    }
     Ok(())
 }
 
-/// Builds the guest into `wasm/learnflow.wasm` of the target folder. A file that would not change is not touched.
+/// Builds the guest for Dapr, into `wasm/learnflow.wasm` of the target folder.
 pub fn build() -> Result<PathBuf> {
+    build_guest(&DAPR)
+}
+
+/// Builds the one for Envoy, into `wasm/learnflow-proxy-wasm.wasm`.
+pub fn build_for_envoy() -> Result<PathBuf> {
+    build_guest(&ENVOY)
+}
+
+/// Builds a guest into the target folder. A file that would not change is not touched.
+fn build_guest(guest: &Guest) -> Result<PathBuf> {
     let target_folder = std::path::absolute(target_folder())?;
-    let mut command = Toolchain::find()?.cargo();
+    let mut command = Toolchain::find()?.cargo(guest.build_std);
     command
         .args([
             "rustc",
             "--quiet",
             "--package",
-            PACKAGE,
+            guest.package,
             "--lib",
             "--crate-type",
             "cdylib",
         ])
         .args(["--profile", "wasm", "--target", TARGET, "--target-dir"])
         .arg(&target_folder)
-        // A stack of 1 MiB, the default, would be sixteen pages of memory for each request under way.
-        .args(["--", "-C", "link-arg=-zstack-size=16384"]);
-    artifacts::run(&mut command).context("cannot build the guest")?;
+        .args(["--", "-C"])
+        .arg(format!("link-arg=-zstack-size={}", guest.stack));
+    artifacts::run(&mut command).with_context(|| format!("cannot build {}", guest.package))?;
 
     let built = target_folder
         .join(TARGET)
         .join("wasm")
-        .join(PACKAGE.replace('-', "_") + ".wasm");
+        .join(guest.package.replace('-', "_") + ".wasm");
     let wasm = fs::read(&built).with_context(|| format!("cargo did not write {}", built.display()))?;
     if wasm.windows(PANIC.len()).any(|part| part == PANIC) {
         bail!(
@@ -66,11 +102,11 @@ pub fn build() -> Result<PathBuf> {
     }
 
     let folder = target_folder.join("wasm");
-    let file = folder.join("learnflow.wasm");
+    let file = folder.join(guest.file);
     if fs::read(&file).ok().as_ref() != Some(&wasm) {
         fs::create_dir_all(&folder)?;
         // Whoever reads it meanwhile sees the old one or the new one.
-        let new = folder.join(format!("learnflow.{}.new", std::process::id()));
+        let new = folder.join(format!("{}.{}.new", guest.file, std::process::id()));
         fs::write(&new, &wasm).with_context(|| format!("cannot write {}", new.display()))?;
         fs::rename(&new, &file).with_context(|| format!("cannot write {}", file.display()))?;
     }
@@ -120,7 +156,7 @@ impl Toolchain {
         )
     }
 
-    fn cargo(&self) -> Command {
+    fn cargo(&self, build_std: &str) -> Command {
         match self {
             Self::Own => clean("cargo"),
             Self::Debian => {
@@ -130,7 +166,7 @@ impl Toolchain {
                     .env("RUSTC", "/usr/bin/rustc")
                     .env("RUSTC_BOOTSTRAP", "1")
                     .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld")
-                    .arg("-Zbuild-std=core,panic_abort");
+                    .arg(format!("-Zbuild-std={build_std}"));
                 command
             }
         }
