@@ -49,7 +49,8 @@ mod tests {
     fn every_manifest_can_be_read() {
         let mut folders = vec![&MANIFESTS];
         while let Some(folder) = folders.pop() {
-            folders.extend(folder.dirs());
+            // What is Envoy's is in its own format, and not for a cluster.
+            folders.extend(folder.dirs().filter(|folder| !folder.path().ends_with("envoy")));
             for file in folder
                 .files()
                 .filter(|f| f.path().extension().is_some_and(|e| e == "yaml"))
