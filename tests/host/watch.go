@@ -14,7 +14,7 @@ import (
 const hangs = 60 * time.Second
 
 // beats is a file in which each worker writes the call that it is at. Who watches them has to be another process: Go
-// cannot interrupt a guest, so one that hangs soon stops everything around it.
+// cannot interrupt a guest, so one that hangs can stop everything around it.
 type beats struct{ *os.File }
 
 // At the end of a worker's numbers.
