@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// No call takes a thousandth of that, however busy the machine.
-const hangs = 60 * time.Second
-
 // As long as it may take to make a call simpler.
 const patience = 20 * time.Second
 
@@ -28,6 +25,7 @@ type fuzzing struct {
 	deliveries  atomic.Uint64
 	found       sync.Once
 	begun       time.Time
+	beats       beats
 	workersDone sync.WaitGroup
 }
 
@@ -44,7 +42,7 @@ func fuzz(guest string, numbers [3]string) error {
 	if first > math.MaxUint64-calls {
 		return fmt.Errorf("no call has the number %d + %d", first, calls)
 	}
-	f := fuzzing{guest: guest, seed: seed, first: first, end: first + calls, begun: time.Now()}
+	f := fuzzing{guest: guest, seed: seed, first: first, end: first + calls, begun: time.Now(), beats: beats{os.NewFile(3, "beats")}}
 	f.next.Store(first)
 	// More than there are cores, so that they get in each other's way.
 	workers := make([]*worker, 2*runtime.GOMAXPROCS(0))
@@ -53,12 +51,12 @@ func fuzz(guest string, numbers [3]string) error {
 		if err != nil {
 			return err
 		}
-		workers[i] = &worker{player: player}
+		workers[i] = &worker{player, i}
 	}
 	for _, worker := range workers {
 		f.workersDone.Go(func() { f.work(worker) })
 	}
-	go f.watch(workers)
+	go f.show()
 	f.workersDone.Wait()
 	if f.stop.Load() {
 		select {} // Whoever has found something ends the process.
@@ -71,23 +69,22 @@ func fuzz(guest string, numbers [3]string) error {
 // calls make several instances of the guest work in it at once.
 type worker struct {
 	*player
-	call  atomic.Uint64
-	since atomic.Int64 // nanoseconds after the begin; 0 between calls
+	index int
 }
 
 func (f *fuzzing) work(w *worker) {
+	defer f.beats.set(w.index, idle)
 	for !f.stop.Load() {
 		number := f.next.Add(1) - 1
 		if number >= f.end {
 			return
 		}
-		w.call.Store(number)
-		w.since.Store(int64(time.Since(f.begun)))
+		f.beats.set(w.index, number+1)
 		call := randomCall(f.seed, number)
 		fault := w.play(call)
-		w.since.Store(0)
 		if fault != nil {
 			f.stop.Store(true)
+			f.beats.set(w.index, idle)
 			f.found.Do(func() {
 				f.report(call, number, fault)
 				os.Exit(1)
@@ -149,22 +146,10 @@ func (f *fuzzing) shrunk(call *randomised) *randomised {
 	return call
 }
 
-// watch finds calls that never end, and shows that the rest do.
-func (f *fuzzing) watch(workers []*worker) {
+// show says every ten seconds how far it is.
+func (f *fuzzing) show() {
 	for {
 		time.Sleep(10 * time.Second)
-		for _, worker := range workers {
-			since := worker.since.Load()
-			if since == 0 || time.Since(f.begun)-time.Duration(since) < hangs {
-				continue
-			}
-			f.found.Do(func() {
-				number := worker.call.Load()
-				fmt.Printf("seed %d, call %d: does not end\nAgain: cargo xtask fuzz --seed %[1]d --call %[2]d\n", f.seed, number)
-				fmt.Print(randomCall(f.seed, number))
-				os.Exit(1)
-			})
-		}
 		if done := min(f.next.Load(), f.end) - f.first; done < f.end-f.first && !f.stop.Load() {
 			fmt.Fprintf(os.Stderr, "… %s\n", f.summary(done))
 		}

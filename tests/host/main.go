@@ -32,6 +32,8 @@ func run(arguments []string) error {
 	case len(arguments) == 5 && arguments[0] == "time":
 		result, err = compare(arguments[1], arguments[2], [2]string(arguments[3:]))
 	case len(arguments) == 5 && arguments[0] == "fuzz":
+		return watched(arguments[1], [3]string(arguments[2:]))
+	case len(arguments) == 5 && arguments[0] == "fuzzing": // What the one above starts.
 		return fuzz(arguments[1], [3]string(arguments[2:]))
 	default:
 		err = errors.New("usage: host pages GUEST | host time CALL nobody|dapr NOOP GUEST | host fuzz GUEST SEED FROM CALLS")
