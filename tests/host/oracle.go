@@ -221,14 +221,10 @@ func (c *randomised) addAttributes(header http.Header, record map[string]string)
 			return
 		}
 	}
-	for name, value := range map[string]string{
-		"Dapr-Messaging.destination.name": record["topic"],
-		"Dapr-Messaging.operation.type":   "send",
-		"Dapr-Messaging.system":           "kafka",
-	} {
-		if len(header[name]) == 0 {
-			header[name] = []string{value}
-		}
+	// The others are the same on each publish: the Collector adds them.
+	const name = "Dapr-Messaging.destination.name"
+	if len(header[name]) == 0 {
+		header[name] = []string{record["topic"]}
 	}
 }
 
