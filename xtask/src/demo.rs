@@ -42,7 +42,7 @@ pub struct Cluster {
 pub fn run(arguments: Arguments) -> Result<()> {
     let started = Instant::now();
     progress::line(
-        "The first time this builds a cluster from source: 20 to 40 minutes on two cores. Later it takes about 3 minutes.",
+        "The first time this builds a cluster from source: 25 to 40 minutes on two cores. Later it takes 1 to 5 minutes.",
     );
     let target = target(
         &arguments.cluster,
