@@ -255,7 +255,8 @@ fn branch(spans: &[Span], span: &Span, depth: usize, begin: u64, text: &mut Stri
 }
 
 fn addresses(target: &Target, keep: bool) {
-    if !keep {
+    // A cluster that somebody named is theirs: nothing of it is removed.
+    if !keep && target.running_lab().is_some() {
         println!("Everything of it is removed now. `cargo xtask demo --keep` leaves it running, to look at.");
         return;
     }
@@ -272,5 +273,7 @@ fn addresses(target: &Target, keep: bool) {
     );
     if let Some(lab) = target.running_lab() {
         println!("\nIts end: cargo xtask lab down --name {}", lab.name());
+    } else {
+        println!("\nIts end: kubectl learnflow uninstall --namespace learnflow && kubectl delete namespace learnflow");
     }
 }
