@@ -13,8 +13,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let Some(kubeconfig) = std::env::var_os("LEARNFLOW_TEST_KUBECONFIG") else {
+        // Not a success: nothing was tested.
         eprintln!("the tests on a cluster need one: run `cargo xtask test`, which brings it");
-        return libtest_mimic::run(&arguments, Vec::new()).exit_code();
+        return ExitCode::from(2);
     };
     let variable = |name: &str| std::env::var(name).ok();
     let target = Target::named(

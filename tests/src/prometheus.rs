@@ -58,14 +58,23 @@ impl Prometheus {
 
     /// Waits until a query has this value; an error says what it had in the end.
     pub fn wait_for(&self, query: &str, expected: f64, timeout: Duration) -> Result<()> {
+        self.wait_until(query, &format!("{expected}"), |value| value == expected, timeout)
+    }
+
+    /// Waits until a query has at least this value.
+    pub fn wait_at_least(&self, query: &str, least: f64, timeout: Duration) -> Result<()> {
+        self.wait_until(query, &format!("{least} or more"), |value| value >= least, timeout)
+    }
+
+    fn wait_until(&self, query: &str, wanted: &str, met: impl Fn(f64) -> bool, timeout: Duration) -> Result<()> {
         let started = Instant::now();
         loop {
             let value = self.number(query)?;
-            if value == expected {
+            if met(value) {
                 return Ok(());
             }
             if started.elapsed() > timeout {
-                bail!("{query} is {value}, not {expected}, after {} s", timeout.as_secs());
+                bail!("{query} is {value}, not {wanted}, after {} s", timeout.as_secs());
             }
             thread::sleep(Duration::from_millis(500));
         }

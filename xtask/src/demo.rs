@@ -77,8 +77,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         let sent = format!("sum(messaging_client_sent_messages_total{{messaging_destination_name=\"{TOPIC}\"}})");
         let consumed =
             format!("sum(messaging_client_consumed_messages_total{{messaging_destination_name=\"{TOPIC}\"}})");
-        wait_at_least(&prometheus, &sent, LESSONS)?;
-        wait_at_least(&prometheus, &consumed, LESSONS)
+        prometheus.wait_at_least(&sent, LESSONS as f64, Duration::from_secs(60))?;
+        prometheus.wait_at_least(&consumed, LESSONS as f64, Duration::from_secs(60))
     })?;
     println!("\nBy topic, from Prometheus:\n");
     print!("{}", topics(&prometheus)?);
@@ -118,20 +118,6 @@ fn plugin(target: &Target, arguments: &[&str]) -> Result<()> {
         bail!("kubectl learnflow {} ended with {status}", arguments.join(" "));
     }
     Ok(())
-}
-
-fn wait_at_least(prometheus: &Prometheus, query: &str, count: usize) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let value = prometheus.number(query)?;
-        if value >= count as f64 {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            bail!("{query} is {value}, not {count}, after a minute");
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
 }
 
 /// The columns of the table, and the query that fills each, by topic.
