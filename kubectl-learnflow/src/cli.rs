@@ -1,6 +1,10 @@
 //! The command line: types and their help texts, nothing else.
 
-use crate::text::parse_duration;
+use crate::{
+    concern::{Concern, Profile},
+    config::{self, Entry, Memory, Share},
+    text::parse_duration,
+};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -39,7 +43,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// Namespace of the services [default: the namespace of the context]
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = config::label)]
     pub(crate) namespace: Option<String>,
     /// How long to wait for one answer of the cluster; 0 waits for ever
     #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
@@ -55,6 +59,8 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Install(Install),
+    Diff(Diff),
+    Render(Render),
     Status(Status),
     Uninstall(Uninstall),
     Version(Version),
@@ -71,15 +77,114 @@ pub(crate) enum Verb {
 /// Run it again at any time: what is already right stays as it is.
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// Check everything and list what would be applied, without changing anything
+    /// Check everything and list what would be applied, without changing anything: `server` lets the
+    /// API server check each object as if it were applied, `client` only reads
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "server")]
+    pub(crate) dry_run: Option<DryRun>,
+    /// Print the settings in effect, with where each comes from, and do nothing else
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) print_config: bool,
+    /// Take over fields that somebody else owns; without it they are named and left alone
     #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// A Deployment to leave alone; may be given several times
-    #[arg(long, value_name = "DEPLOYMENT")]
-    pub(crate) exclude: Vec<String>,
+    pub(crate) force_conflicts: bool,
+    /// Wait until all of it works (this is the default)
+    #[arg(long, overrides_with = "no_wait")]
+    pub(crate) wait: bool,
+    /// Apply everything and return: what does not come up is neither noticed nor undone
+    #[arg(long, overrides_with = "wait")]
+    pub(crate) no_wait: bool,
     /// How long to wait for the stack, and for each Deployment, to become ready
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+}
+
+impl Install {
+    /// The last of the two flags counts.
+    pub(crate) fn waits(&self) -> bool {
+        self.wait || !self.no_wait
+    }
+}
+
+/// Where a dry run checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DryRun {
+    Client,
+    Server,
+}
+
+/// What is to be installed. The same flags for every verb that has to do with it.
+#[derive(Debug, Default, Clone, Args)]
+#[command(next_help_heading = "What to install")]
+pub(crate) struct Choice {
+    /// Settings for all that follows here, as learnflow.yaml; flags win. `-` reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// How large and how careful
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<Profile>,
+    /// Only these parts, and what they need
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    pub(crate) only: Vec<Concern>,
+    /// Not these parts; what of them is there stays as it is
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    pub(crate) skip: Vec<Concern>,
+    /// A Deployment to enrol, with its app id if that is not its name; may be given several times
+    /// [default: all with dapr.io/enabled]
+    #[arg(long, value_name = "DEPLOYMENT[=APP-ID]", value_parser = parse_service)]
+    pub(crate) service: Vec<Entry>,
+    /// A Deployment to leave alone; may be given several times
+    #[arg(long, value_name = "DEPLOYMENT", value_parser = config::name)]
+    pub(crate) exclude: Vec<String>,
+    /// The memory that all we install may take, by its limits
+    #[arg(long, value_name = "MEMORY", value_parser = Memory::parse)]
+    pub(crate) budget: Option<Memory>,
+    /// A registry that has the images, in place of the public ones
+    #[arg(long, value_name = "REGISTRY", value_parser = config::registry)]
+    pub(crate) registry: Option<String>,
+    /// The Secret in namespace learnflow-system to pull the images with
+    #[arg(long, value_name = "SECRET", value_parser = config::name)]
+    pub(crate) image_pull_secret: Option<String>,
+    /// The share of traces that the sidecars keep, from 0 to 1; metrics are exact at any share
+    #[arg(long, value_name = "SHARE", value_parser = Share::parse)]
+    pub(crate) sampling: Option<Share>,
+}
+
+/// Show what `install` would change, field by field
+///
+/// The API server says what each object would become, without changing it. Exits with 0 when nothing
+/// differs, 1 when something does, 2 when that cannot be told.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// Compare as if fields that somebody else owns were taken over
+    #[arg(long)]
+    pub(crate) force_conflicts: bool,
+    /// How to print it
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+}
+
+/// Write what `install` applies as files, for GitOps or a cluster without internet
+///
+/// The files are named in the order in which they must be applied, and the same settings always give
+/// the same bytes. What the services' Deployments need is in the folder `enrolment`.
+///
+/// No cluster is asked when the services are named, with --service or in the file: then an app id that
+/// is not the name of its Deployment must be said. Otherwise the services are looked for in the cluster.
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    /// Write one file an object into this folder instead of all to standard output. Files there that
+    /// were rendered before and are no longer needed are removed; others stay
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) output_dir: Option<PathBuf>,
+    /// Only list the images; no cluster and no services are needed
+    #[arg(long, conflicts_with = "output_dir")]
+    pub(crate) images: bool,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
 }
 
 /// Show what is installed and whether it works
@@ -136,6 +241,18 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("a wait needs an end; write for example 5m".into()),
         timeout => Ok(timeout),
     }
+}
+
+fn parse_service(text: &str) -> Result<Entry, String> {
+    let (name, app_id) = match text.split_once('=') {
+        Some((name, app_id)) => (name, Some(config::label(app_id)?)),
+        None => (text, None),
+    };
+    Ok(Entry {
+        name: config::name(name)?,
+        app_id,
+        container: None,
+    })
 }
 
 #[cfg(test)]

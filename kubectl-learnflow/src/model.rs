@@ -9,6 +9,8 @@ pub(crate) struct Service {
     pub(crate) name: String,
     /// Annotation `dapr.io/app-id`.
     pub(crate) app_id: Option<String>,
+    /// The app's own container: the first that is not the sidecar.
+    pub(crate) container: Option<String>,
     /// Annotation `dapr.io/config`.
     pub(crate) config: Option<String>,
     /// Annotation `dapr.io/volume-mounts`.
@@ -123,6 +125,8 @@ pub(crate) struct Existing {
     /// Pod Security level of a namespace.
     pub(crate) pod_security: Option<String>,
     pub(crate) resource_version: String,
+    /// All of it, as the cluster has it.
+    pub(crate) value: serde_json::Value,
     /// Being deleted.
     pub(crate) leaving: bool,
     /// In seconds since 1970.

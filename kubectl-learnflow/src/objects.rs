@@ -1,7 +1,15 @@
 //! What gets applied, as plain data: the stack's objects and the middleware's, labelled as ours.
 
-use crate::{assets, model::Service, problem::Problem};
+use crate::{
+    applyset, assets,
+    concern::{Concern, Profile},
+    config,
+    model::Service,
+    patches::{Shape, shaped, traced},
+    problem::Problem,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, fmt};
@@ -32,7 +40,8 @@ const CONFIG_REVISION: &str = "learnflow.dev/config";
 pub(crate) struct Object(Value);
 
 /// The name of an object, enough to find it and to speak of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ObjectRef {
     pub(crate) api_version: String,
     pub(crate) kind: String,
@@ -44,12 +53,17 @@ pub(crate) struct ObjectRef {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) namespace: Object,
+    /// What goes into [`STACK_NAMESPACE`] and to the whole cluster, its set first.
     pub(crate) stack: Vec<Object>,
+    /// The set of what goes into the services' namespace.
+    pub(crate) set: Object,
     pub(crate) guest: Object,
     pub(crate) component: Object,
     pub(crate) configuration: Object,
     /// Of guest, Component and Configuration together: see [`REVISION`].
     pub(crate) revision: String,
+    /// Enrols services, and has the objects that takes.
+    pub(crate) enrols: bool,
 }
 
 impl Object {
@@ -102,6 +116,24 @@ impl Object {
         matches!(self.kind(), "Deployment" | "DaemonSet" | "StatefulSet")
     }
 
+    /// How many pods it asks for.
+    pub(crate) fn replicas(&self) -> u64 {
+        self.0.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1)
+    }
+
+    /// The memory that one pod of it may take, in bytes.
+    pub(crate) fn memory_limit(&self) -> u64 {
+        let containers = self
+            .0
+            .pointer("/spec/template/spec/containers")
+            .and_then(Value::as_array);
+        let limits = containers.into_iter().flatten().filter_map(|container| {
+            let limit = container.pointer("/resources/limits/memory")?;
+            config::bytes(limit.as_str()?)
+        });
+        limits.sum()
+    }
+
     fn in_namespace(mut self, namespace: &str) -> Self {
         self.map("/metadata").insert("namespace".into(), namespace.into());
         self
@@ -117,6 +149,17 @@ impl Object {
     fn versioned(mut self) -> Self {
         self.map("/metadata/labels")
             .insert(VERSION_LABEL.into(), env!("CARGO_PKG_VERSION").into());
+        self
+    }
+
+    /// For changes to what is inside; its name stays.
+    pub(crate) fn edit(&mut self) -> &mut Value {
+        &mut self.0
+    }
+
+    fn member_of(mut self, set: &str) -> Self {
+        self.map("/metadata/labels")
+            .insert(applyset::PART_OF.into(), applyset::id(set).into());
         self
     }
 
@@ -160,6 +203,17 @@ impl fmt::Display for ObjectRef {
 }
 
 impl ObjectRef {
+    /// As `kubectl -o name` writes it: `deployment.apps/cart`.
+    pub(crate) fn short(&self) -> String {
+        let group = self.api_version.split_once('/').map(|(group, _)| format!(".{group}"));
+        format!(
+            "{}{}/{}",
+            self.kind.to_lowercase(),
+            group.unwrap_or_default(),
+            self.name
+        )
+    }
+
     pub(crate) fn deployment(namespace: &str, name: &str) -> Self {
         Self {
             api_version: "apps/v1".into(),
@@ -171,49 +225,87 @@ impl ObjectRef {
 }
 
 impl Plan {
-    /// What this plugin installs for the services of a namespace.
+    /// Everything this plugin installs for the services of a namespace.
     pub(crate) fn new(namespace: &str, app_ids: &BTreeSet<String>) -> Result<Self, Problem> {
-        let stack = [assets::folder("collector")?, assets::folder("prometheus")?].concat();
+        Self::shaped(namespace, app_ids, &Shape::default())
+    }
+
+    /// The same as the settings want it.
+    pub(crate) fn shaped(namespace: &str, app_ids: &BTreeSet<String>, shape: &Shape) -> Result<Self, Problem> {
+        let stack_of = |concern: &Concern| *concern != Concern::Middleware;
+        let chosen = shape.concerns.iter().filter(stack_of);
+        let stack = chosen.map(|concern| concern.objects(shape.profile));
+        let mut stack = stack.collect::<Result<Vec<_>, _>>()?.concat();
+        // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
+        stack.sort_by_key(Object::is_workload);
         let revisions = config_revisions(&stack);
-        let stack = stack
-            .into_iter()
-            .map(|object| follow_config(object, &revisions).labelled().versioned())
-            .collect();
-        let mut component = only("middleware/component.yaml")?
-            .in_namespace(namespace)
-            .labelled()
-            .versioned();
+        let stack_set = set_of_stack()?;
+        let members = stack.into_iter().map(|object| {
+            let object = follow_config(shaped(object, shape), &revisions);
+            object.member_of(STACK_NAMESPACE).labelled().versioned()
+        });
+        // Nothing but a set is no stack.
+        let stack = match members.len() {
+            0 => Vec::new(),
+            _ => std::iter::once(stack_set).chain(members).collect(),
+        };
+
+        let guest = guest_config_map(namespace, assets::guest());
+        let mut component = only("middleware/component.yaml")?.in_namespace(namespace);
         component.map("").insert("scopes".into(), json!(app_ids));
-        // No version label: see the manifest.
-        let configuration = only("middleware/configuration.yaml")?
-            .in_namespace(namespace)
-            .labelled();
+        let configuration = only("middleware/configuration.yaml")?.in_namespace(namespace);
+        let configuration = traced(configuration, shape);
         let revision = revision(&[
             assets::guest(),
             component.0["spec"].to_string().as_bytes(),
             configuration.0["spec"].to_string().as_bytes(),
         ]);
+        let kinds = [&guest, &component, &configuration].map(applyset::kind);
+        let member = |object: Object| object.member_of(namespace).labelled();
         Ok(Self {
             namespace: only("namespace.yaml")?.labelled().versioned(),
             stack,
-            guest: guest_config_map(namespace, assets::guest()).labelled().versioned(),
-            component,
-            configuration,
+            set: set(namespace, &kinds.into())?,
+            guest: member(guest).versioned(),
+            component: member(component).versioned(),
+            // No version label: see the manifest.
+            configuration: member(configuration),
             revision,
+            enrols: shape.concerns.has(Concern::Middleware),
         })
     }
 
-    /// What goes to the services' namespace, in order: the file before the Component that loads it
-    /// before the Configuration that uses it.
-    pub(crate) fn middleware(&self) -> [&Object; 3] {
-        [&self.guest, &self.component, &self.configuration]
+    /// What goes to the services' namespace, in order: the set, then the file before the Component that
+    /// loads it before the Configuration that uses it.
+    pub(crate) fn middleware(&self) -> [&Object; 4] {
+        [&self.set, &self.guest, &self.component, &self.configuration]
     }
 
+    /// In the order in which it is applied.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Object> {
-        std::iter::once(&self.namespace)
-            .chain(&self.stack)
-            .chain(self.middleware())
+        let namespace = (!self.stack.is_empty()).then_some(&self.namespace);
+        let middleware = self.middleware().into_iter().filter(|_| self.enrols);
+        namespace.into_iter().chain(&self.stack).chain(middleware)
     }
+}
+
+/// Of every concern and profile, whatever is chosen: others of them may be there.
+fn set_of_stack() -> Result<Object, Problem> {
+    let mut kinds = BTreeSet::new();
+    for concern in Concern::ALL
+        .into_iter()
+        .filter(|concern| *concern != Concern::Middleware)
+    {
+        for profile in [Profile::Dev, Profile::Production] {
+            kinds.extend(concern.objects(profile)?.iter().map(applyset::kind));
+        }
+    }
+    set(STACK_NAMESPACE, &kinds)
+}
+
+fn set(namespace: &str, kinds: &BTreeSet<String>) -> Result<Object, Problem> {
+    let set = applyset::parent(namespace, kinds).map_err(Problem::new)?;
+    Ok(set.labelled().versioned())
 }
 
 /// Exactly what an enrolled Deployment needs, and nothing that anybody else may own. Above all no

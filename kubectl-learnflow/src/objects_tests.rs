@@ -38,6 +38,47 @@ fn the_middleware_goes_to_the_services_and_cannot_harm_others() {
 }
 
 #[test]
+fn everything_but_namespaces_and_the_sets_themselves_is_part_of_a_set() {
+    for object in plan(&["cart"]).all() {
+        let labels = &object.value()["metadata"]["labels"];
+        let set = labels[applyset::PART_OF].as_str();
+        let itself = object.kind() == "Namespace" || labels["applyset.kubernetes.io/id"].is_string();
+        let expected = applyset::id(object.namespace().unwrap_or(STACK_NAMESPACE));
+        assert_eq!(set, (!itself).then_some(expected.as_str()), "{object}");
+    }
+}
+
+#[test]
+fn a_part_can_be_installed_alone() {
+    let with = |only: &[Concern]| {
+        let concerns = crate::concern::Selection::new(only, &[]).expect("a selection");
+        let shape = Shape {
+            concerns,
+            ..Shape::default()
+        };
+        let plan = Plan::shaped("shop", &BTreeSet::new(), &shape).expect("a plan");
+        plan.all().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        with(&[Concern::Middleware]),
+        [
+            "ConfigMap shop/learnflow",
+            "ConfigMap shop/learnflow-wasm",
+            "Component shop/learnflow",
+            "Configuration shop/learnflow"
+        ]
+    );
+    let collector = with(&[Concern::Collector]);
+    assert_eq!(collector[0], "Namespace learnflow-system");
+    assert_eq!(collector[1], "ConfigMap learnflow-system/learnflow");
+    assert!(
+        !collector
+            .iter()
+            .any(|name| name.contains("prometheus") || name.contains("shop"))
+    );
+}
+
+#[test]
 fn the_rest_goes_to_the_stack_or_to_the_cluster() {
     for object in &plan(&[]).stack {
         let cluster_wide = object.kind().starts_with("Cluster");

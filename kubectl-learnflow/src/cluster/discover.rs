@@ -7,7 +7,11 @@ use crate::{
     problem::Problem,
 };
 use futures::try_join;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Namespace};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Namespace, Node},
+    storage::v1::StorageClass,
+};
 use kube::{Api, ResourceExt, api::ListParams};
 
 const DAPR: &str = "dapr.io/v1alpha1";
@@ -147,6 +151,26 @@ impl Cluster {
         }
     }
 
+    /// Whether claims without a class get a volume; `None` where we may not look.
+    pub(crate) async fn default_storage_class(&self) -> Result<Option<bool>, Problem> {
+        let api: Api<StorageClass> = Api::all(self.client.clone());
+        match api.list_metadata(&ListParams::default()).await {
+            Ok(list) => Ok(Some(list.into_iter().any(|class| {
+                let default = class.annotations().get("storageclass.kubernetes.io/is-default-class");
+                default.is_some_and(|value| value == "true")
+            }))),
+            Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
+            Err(e) => Err(self.list_of("StorageClasses", None)(e)),
+        }
+    }
+
+    /// Nodes, each of which runs a Collector's agent.
+    pub(crate) async fn count_nodes(&self) -> Result<usize, Problem> {
+        let api: Api<Node> = Api::all(self.client.clone());
+        let nodes = api.list_metadata(&ListParams::default()).await;
+        Ok(nodes.map_err(self.list_of("Nodes", None))?.items.len())
+    }
+
     fn component(&self) -> ObjectRef {
         ObjectRef {
             api_version: DAPR.into(),
@@ -174,13 +198,17 @@ fn service(deployment: Deployment) -> Option<Service> {
     if !["true", "t", "yes", "y", "on", "1"].contains(&enabled.trim()) {
         return None;
     }
-    let volumes = spec.template.spec.and_then(|pod| pod.volumes).unwrap_or_default();
+    let pod = spec.template.spec.unwrap_or_default();
+    let own = pod.containers.iter().find(|container| container.name != "daprd");
+    let container = own.map(|container| container.name.clone());
+    let volumes = pod.volumes.unwrap_or_default();
     let foreign_volume = volumes
         .iter()
         .any(|volume| volume.name == GUEST && volume.config_map.as_ref().is_none_or(|map| map.name != GUEST));
     Some(Service {
         name,
         app_id: annotation("dapr.io/app-id"),
+        container,
         config: annotation("dapr.io/config"),
         mounts: annotation("dapr.io/volume-mounts"),
         revision: annotation(REVISION),

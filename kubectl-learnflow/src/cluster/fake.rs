@@ -24,6 +24,10 @@ struct State {
     stuck: BTreeSet<String>,
     /// Answers that override everything: path → (code, body).
     answers: BTreeMap<String, (u16, Value)>,
+    /// How many times a write to a path still fails, and with what.
+    failures: BTreeMap<String, (u32, u16)>,
+    /// Fields that belong to somebody else: path → (who, field).
+    owners: BTreeMap<String, (String, String)>,
     counter: u64,
 }
 
@@ -66,6 +70,16 @@ impl Fake {
 
     pub(crate) fn answer(&self, path: &str, code: u16, body: Value) {
         self.lock(|state| state.answers.insert(path.into(), (code, body)));
+    }
+
+    /// Writes that are meant fail so many times.
+    pub(crate) fn fail(&self, path: &str, times: u32, code: u16) {
+        self.lock(|state| state.failures.insert(path.into(), (times, code)));
+    }
+
+    /// Makes a field somebody else's, until it is taken over.
+    pub(crate) fn own(&self, path: &str, who: &str, field: &str) {
+        self.lock(|state| state.owners.insert(path.into(), (who.into(), field.into())));
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
@@ -143,6 +157,20 @@ impl State {
         }
         match *method {
             Method::POST => (201, json!({ "spec": {}, "status": { "allowed": true } })),
+            Method::PATCH if !dry && self.fails(path).is_some() => {
+                let code = self.failures[path].1;
+                (code, json!({ "kind": "Status", "code": code, "message": "not now" }))
+            }
+            Method::PATCH if self.owners.contains_key(path) && !query.contains("force=true") => {
+                let (who, field) = &self.owners[path];
+                let cause = json!({ "reason": "FieldManagerConflict", "field": field,
+                    "message": format!("conflict with \"{who}\" using v1") });
+                (
+                    409,
+                    json!({ "kind": "Status", "code": 409, "reason": "Conflict", "message": "conflict",
+                    "details": { "causes": [cause] } }),
+                )
+            }
             Method::PATCH => {
                 let after = self.patched(path, sent);
                 if !dry {
@@ -156,6 +184,12 @@ impl State {
             },
             _ => self.read(path, query),
         }
+    }
+
+    fn fails(&mut self, path: &str) -> Option<()> {
+        let (left, _) = self.failures.get_mut(path)?;
+        *left = left.checked_sub(1)?;
+        Some(())
     }
 
     fn read(&self, path: &str, query: &str) -> (u16, Value) {
@@ -205,10 +239,16 @@ impl State {
                 false => key.starts_with(&format!("{path}/")),
             };
             let named = query.contains("metadata.name%3Dlearnflow");
-            let items = self
-                .objects
-                .iter()
-                .filter(|(key, object)| below(key) && (!named || object["metadata"]["name"] == "learnflow"));
+            let set = query
+                .split("part-of%3D")
+                .nth(1)
+                .and_then(|rest| rest.split("%2C").next());
+            let items = self.objects.iter().filter(|(key, object)| {
+                let member = &object["metadata"]["labels"][crate::applyset::PART_OF];
+                below(key)
+                    && (!named || object["metadata"]["name"] == "learnflow")
+                    && set.is_none_or(|set| member == set)
+            });
             return (200, list(items.map(|(_, object)| object.clone()).collect()));
         }
         (404, not_found(path))
@@ -286,6 +326,8 @@ pub(crate) fn service_path(name: &str) -> String {
 
 fn deployment(namespace: &str, name: &str) -> Value {
     json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
         "metadata": { "name": name, "namespace": namespace, "generation": 1, "resourceVersion": "1" },
         "spec": {
             "replicas": 1,

@@ -2,9 +2,10 @@
 //! [`crate::preflight`]; here the cluster is asked.
 
 use crate::{
-    cluster::{Cluster, Mode, accesses},
+    cluster::{Cluster, Mode, Tried, accesses},
+    config::{Memory, Settings},
     model::{Access, Applied, Existing, Facts, Service},
-    objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE, enrolment},
     preflight::{self, Check},
     printer::{Mark, Printer},
     problem::{Kind, Problem},
@@ -13,13 +14,32 @@ use crate::{
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeSet, HashMap};
 
+/// Requests under way at the same time.
+pub(super) const AT_ONCE: usize = 16;
+
 /// What is in the cluster under the names of a plan.
 pub(super) type Before = HashMap<ObjectRef, Existing>;
 
+/// What the checks have seen.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) before: Before,
+    /// What applying each object would make of it; not of those in a namespace that is still missing.
+    pub(super) tried: HashMap<ObjectRef, Tried>,
+}
+
+/// Whether the server is asked to check each object as if it were applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rehearsal {
+    Skipped,
+    Gentle,
+    /// What is taken over from others is named, and no failure.
+    Forced,
+}
+
 /// May we install? Asked first: without, nothing else can be found out.
-pub(super) async fn may_install(cluster: &Cluster, printer: &Printer) -> Result<(), Problem> {
-    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
-    allowed(cluster, wanted(cluster, &plan), printer).await?;
+pub(super) async fn may_install(cluster: &Cluster, plan: &Plan, printer: &Printer) -> Result<(), Problem> {
+    allowed(cluster, wanted(cluster, plan), printer).await?;
     printer.step(Mark::Good, "Permissions");
     Ok(())
 }
@@ -36,10 +56,11 @@ pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer
 
 fn wanted(cluster: &Cluster, plan: &Plan) -> BTreeSet<Access> {
     let objects: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
-    let component = [plan.component.reference()];
+    let members = objects.iter().filter(|object| object.kind != "Namespace");
     let deployments = [ObjectRef::deployment(&cluster.namespace, "")];
     let mut wanted = accesses(objects.iter(), &["get", "create", "patch"]);
-    wanted.extend(accesses(component.iter(), &["list"]));
+    // What a newer version no longer has is looked for by its labels.
+    wanted.extend(accesses(members, &["list"]));
     wanted.extend(accesses(deployments.iter(), &["get", "list", "patch"]));
     wanted.extend([&cluster.namespace, STACK_NAMESPACE].map(|namespace| Access {
         verb: "list",
@@ -56,27 +77,39 @@ pub(super) async fn preflight(
     facts: &Facts,
     services: &[Service],
     plan: &Plan,
+    settings: &Settings,
+    rehearsal: Rehearsal,
     printer: &Printer,
-) -> Result<Before, Problem> {
-    let mut failed = show(printer, &preflight::cluster(facts, &cluster.namespace));
-    failed += show(printer, &preflight::services(services, &cluster.namespace));
+) -> Result<Seen, Problem> {
+    let mut failed = 0;
+    if plan.enrols {
+        failed += show(printer, &preflight::cluster(facts, &cluster.namespace));
+        failed += show(printer, &preflight::services(services, &cluster.namespace));
+    } else {
+        failed += show(printer, &[preflight::kubernetes(facts)]);
+    }
+    let pubsub = preflight::pubsub(settings.pubsub.value.as_deref(), &facts.kafka);
+    failed += show(printer, pubsub.as_slice());
     stop(failed)?;
 
-    let mut before = Before::new();
-    let mut checks = Vec::new();
-    let found = stream::iter(plan.all())
-        .map(|object| async move { Ok::<_, Problem>((object, cluster.existing(&object.reference()).await?)) });
-    let found: Vec<_> = found.buffered(8).try_collect().await?;
-    for (object, existing) in found {
-        if let Some(existing) = existing {
-            checks.extend(preflight::ownership(object, &existing));
-            before.insert(object.reference(), existing);
-        }
+    let enrolments = enrolments(&cluster.namespace, services, plan)?;
+    let mut seen = Seen {
+        before: before(cluster, plan.all().chain(&enrolments)).await?,
+        ..Seen::default()
+    };
+    let owned = |object| preflight::ownership(object, seen.before.get(&object.reference())?);
+    let mut checks: Vec<Check> = plan.all().filter_map(owned).collect();
+    checks.extend(storage(cluster, plan, &seen.before).await?);
+    checks.extend(budget(cluster, plan, settings.budget.value.as_ref()).await?);
+    stop(show(printer, &checks))?;
+    if rehearsal == Rehearsal::Skipped {
+        return Ok(seen);
     }
+    let force = rehearsal == Rehearsal::Forced;
+    let (checks, tried) = rehearse(cluster, &enrolments, plan, &seen.before, force).await?;
     stop(show(printer, &checks))?;
-    let (checks, restarts) = rehearse(cluster, services, plan, &before).await?;
-    stop(show(printer, &checks))?;
-    if restarts {
+    seen.tried = tried;
+    if restarts(plan, &seen.tried) {
         let text = format!(
             "Dapr restarts the runtime of the running sidecars in {} once",
             cluster.namespace
@@ -85,62 +118,130 @@ pub(super) async fn preflight(
                    their /metrics by it until their pods are replaced.";
         show(printer, &[Check::warn(text, why)]);
     }
-    Ok(before)
+    Ok(seen)
 }
 
-/// Lets the server check every object as if it were applied, admission included. Also says whether the
-/// Configuration would be written.
+pub(super) async fn before(cluster: &Cluster, objects: impl Iterator<Item = &Object>) -> Result<Before, Problem> {
+    let found = stream::iter(objects.map(Object::reference))
+        .map(|object| async move { Ok::<_, Problem>((cluster.existing(&object).await?, object)) });
+    let found: Vec<_> = found.buffered(AT_ONCE).try_collect().await?;
+    let found = found
+        .into_iter()
+        .filter_map(|(existing, object)| Some((object, existing?)));
+    Ok(found.collect())
+}
+
+/// What each service gets, as an object to apply.
+pub(super) fn enrolments(namespace: &str, services: &[Service], plan: &Plan) -> Result<Vec<Object>, Problem> {
+    let patches = services
+        .iter()
+        .map(|service| Object::new(enrolment(namespace, service, &plan.revision)));
+    patches.collect::<Result<_, _>>().map_err(Problem::new)
+}
+
+/// What is there and what would become of it; stops at whatever the server refuses.
+pub(super) async fn look(
+    cluster: &Cluster,
+    enrolments: &[Object],
+    plan: &Plan,
+    force: bool,
+    printer: &Printer,
+) -> Result<Seen, Problem> {
+    let before = before(cluster, plan.all().chain(enrolments)).await?;
+    let (checks, tried) = rehearse(cluster, enrolments, plan, &before, force).await?;
+    let refused: Vec<Check> = checks.into_iter().filter(|check| check.mark != Mark::Good).collect();
+    stop(show(printer, &refused))?;
+    Ok(Seen { before, tried })
+}
+
+/// A claim that no storage answers would leave its pod pending for ever.
+async fn storage(cluster: &Cluster, plan: &Plan, before: &Before) -> Result<Option<Check>, Problem> {
+    let claims = plan.all().filter(|object| object.kind() == "PersistentVolumeClaim");
+    let new: Vec<&Object> = claims
+        .filter(|claim| !before.contains_key(&claim.reference()))
+        .collect();
+    match new.as_slice() {
+        [] => Ok(None),
+        [claim, ..] => Ok(preflight::storage(claim, cluster.default_storage_class().await?)),
+    }
+}
+
+async fn budget(cluster: &Cluster, plan: &Plan, budget: Option<&Memory>) -> Result<Option<Check>, Problem> {
+    let Some(budget) = budget else { return Ok(None) };
+    let nodes = cluster.count_nodes().await?;
+    Ok(Some(preflight::budget(plan, budget, nodes)))
+}
+
+/// Does it write to the Configuration?
+fn restarts(plan: &Plan, tried: &HashMap<ObjectRef, Tried>) -> bool {
+    let tried = tried.get(&plan.configuration.reference());
+    tried.is_some_and(|tried| tried.applied() != Applied::Unchanged)
+}
+
+/// Lets the server check every object as if it were applied, admission included.
 async fn rehearse(
     cluster: &Cluster,
-    services: &[Service],
+    enrolments: &[Object],
     plan: &Plan,
     before: &Before,
-) -> Result<(Vec<Check>, bool), Problem> {
-    let mut failures = Vec::new();
-    let mut restarts = false;
+    force: bool,
+) -> Result<(Vec<Check>, HashMap<ObjectRef, Tried>), Problem> {
     let nowhere = !before.contains_key(&plan.namespace.reference());
-    for object in plan.all() {
+    // What is there and not ours is left alone, but the services are of course not ours.
+    let foreign = |object: &&Object| before.contains_key(&object.reference()) && !is_ours(before, object);
+    let objects = plan.all().filter(|object| !foreign(object)).chain(enrolments);
+    let tries = objects.map(async |object| {
         // In a namespace that is not there nothing can be tried. A throw-away name in the services'
         // namespace shows all that is wrong with the object itself.
-        let stand_in = nowhere && object.namespace() == Some(STACK_NAMESPACE);
-        let tried = if stand_in {
+        if nowhere && object.namespace() == Some(STACK_NAMESPACE) {
             let name = format!("learnflow-try-{}", object.name());
-            cluster
-                .apply(&object.moved(&cluster.namespace, &name), None, Mode::DryRun)
-                .await
-        } else if is_ours(before, object) || !before.contains_key(&object.reference()) {
-            cluster
-                .apply(object, before.get(&object.reference()), Mode::DryRun)
-                .await
-        } else {
-            continue;
+            let stand_in = object.moved(&cluster.namespace, &name);
+            return match cluster.rehearse(&stand_in, None, Mode::DryRun).await {
+                // What is forbidden there may be allowed where the object really goes.
+                Err(problem) if problem.kind != Kind::Forbidden => Err(problem),
+                _ => Ok((None, None)),
+            };
+        }
+        let reference = object.reference();
+        let known = before.get(&reference);
+        let (tried, taken) = match cluster.rehearse(object, known, Mode::DryRun).await {
+            Err(conflict) if force && conflict.kind == Kind::Conflict => {
+                let tried = cluster.rehearse(object, known, Mode::ForcedDryRun).await?;
+                (tried, Some(taken_over(&conflict)))
+            }
+            tried => (tried?, None),
         };
-        match tried {
-            Ok(applied) => restarts |= applied != Applied::Unchanged && *object == plan.configuration,
-            // What is forbidden there may be allowed where the object really goes.
-            Err(problem) if stand_in && problem.kind == Kind::Forbidden => {}
-            Err(problem) if problem.kind == Kind::Unreachable => return Err(problem),
-            Err(problem) => failures.push(problem),
-        }
-    }
-    for service in services {
-        match cluster.enrol(service, &plan.revision, Mode::DryRun).await {
-            Ok(_) => {}
-            Err(problem) if problem.kind == Kind::Unreachable => return Err(problem),
-            Err(problem) => failures.push(problem),
-        }
-    }
-    if failures.is_empty() {
-        let number = plan.all().count() + services.len();
-        let text = format!("Server-side dry run of {}", text::count(number, "object"));
-        return Ok((vec![Check::good(text)], restarts));
-    }
-    let failures = failures.into_iter().map(|problem| Check {
-        mark: Mark::Bad,
-        text: problem.what,
-        next: problem.next,
+        Ok((Some((reference, tried)), taken))
     });
-    Ok((failures.collect(), restarts))
+    let mut checks = Vec::new();
+    let mut all = HashMap::new();
+    let tries: Vec<_> = stream::iter(tries).buffered(AT_ONCE).collect().await;
+    let number = tries.len();
+    for tried in tries {
+        match tried {
+            Ok((tried, taken)) => {
+                all.extend(tried);
+                checks.extend(taken);
+            }
+            // Where the cluster does not answer, there is no use in going on.
+            Err(problem) if problem.kind == Kind::Unreachable => return Err(problem),
+            Err(problem) => checks.push(Check {
+                mark: Mark::Bad,
+                text: problem.what,
+                next: problem.next,
+            }),
+        }
+    }
+    if !checks.iter().any(|check| check.mark == Mark::Bad) {
+        let text = format!("Server-side dry run of {}", text::count(number, "object"));
+        checks.push(Check::good(text));
+    }
+    Ok((checks, all))
+}
+
+fn taken_over(conflict: &Problem) -> Check {
+    let text = conflict.what.trim_start_matches("Cannot apply ");
+    Check::warn(format!("Taken over: {text}"), "Whoever owned it may set it back.")
 }
 
 pub(super) fn is_ours(before: &Before, object: &Object) -> bool {

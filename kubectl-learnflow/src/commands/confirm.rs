@@ -6,7 +6,7 @@ use super::{
     enrol,
 };
 use crate::{
-    cluster::{Cluster, Workload},
+    cluster::{Cluster, Mode, Workload},
     model::{Outcome, Service},
     objects::{ObjectRef, Plan},
     printer::{Mark, Printer},
@@ -73,7 +73,7 @@ pub(super) async fn all(
         }
         printer.step(Mark::Warn, &format!("{what}; restarting"));
         let lost: Vec<Service> = lacking.services.iter().map(|&n| restart(&services[n])).collect();
-        if enrol::all(cluster, &lost, &plan.revision, timeout, printer).await? == Outcome::Bad {
+        if enrol::all(cluster, &lost, &plan.revision, Mode::Real, timeout, printer).await? == Outcome::Bad {
             return Ok(Outcome::Bad);
         }
         restarted = true;

@@ -17,12 +17,13 @@ pub(super) async fn all(
     cluster: &Cluster,
     services: &[Service],
     revision: &str,
+    mode: Mode,
     timeout: Duration,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     for (done, service) in services.iter().enumerate() {
         let object = ObjectRef::deployment(&cluster.namespace, &service.name);
-        let applied = cluster.enrol(service, revision, Mode::Real).await?;
+        let applied = cluster.enrol(service, revision, mode).await?;
         let failure = come_up(cluster, &object, revision, timeout, printer).await?;
         printer.done_waiting();
         match failure {

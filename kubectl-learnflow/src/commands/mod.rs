@@ -3,15 +3,19 @@
 mod check;
 mod confirm;
 mod coverage;
+mod diff;
 mod enrol;
 mod install;
+mod prune;
+mod render;
 mod status;
 mod uninstall;
 mod version;
 
 use crate::{
-    cli::{Cli, Verb},
+    cli::{Cli, Global, Verb},
     cluster::Cluster,
+    config::Settings,
     model::Outcome,
     printer::Printer,
     problem::Problem,
@@ -61,10 +65,29 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Outcome, Problem> {
     let global = &cli.global;
     match cli.verb {
         Verb::Version(args) => version::run(&args, global, printer).await,
-        Verb::Install(args) => install::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Install(args) => {
+            let settings = Settings::read(&args.choice, global)?;
+            let cluster = connect(global, &settings).await?;
+            install::run(&cluster, &args, settings, printer).await
+        }
+        Verb::Diff(args) => {
+            let settings = Settings::read(&args.choice, global)?;
+            let cluster = connect(global, &settings).await?;
+            diff::run(&cluster, &args, settings, printer).await
+        }
+        Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => status::run(&Cluster::connect(global).await?, &args, printer).await,
         Verb::Uninstall(args) => uninstall::run(&Cluster::connect(global).await?, &args, printer).await,
     }
+}
+
+/// The namespace may also stand in the settings.
+async fn connect(global: &Global, settings: &Settings) -> Result<Cluster, Problem> {
+    let mut cluster = Cluster::connect(global).await?;
+    if let Some(namespace) = &settings.namespace.value {
+        cluster.namespace.clone_from(namespace);
+    }
+    Ok(cluster)
 }
 
 #[cfg(test)]

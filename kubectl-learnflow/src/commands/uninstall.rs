@@ -204,22 +204,8 @@ async fn remove_namespace(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::fake::Fake;
-    use crate::{cli::Install, commands::install, printer::tests::captured};
+    use crate::{cluster::fake::Fake, commands::install::tests::installed, printer::tests::captured};
     use serde_json::json;
-
-    fn installed() -> Fake {
-        let fake = Fake::sound();
-        let args = Install {
-            dry_run: false,
-            exclude: Vec::new(),
-            timeout: Duration::from_secs(1),
-        };
-        let (printer, ..) = captured();
-        let ended = fake.run(async |cluster| install::run(cluster, &args, &printer).await);
-        assert_eq!(ended, Ok(Outcome::Good));
-        fake
-    }
 
     fn uninstall(fake: &Fake, dry_run: bool) -> (Result<Outcome, Problem>, String, String) {
         let (printer, out, err) = captured();
