@@ -7,6 +7,7 @@ mod assets;
 mod cli;
 mod cluster;
 mod commands;
+mod enrolment;
 mod model;
 mod objects;
 mod preflight;

@@ -1,6 +1,6 @@
 //! What gets applied, as plain data: the stack's objects and the middleware's, labelled as ours.
 
-use crate::{assets, model::Service, problem::Problem};
+use crate::{assets, enrolment, problem::Problem};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -12,7 +12,7 @@ pub(crate) const MANAGER: &str = "kubectl-learnflow";
 pub(crate) const STACK_NAMESPACE: &str = "learnflow-system";
 /// The Component and the Configuration.
 pub(crate) const MIDDLEWARE: &str = "learnflow";
-/// The ConfigMap with the guest, and the volume that brings it into a sidecar.
+/// The volume that brings the guest into a sidecar, and how the names of its ConfigMaps begin.
 pub(crate) const GUEST: &str = "learnflow-wasm";
 /// Where the sidecar finds the guest; `component.yaml` says the same.
 pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
@@ -20,10 +20,12 @@ pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub(crate) const VERSION_LABEL: &str = "app.kubernetes.io/version";
 const PART_OF: &str = "app.kubernetes.io/part-of";
-/// On a pod template: what makes pods roll when the guest or the Configuration changes.
+/// On a pod template: what makes pods roll when the guest, the Component or the Configuration changes.
 pub(crate) const REVISION: &str = "learnflow.dev/guest";
 /// On a pod template: when its pods were last rolled for nothing but a fresh start.
 pub(crate) const RESTARTED: &str = "learnflow.dev/restarted";
+/// On a pod template: what an enrolment has replaced there, as JSON.
+pub(crate) const BEFORE: &str = "learnflow.dev/before";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
 const CONFIG_REVISION: &str = "learnflow.dev/config";
 
@@ -45,11 +47,11 @@ pub(crate) struct ObjectRef {
 pub(crate) struct Plan {
     pub(crate) namespace: Object,
     pub(crate) stack: Vec<Object>,
+    /// Named after what it holds, so that a newer one never takes a running sidecar's away.
     pub(crate) guest: Object,
     pub(crate) component: Object,
+    /// What a service gets that has no Configuration of its own; also named after what it holds.
     pub(crate) configuration: Object,
-    /// Of guest, Component and Configuration together: see [`REVISION`].
-    pub(crate) revision: String,
 }
 
 impl Object {
@@ -61,6 +63,11 @@ impl Object {
         } else {
             Err("an object without apiVersion, kind or name".into())
         }
+    }
+
+    /// One that is well made, because we made it.
+    pub(crate) fn known(value: Value) -> Self {
+        Self(value)
     }
 
     pub(crate) fn value(&self) -> &Value {
@@ -88,6 +95,11 @@ impl Object {
         }
     }
 
+    pub(crate) fn renamed(mut self, name: String) -> Self {
+        self.map("/metadata").insert("name".into(), name.into());
+        self
+    }
+
     /// The same object under another name and in another namespace.
     pub(crate) fn moved(&self, namespace: &str, name: &str) -> Self {
         let mut moved = self.clone();
@@ -102,12 +114,12 @@ impl Object {
         matches!(self.kind(), "Deployment" | "DaemonSet" | "StatefulSet")
     }
 
-    fn in_namespace(mut self, namespace: &str) -> Self {
+    pub(crate) fn in_namespace(mut self, namespace: &str) -> Self {
         self.map("/metadata").insert("namespace".into(), namespace.into());
         self
     }
 
-    fn labelled(mut self) -> Self {
+    pub(crate) fn labelled(mut self) -> Self {
         let labels = self.map("/metadata/labels");
         labels.entry(PART_OF).or_insert_with(|| MIDDLEWARE.into());
         labels.insert(MANAGED_BY.into(), MANAGER.into());
@@ -125,7 +137,7 @@ impl Object {
     }
 
     /// The map at a pointer, made where it is missing.
-    fn map(&mut self, pointer: &str) -> &mut Map<String, Value> {
+    pub(crate) fn map(&mut self, pointer: &str) -> &mut Map<String, Value> {
         let mut value = &mut self.0;
         for key in pointer.split('/').skip(1) {
             value = into_map(value).entry(key).or_insert(Value::Null);
@@ -188,19 +200,19 @@ impl Plan {
         let configuration = only("middleware/configuration.yaml")?
             .in_namespace(namespace)
             .labelled();
-        let revision = revision(&[
-            assets::guest(),
-            component.0["spec"].to_string().as_bytes(),
-            configuration.0["spec"].to_string().as_bytes(),
-        ]);
+        let configuration = enrolment::named(configuration, None);
         Ok(Self {
             namespace: only("namespace.yaml")?.labelled().versioned(),
             stack,
             guest: guest_config_map(namespace, assets::guest()).labelled().versioned(),
             component,
             configuration,
-            revision,
         })
+    }
+
+    /// What does not belong to the services' namespace, in order.
+    pub(crate) fn outside(&self) -> impl Iterator<Item = &Object> {
+        std::iter::once(&self.namespace).chain(&self.stack)
     }
 
     /// What goes to the services' namespace, in order: the file before the Component that loads it
@@ -209,46 +221,10 @@ impl Plan {
         [&self.guest, &self.component, &self.configuration]
     }
 
+    #[cfg(test)]
     pub(crate) fn all(&self) -> impl Iterator<Item = &Object> {
-        std::iter::once(&self.namespace)
-            .chain(&self.stack)
-            .chain(self.middleware())
+        self.outside().chain(self.middleware())
     }
-}
-
-/// Exactly what an enrolled Deployment needs, and nothing that anybody else may own. Above all no
-/// `replicas`: an autoscaler may own those.
-pub(crate) fn enrolment(namespace: &str, service: &Service, revision: &str) -> Value {
-    let mut annotations = json!({
-        "dapr.io/config": MIDDLEWARE,
-        "dapr.io/volume-mounts": GUEST_MOUNT,
-        REVISION: revision,
-    });
-    // Kept once it is there: without it the pods would roll again.
-    if let Some(restarted) = &service.restarted {
-        annotations[RESTARTED] = json!(restarted);
-    }
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": service.name, "namespace": namespace },
-        "spec": { "template": {
-            "metadata": { "annotations": annotations },
-            "spec": { "volumes": [
-                // Optional: a pod whose ConfigMap is gone would never start.
-                { "name": GUEST, "configMap": { "name": GUEST, "optional": true } },
-            ]},
-        }},
-    })
-}
-
-/// The same with no field: server-side apply then takes back what we own, and only that.
-pub(crate) fn release(namespace: &str, deployment: &str) -> Value {
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": deployment, "namespace": namespace },
-    })
 }
 
 fn only(path: &str) -> Result<Object, Problem> {
@@ -265,12 +241,14 @@ fn guest_config_map(namespace: &str, wasm: &[u8]) -> Object {
     Object(json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": { "name": GUEST, "namespace": namespace },
+        "metadata": { "name": format!("{GUEST}-{}", revision(&[wasm])), "namespace": namespace },
+        "immutable": true,
         "binaryData": { "learnflow.wasm": STANDARD.encode(wasm) },
     }))
 }
 
-fn revision(parts: &[&[u8]]) -> String {
+/// A short name for what these bytes are.
+pub(crate) fn revision(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.len().to_le_bytes());

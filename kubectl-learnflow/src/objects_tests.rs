@@ -35,6 +35,8 @@ fn the_middleware_goes_to_the_services_and_cannot_harm_others() {
         .map(|(_, folder)| format!("file://{folder}/learnflow.wasm"));
     assert_eq!(url.as_str(), mounted.as_deref(), "the Component reads what is mounted");
     assert!(plan.guest.value()["binaryData"]["learnflow.wasm"].is_string());
+    assert_eq!(plan.guest.value()["immutable"], true);
+    assert!(plan.guest.name().starts_with("learnflow-wasm-"), "{}", plan.guest);
 }
 
 #[test]
@@ -51,49 +53,10 @@ fn the_rest_goes_to_the_stack_or_to_the_cluster() {
 }
 
 #[test]
-fn enrolment_owns_only_what_it_needs() {
-    let service = Service {
-        name: "cart".into(),
-        ..Service::default()
-    };
-    let patch = enrolment("shop", &service, "r1");
-    assert_eq!(
-        patch["spec"],
-        json!({ "template": {
-            "metadata": { "annotations": {
-                "dapr.io/config": "learnflow",
-                "dapr.io/volume-mounts": "learnflow-wasm:/learnflow",
-                "learnflow.dev/guest": "r1",
-            }},
-            "spec": { "volumes": [
-                { "name": "learnflow-wasm", "configMap": { "name": "learnflow-wasm", "optional": true } },
-            ]},
-        }}),
-        "above all no replicas"
-    );
-    assert_eq!(
-        release("shop", "cart").as_object().map(Map::len),
-        Some(3),
-        "apiVersion, kind and metadata; no field to own"
-    );
-    let restarted = Service {
-        restarted: Some("17".into()),
-        ..service
-    };
-    let annotations = &enrolment("shop", &restarted, "r1")["spec"]["template"]["metadata"]["annotations"];
-    assert_eq!(annotations[RESTARTED], "17", "kept, or the pods would roll again");
-}
-
-#[test]
-fn the_revision_follows_what_sidecars_read_at_their_start() {
-    assert_eq!(
-        plan(&["a"]).revision,
-        plan(&["a", "b"]).revision,
-        "another service is no reason to roll"
-    );
+fn a_revision_is_of_parts_and_not_of_their_sum() {
     assert_ne!(revision(&[b"guest", b"x"]), revision(&[b"guest", b"y"]));
     assert_ne!(revision(&[b"ab", b"c"]), revision(&[b"a", b"bc"]));
-    assert_eq!(plan(&[]).revision.len(), 12);
+    assert_eq!(revision(&[b"a"]).len(), 12);
 }
 
 #[test]

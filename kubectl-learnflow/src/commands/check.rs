@@ -3,7 +3,8 @@
 
 use crate::{
     cluster::{Cluster, Mode, accesses},
-    model::{Access, Applied, Existing, Facts, Service},
+    enrolment::Enrolments,
+    model::{Access, Existing, Facts},
     objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
     preflight::{self, Check},
     printer::{Mark, Printer},
@@ -16,10 +17,30 @@ use std::collections::{BTreeSet, HashMap};
 /// What is in the cluster under the names of a plan.
 pub(super) type Before = HashMap<ObjectRef, Existing>;
 
+/// What a command is about to apply.
+pub(super) struct Wanted<'a> {
+    /// What does not go to the services' namespace.
+    pub(super) outside: Vec<&'a Object>,
+    pub(super) enrolments: &'a Enrolments,
+    /// Fields that a tool owns may be taken over.
+    pub(super) force_conflicts: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// In the order in which they are applied.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &'a Object> {
+        self.outside.clone().into_iter().chain(self.enrolments.objects())
+    }
+}
+
 /// May we install? Asked first: without, nothing else can be found out.
 pub(super) async fn may_install(cluster: &Cluster, printer: &Printer) -> Result<(), Problem> {
     let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
-    allowed(cluster, wanted(cluster, &plan), printer).await?;
+    let outside: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
+    let mut wanted = to_enrol(cluster)?;
+    wanted.extend(accesses(outside.iter(), &["get", "create", "patch"]));
+    wanted.extend([to_list("", "pods", STACK_NAMESPACE)]);
+    allowed(cluster, wanted, printer).await?;
     printer.step(Mark::Good, "Permissions");
     Ok(())
 }
@@ -34,37 +55,51 @@ pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer
     stop(show(printer, &preflight::permissions(&refused, caller.as_deref())))
 }
 
-fn wanted(cluster: &Cluster, plan: &Plan) -> BTreeSet<Access> {
-    let objects: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
-    let component = [plan.component.reference()];
-    let deployments = [ObjectRef::deployment(&cluster.namespace, "")];
-    let mut wanted = accesses(objects.iter(), &["get", "create", "patch"]);
-    wanted.extend(accesses(component.iter(), &["list"]));
+/// What it takes to enrol services, and to let them go.
+pub(super) fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
+    let here = &cluster.namespace;
+    let plan = Plan::new(here, &BTreeSet::new())?;
+    let objects = plan.middleware().map(Object::reference);
+    let secret = ObjectRef {
+        api_version: "v1".into(),
+        kind: "Secret".into(),
+        namespace: Some(here.clone()),
+        name: String::new(),
+    };
+    let deployments = [ObjectRef::deployment(here, "")];
+    let mut wanted = accesses(objects.iter(), &["get", "list", "create", "patch", "delete"]);
+    wanted.extend(accesses([secret].iter(), &["get", "create", "patch"]));
     wanted.extend(accesses(deployments.iter(), &["get", "list", "patch"]));
-    wanted.extend([&cluster.namespace, STACK_NAMESPACE].map(|namespace| Access {
+    wanted.extend([to_list("", "pods", here), to_list("apps", "replicasets", here)]);
+    Ok(wanted)
+}
+
+fn to_list(group: &str, resource: &str, namespace: &str) -> Access {
+    Access {
         verb: "list",
-        group: String::new(),
-        resource: "pods".into(),
+        group: group.into(),
+        resource: resource.into(),
         namespace: Some(namespace.to_owned()),
-    }));
-    wanted
+    }
 }
 
 /// Looks at everything before anything is written, and says all that is wrong, not just the first.
 pub(super) async fn preflight(
     cluster: &Cluster,
     facts: &Facts,
-    services: &[Service],
-    plan: &Plan,
+    wanted: &Wanted<'_>,
     printer: &Printer,
 ) -> Result<Before, Problem> {
     let mut failed = show(printer, &preflight::cluster(facts, &cluster.namespace));
-    failed += show(printer, &preflight::services(services, &cluster.namespace));
+    failed += show(
+        printer,
+        &preflight::services(wanted.enrolments, facts, &cluster.namespace, wanted.force_conflicts),
+    );
     stop(failed)?;
 
     let mut before = Before::new();
     let mut checks = Vec::new();
-    let found = stream::iter(plan.all())
+    let found = stream::iter(wanted.objects())
         .map(|object| async move { Ok::<_, Problem>((object, cluster.existing(&object.reference()).await?)) });
     let found: Vec<_> = found.buffered(8).try_collect().await?;
     for (object, existing) in found {
@@ -74,32 +109,18 @@ pub(super) async fn preflight(
         }
     }
     stop(show(printer, &checks))?;
-    let (checks, restarts) = rehearse(cluster, services, plan, &before).await?;
-    stop(show(printer, &checks))?;
-    if restarts {
-        let text = format!(
-            "Dapr restarts the runtime of the running sidecars in {} once",
-            cluster.namespace
-        );
-        let why = "Dapr 1.18 does so at any write to a Configuration. Sidecars that stay out of LearnFlow lose \
-                   their /metrics by it until their pods are replaced.";
-        show(printer, &[Check::warn(text, why)]);
-    }
+    stop(show(printer, &rehearse(cluster, wanted, &before).await?))?;
     Ok(before)
 }
 
-/// Lets the server check every object as if it were applied, admission included. Also says whether the
-/// Configuration would be written.
-async fn rehearse(
-    cluster: &Cluster,
-    services: &[Service],
-    plan: &Plan,
-    before: &Before,
-) -> Result<(Vec<Check>, bool), Problem> {
+/// Lets the server check every object as if it were applied, admission included.
+async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: &Before) -> Result<Vec<Check>, Problem> {
     let mut failures = Vec::new();
-    let mut restarts = false;
-    let nowhere = !before.contains_key(&plan.namespace.reference());
-    for object in plan.all() {
+    let nowhere = wanted
+        .outside
+        .iter()
+        .any(|object| object.kind() == "Namespace" && !before.contains_key(&object.reference()));
+    for object in wanted.objects() {
         // In a namespace that is not there nothing can be tried. A throw-away name in the services'
         // namespace shows all that is wrong with the object itself.
         let stand_in = nowhere && object.namespace() == Some(STACK_NAMESPACE);
@@ -116,31 +137,36 @@ async fn rehearse(
             continue;
         };
         match tried {
-            Ok(applied) => restarts |= applied != Applied::Unchanged && *object == plan.configuration,
+            Ok(_) => {}
             // What is forbidden there may be allowed where the object really goes.
             Err(problem) if stand_in && problem.kind == Kind::Forbidden => {}
             Err(problem) if problem.kind == Kind::Unreachable => return Err(problem),
             Err(problem) => failures.push(problem),
         }
     }
-    for service in services {
-        match cluster.enrol(service, &plan.revision, Mode::DryRun).await {
+    let entries = &wanted.enrolments.entries;
+    for entry in entries {
+        let taken_over = !entry.replaces().is_empty();
+        match cluster
+            .enrol(&entry.service, &entry.enrolment, taken_over, Mode::DryRun)
+            .await
+        {
             Ok(_) => {}
             Err(problem) if problem.kind == Kind::Unreachable => return Err(problem),
             Err(problem) => failures.push(problem),
         }
     }
     if failures.is_empty() {
-        let number = plan.all().count() + services.len();
+        let number = wanted.objects().count() + entries.len();
         let text = format!("Server-side dry run of {}", text::count(number, "object"));
-        return Ok((vec![Check::good(text)], restarts));
+        return Ok(vec![Check::good(text)]);
     }
     let failures = failures.into_iter().map(|problem| Check {
         mark: Mark::Bad,
         text: problem.what,
         next: problem.next,
     });
-    Ok((failures.collect(), restarts))
+    Ok(failures.collect())
 }
 
 pub(super) fn is_ours(before: &Before, object: &Object) -> bool {

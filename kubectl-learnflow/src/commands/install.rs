@@ -1,14 +1,17 @@
 //! `install`: check everything, apply in order, wait, enrol.
 
 use super::{
-    check::{self, Before, is_ours},
+    check::{self, Before, Wanted, is_ours},
     confirm, enrol,
+    middleware::{self, apply},
 };
 use crate::{
     cli::Install,
-    cluster::{Cluster, Mode, Progress},
-    model::{Applied, Facts, Outcome, Service},
+    cluster::{Cluster, Progress},
+    enrolment::Enrolments,
+    model::{Facts, Outcome, Service},
     objects::{Object, ObjectRef, Plan},
+    preflight,
     printer::{Mark, Printer, Tone},
     problem::Problem,
     text,
@@ -21,9 +24,16 @@ pub(super) async fn run(cluster: &Cluster, args: &Install, printer: &Printer) ->
     check::may_install(cluster, printer).await?;
     let facts = cluster.facts().await?;
     let (services, plan) = choose(&facts, args, &cluster.namespace)?;
-    let before = check::preflight(cluster, &facts, &services, &plan, printer).await?;
+    let quiet = preflight::announces(facts.dapr());
+    let enrolments = Enrolments::new(&plan, &services, &facts.configurations, quiet);
+    let wanted = Wanted {
+        outside: plan.outside().collect(),
+        enrolments: &enrolments,
+        force_conflicts: args.force_conflicts,
+    };
+    let before = check::preflight(cluster, &facts, &wanted, printer).await?;
     if args.dry_run {
-        list(&plan, &services, &before, &cluster.namespace, printer);
+        list(&wanted, &before, &cluster.namespace, printer);
         return Ok(Outcome::Good);
     }
 
@@ -64,13 +74,12 @@ pub(super) async fn run(cluster: &Cluster, args: &Install, printer: &Printer) ->
 
     // Only now anything in the services' own namespace.
     printer.section("Enrolling services");
-    for object in plan.middleware() {
-        apply(cluster, object, &before, printer).await?;
-    }
-    if enrol::all(cluster, &services, &plan.revision, args.timeout, printer).await? == Outcome::Bad {
+    middleware::prepare(cluster, &enrolments, &before, printer).await?;
+    if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
-    let outcome = confirm::all(cluster, &plan, &services, args.timeout, printer).await?;
+    let outcome = confirm::all(cluster, &enrolments, args.timeout, printer).await?;
+    middleware::prune(cluster, Some(&enrolments), printer).await?;
     if outcome == Outcome::Good {
         printer.step(Mark::Good, "LearnFlow is installed");
         printer.hint(&format!(
@@ -106,17 +115,6 @@ fn choose(facts: &Facts, args: &Install, namespace: &str) -> Result<(Vec<Service
     Ok((services, Plan::new(namespace, &app_ids)?))
 }
 
-async fn apply(cluster: &Cluster, object: &Object, before: &Before, printer: &Printer) -> Result<Applied, Problem> {
-    let applied = cluster
-        .apply(object, before.get(&object.reference()), Mode::Real)
-        .await?;
-    match applied {
-        Applied::Unchanged => printer.step(Mark::Good, &format!("{object} unchanged")),
-        applied => printer.step(Mark::Good, &format!("applied {object} ({applied})")),
-    }
-    Ok(applied)
-}
-
 /// Reports a wait: each workload once when it is ready, the others as long as they are not.
 fn tell(printer: &Printer) -> impl FnMut(&[Progress]) {
     let mut said = BTreeSet::new();
@@ -133,8 +131,9 @@ fn tell(printer: &Printer) -> impl FnMut(&[Progress]) {
     }
 }
 
-fn list(plan: &Plan, services: &[Service], before: &Before, namespace: &str, printer: &Printer) {
-    for object in plan.all() {
+/// What would be done, one line an object.
+pub(super) fn list(wanted: &Wanted<'_>, before: &Before, namespace: &str, printer: &Printer) {
+    for object in wanted.objects() {
         let known = before.contains_key(&object.reference());
         let what = match (known, is_ours(before, object)) {
             (false, _) => "create",
@@ -143,10 +142,12 @@ fn list(plan: &Plan, services: &[Service], before: &Before, namespace: &str, pri
         };
         printer.data_line(Tone::Plain, &format!("{what} {object}"));
     }
-    for service in services {
-        let again = service.revision.as_deref() == Some(&plan.revision);
-        let what = if again { "keep" } else { "enrol and roll" };
-        printer.data_line(Tone::Plain, &format!("{what} Deployment {namespace}/{}", service.name));
+    for entry in &wanted.enrolments.entries {
+        let what = if entry.is_done() { "keep" } else { "enrol and roll" };
+        printer.data_line(
+            Tone::Plain,
+            &format!("{what} Deployment {namespace}/{}", entry.service.name),
+        );
     }
     printer.step(Mark::Good, "Dry run: nothing was changed");
 }

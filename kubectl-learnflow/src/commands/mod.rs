@@ -4,7 +4,9 @@ mod check;
 mod confirm;
 mod coverage;
 mod enrol;
+mod enrol_some;
 mod install;
+mod middleware;
 mod status;
 mod uninstall;
 mod version;
@@ -23,7 +25,7 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command; the exit code says how it went.
 pub(crate) fn run(cli: Cli, printer: &Printer) -> ExitCode {
-    let changes = matches!(cli.verb, Verb::Install(_) | Verb::Uninstall(_));
+    let changes = !matches!(cli.verb, Verb::Status(_) | Verb::Version(_));
     let ended = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             tokio::select! {
@@ -63,6 +65,8 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Outcome, Problem> {
         Verb::Version(args) => version::run(&args, global, printer).await,
         Verb::Install(args) => install::run(&Cluster::connect(global).await?, &args, printer).await,
         Verb::Status(args) => status::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Enroll(args) => enrol_some::enroll(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Unenroll(args) => enrol_some::unenroll(&Cluster::connect(global).await?, &args, printer).await,
         Verb::Uninstall(args) => uninstall::run(&Cluster::connect(global).await?, &args, printer).await,
     }
 }

@@ -1,0 +1,101 @@
+//! What goes into the services' namespace beside their Deployments: putting it there so that no
+//! running sidecar notices, and taking away what nothing refers to any more.
+
+use super::check::Before;
+use crate::{
+    cluster::{Cluster, Mode},
+    enrolment::{Enrolments, owned},
+    model::{Applied, Service},
+    objects::{Object, ObjectRef, Plan},
+    printer::{Mark, Printer},
+    problem::Problem,
+};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::{Instant, sleep_until};
+
+/// How long Dapr's operator may take to notice a Configuration. Its Secret must not be there by then.
+const UNNOTICED: Duration = Duration::from_secs(5);
+
+/// Everything an enrolled pod reads, before there is one.
+pub(super) async fn prepare(
+    cluster: &Cluster,
+    enrolments: &Enrolments,
+    before: &Before,
+    printer: &Printer,
+) -> Result<(), Problem> {
+    // The file before the Component that loads it: one that cannot initialise ends every sidecar of
+    // its namespace at once, were it not for `ignoreErrors`.
+    apply(cluster, &enrolments.guest, before, printer).await?;
+    apply(cluster, &enrolments.component, before, printer).await?;
+    for configuration in enrolments.configurations() {
+        apply(cluster, configuration, before, printer).await?;
+    }
+    let noticed = Instant::now() + UNNOTICED;
+    for (secret, configuration) in enrolments.secrets() {
+        if !before.contains_key(&secret.reference()) {
+            printer.waiting("letting the new Dapr Configuration pass unnoticed");
+            sleep_until(noticed).await;
+            printer.done_waiting();
+        }
+        let known = cluster.existing(&configuration.reference()).await?;
+        let uid = known.map(|configuration| configuration.uid).unwrap_or_default();
+        apply(cluster, &owned(secret, configuration, &uid), before, printer).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn apply(
+    cluster: &Cluster,
+    object: &Object,
+    before: &Before,
+    printer: &Printer,
+) -> Result<Applied, Problem> {
+    let applied = cluster
+        .apply(object, before.get(&object.reference()), Mode::Real)
+        .await?;
+    match applied {
+        Applied::Unchanged => printer.step(Mark::Good, &format!("{object} unchanged")),
+        applied => printer.step(Mark::Good, &format!("applied {object} ({applied})")),
+    }
+    Ok(applied)
+}
+
+/// Removes the guests and Configurations of earlier versions, once no pod has or would have them.
+pub(super) async fn prune(
+    cluster: &Cluster,
+    enrolments: Option<&Enrolments>,
+    printer: &Printer,
+) -> Result<(), Problem> {
+    let all = cluster.guests_and_configurations().await?;
+    let current: BTreeSet<&str> = enrolments.iter().flat_map(|e| e.objects()).map(Object::name).collect();
+    let referred_to = cluster.referred_to().await?;
+    for object in all {
+        if !current.contains(object.name.as_str())
+            && !referred_to.contains(&object.name)
+            && cluster.delete(&object).await?
+        {
+            printer.step(Mark::Good, &format!("removed {object}: nothing uses it any more"));
+        }
+    }
+    Ok(())
+}
+
+/// The Component for exactly these services. Without any it goes: no scope at all would mean every
+/// sidecar of the namespace.
+pub(super) async fn rescope(cluster: &Cluster, services: &[Service], printer: &Printer) -> Result<(), Problem> {
+    let app_ids: BTreeSet<String> = services.iter().filter_map(|service| service.app_id.clone()).collect();
+    let none = app_ids.is_empty();
+    let component = Plan::new(&cluster.namespace, &app_ids)?.component;
+    let reference: ObjectRef = component.reference();
+    let Some(existing) = cluster.existing(&reference).await? else {
+        return Ok(());
+    };
+    if none {
+        cluster.delete(&reference).await?;
+        printer.step(Mark::Good, &format!("removed {reference}: no service is enrolled"));
+    } else {
+        let before = [(reference, existing)].into();
+        apply(cluster, &component, &before, printer).await?;
+    }
+    Ok(())
+}
