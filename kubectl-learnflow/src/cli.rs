@@ -62,6 +62,8 @@ pub(crate) enum Verb {
     Diff(Diff),
     Render(Render),
     Status(Status),
+    Enroll(Enroll),
+    Unenroll(Unenroll),
     Uninstall(Uninstall),
     Version(Version),
 }
@@ -199,12 +201,56 @@ pub(crate) struct Status {
     pub(crate) output: Format,
 }
 
+/// Give services the middleware
+///
+/// Adds to each Deployment exactly what its sidecar needs (a Dapr Configuration, the middleware's file,
+/// metrics), one after another with a rolling update, and owns nothing else of it. A service that has a
+/// Dapr Configuration of its own gets a copy with LearnFlow's part in it. A Deployment that does not
+/// come up is undone.
+#[derive(Debug, Args)]
+pub(crate) struct Enroll {
+    /// Deployments, by name or as deployment/NAME
+    #[arg(required = true, value_name = "WORKLOAD")]
+    pub(crate) workloads: Vec<String>,
+    /// Check everything and list what would be done, without changing anything
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Take over fields that belong to another tool
+    #[arg(long)]
+    pub(crate) force_conflicts: bool,
+    /// How long to wait for each Deployment to roll
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
+    pub(crate) timeout: Duration,
+}
+
+/// Take the middleware out of services again
+///
+/// Each Deployment gets back exactly what it had before, with a rolling update, one after another.
+#[derive(Debug, Args)]
+pub(crate) struct Unenroll {
+    /// Deployments, by name or as deployment/NAME
+    #[arg(required = true, value_name = "WORKLOAD")]
+    pub(crate) workloads: Vec<String>,
+    /// List what would be done, without changing anything
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long to wait for each Deployment to roll
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
+    pub(crate) timeout: Duration,
+}
+
 /// Remove LearnFlow, and nothing else
 ///
-/// Takes the middleware out of the services first (a rolling update of each enrolled Deployment),
-/// then removes what `install` has created. Running it again is harmless.
+/// Removes what `install` has created. Refuses while services are enrolled, unless it may let them go
+/// first. Running it again is harmless.
 #[derive(Debug, Args)]
 pub(crate) struct Uninstall {
+    /// Let enrolled services go first: a rolling update of each
+    #[arg(long)]
+    pub(crate) unenroll: bool,
+    /// Remove volumes too, with all that was measured
+    #[arg(long)]
+    pub(crate) delete_data: bool,
     /// List what would be removed, without changing anything
     #[arg(long)]
     pub(crate) dry_run: bool,

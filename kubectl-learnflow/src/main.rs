@@ -11,6 +11,7 @@ mod cluster;
 mod commands;
 mod concern;
 mod config;
+mod enrolment;
 mod model;
 mod objects;
 mod patches;

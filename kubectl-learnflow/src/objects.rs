@@ -3,8 +3,7 @@
 use crate::{
     applyset, assets,
     concern::{Concern, Profile},
-    config,
-    model::Service,
+    config, enrolment,
     patches::{Shape, shaped, traced},
     problem::Problem,
 };
@@ -20,7 +19,7 @@ pub(crate) const MANAGER: &str = "kubectl-learnflow";
 pub(crate) const STACK_NAMESPACE: &str = "learnflow-system";
 /// The Component and the Configuration.
 pub(crate) const MIDDLEWARE: &str = "learnflow";
-/// The ConfigMap with the guest, and the volume that brings it into a sidecar.
+/// The volume that brings the guest into a sidecar, and how the names of its ConfigMaps begin.
 pub(crate) const GUEST: &str = "learnflow-wasm";
 /// Where the sidecar finds the guest; `component.yaml` says the same.
 pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
@@ -28,10 +27,12 @@ pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub(crate) const VERSION_LABEL: &str = "app.kubernetes.io/version";
 const PART_OF: &str = "app.kubernetes.io/part-of";
-/// On a pod template: what makes pods roll when the guest or the Configuration changes.
+/// On a pod template: what makes pods roll when the guest, the Component or the Configuration changes.
 pub(crate) const REVISION: &str = "learnflow.dev/guest";
 /// On a pod template: when its pods were last rolled for nothing but a fresh start.
 pub(crate) const RESTARTED: &str = "learnflow.dev/restarted";
+/// On a pod template: what an enrolment has replaced there, as JSON.
+pub(crate) const BEFORE: &str = "learnflow.dev/before";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
 const CONFIG_REVISION: &str = "learnflow.dev/config";
 
@@ -55,13 +56,11 @@ pub(crate) struct Plan {
     pub(crate) namespace: Object,
     /// What goes into [`STACK_NAMESPACE`] and to the whole cluster, its set first.
     pub(crate) stack: Vec<Object>,
-    /// The set of what goes into the services' namespace.
-    pub(crate) set: Object,
+    /// Named after what it holds, so that a newer one never takes a running sidecar's away.
     pub(crate) guest: Object,
     pub(crate) component: Object,
+    /// What a service gets that has no Configuration of its own; also named after what it holds.
     pub(crate) configuration: Object,
-    /// Of guest, Component and Configuration together: see [`REVISION`].
-    pub(crate) revision: String,
     /// Enrols services, and has the objects that takes.
     pub(crate) enrols: bool,
 }
@@ -75,6 +74,11 @@ impl Object {
         } else {
             Err("an object without apiVersion, kind or name".into())
         }
+    }
+
+    /// One that is well made, because we made it.
+    pub(crate) fn known(value: Value) -> Self {
+        Self(value)
     }
 
     pub(crate) fn value(&self) -> &Value {
@@ -100,6 +104,11 @@ impl Object {
             namespace: self.namespace().map(str::to_owned),
             name: self.name().to_owned(),
         }
+    }
+
+    pub(crate) fn renamed(mut self, name: String) -> Self {
+        self.map("/metadata").insert("name".into(), name.into());
+        self
     }
 
     /// The same object under another name and in another namespace.
@@ -139,7 +148,7 @@ impl Object {
         self
     }
 
-    fn labelled(mut self) -> Self {
+    pub(crate) fn labelled(mut self) -> Self {
         let labels = self.map("/metadata/labels");
         labels.entry(PART_OF).or_insert_with(|| MIDDLEWARE.into());
         labels.insert(MANAGED_BY.into(), MANAGER.into());
@@ -168,7 +177,7 @@ impl Object {
     }
 
     /// The map at a pointer, made where it is missing.
-    fn map(&mut self, pointer: &str) -> &mut Map<String, Value> {
+    pub(crate) fn map(&mut self, pointer: &str) -> &mut Map<String, Value> {
         let mut value = &mut self.0;
         for key in pointer.split('/').skip(1) {
             value = into_map(value).entry(key).or_insert(Value::Null);
@@ -250,42 +259,47 @@ impl Plan {
             _ => std::iter::once(stack_set).chain(members).collect(),
         };
 
-        let guest = guest_config_map(namespace, assets::guest());
-        let mut component = only("middleware/component.yaml")?.in_namespace(namespace);
+        let mut component = only("middleware/component.yaml")?
+            .in_namespace(namespace)
+            .labelled()
+            .versioned();
         component.map("").insert("scopes".into(), json!(app_ids));
-        let configuration = only("middleware/configuration.yaml")?.in_namespace(namespace);
-        let configuration = traced(configuration, shape);
-        let revision = revision(&[
-            assets::guest(),
-            component.0["spec"].to_string().as_bytes(),
-            configuration.0["spec"].to_string().as_bytes(),
-        ]);
-        let kinds = [&guest, &component, &configuration].map(applyset::kind);
-        let member = |object: Object| object.member_of(namespace).labelled();
+        // No version label: see the manifest.
+        let configuration = only("middleware/configuration.yaml")?
+            .in_namespace(namespace)
+            .labelled();
+        let configuration = enrolment::named(traced(configuration, shape), None);
         Ok(Self {
             namespace: only("namespace.yaml")?.labelled().versioned(),
             stack,
-            set: set(namespace, &kinds.into())?,
-            guest: member(guest).versioned(),
-            component: member(component).versioned(),
-            // No version label: see the manifest.
-            configuration: member(configuration),
-            revision,
+            guest: guest_config_map(namespace, assets::guest()).labelled().versioned(),
+            component,
+            configuration,
             enrols: shape.concerns.has(Concern::Middleware),
         })
     }
 
-    /// What goes to the services' namespace, in order: the set, then the file before the Component that
-    /// loads it before the Configuration that uses it.
-    pub(crate) fn middleware(&self) -> [&Object; 4] {
-        [&self.set, &self.guest, &self.component, &self.configuration]
+    /// What does not belong to the services' namespace, in order.
+    pub(crate) fn outside(&self) -> impl Iterator<Item = &Object> {
+        let namespace = (!self.stack.is_empty()).then_some(&self.namespace);
+        namespace.into_iter().chain(&self.stack)
     }
 
-    /// In the order in which it is applied.
+    /// The parent of all else in the stack.
+    pub(crate) fn set(&self) -> Option<&Object> {
+        self.stack.first()
+    }
+
+    /// What goes to the services' namespace, in order: the file before the Component that loads it
+    /// before the Configuration that uses it.
+    pub(crate) fn middleware(&self) -> [&Object; 3] {
+        [&self.guest, &self.component, &self.configuration]
+    }
+
+    #[cfg(test)]
     pub(crate) fn all(&self) -> impl Iterator<Item = &Object> {
-        let namespace = (!self.stack.is_empty()).then_some(&self.namespace);
         let middleware = self.middleware().into_iter().filter(|_| self.enrols);
-        namespace.into_iter().chain(&self.stack).chain(middleware)
+        self.outside().chain(middleware)
     }
 }
 
@@ -300,47 +314,8 @@ fn set_of_stack() -> Result<Object, Problem> {
             kinds.extend(concern.objects(profile)?.iter().map(applyset::kind));
         }
     }
-    set(STACK_NAMESPACE, &kinds)
-}
-
-fn set(namespace: &str, kinds: &BTreeSet<String>) -> Result<Object, Problem> {
-    let set = applyset::parent(namespace, kinds).map_err(Problem::new)?;
+    let set = applyset::parent(STACK_NAMESPACE, &kinds).map_err(Problem::new)?;
     Ok(set.labelled().versioned())
-}
-
-/// Exactly what an enrolled Deployment needs, and nothing that anybody else may own. Above all no
-/// `replicas`: an autoscaler may own those.
-pub(crate) fn enrolment(namespace: &str, service: &Service, revision: &str) -> Value {
-    let mut annotations = json!({
-        "dapr.io/config": MIDDLEWARE,
-        "dapr.io/volume-mounts": GUEST_MOUNT,
-        REVISION: revision,
-    });
-    // Kept once it is there: without it the pods would roll again.
-    if let Some(restarted) = &service.restarted {
-        annotations[RESTARTED] = json!(restarted);
-    }
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": service.name, "namespace": namespace },
-        "spec": { "template": {
-            "metadata": { "annotations": annotations },
-            "spec": { "volumes": [
-                // Optional: a pod whose ConfigMap is gone would never start.
-                { "name": GUEST, "configMap": { "name": GUEST, "optional": true } },
-            ]},
-        }},
-    })
-}
-
-/// The same with no field: server-side apply then takes back what we own, and only that.
-pub(crate) fn release(namespace: &str, deployment: &str) -> Value {
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": deployment, "namespace": namespace },
-    })
 }
 
 fn only(path: &str) -> Result<Object, Problem> {
@@ -357,12 +332,14 @@ fn guest_config_map(namespace: &str, wasm: &[u8]) -> Object {
     Object(json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": { "name": GUEST, "namespace": namespace },
+        "metadata": { "name": format!("{GUEST}-{}", revision(&[wasm])), "namespace": namespace },
+        "immutable": true,
         "binaryData": { "learnflow.wasm": STANDARD.encode(wasm) },
     }))
 }
 
-fn revision(parts: &[&[u8]]) -> String {
+/// A short name for what these bytes are.
+pub(crate) fn revision(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.len().to_le_bytes());

@@ -109,7 +109,8 @@ pub(crate) fn traced(mut configuration: Object, shape: &Shape) -> Object {
     let tracing = &mut configuration.edit()["spec"]["tracing"];
     tracing["samplingRate"] = json!(shape.sampling.to_string());
     if !shape.gateway && !shape.concerns.has(Concern::Collector) {
-        tracing.as_object_mut().map(|tracing| tracing.remove("otel"));
+        // Dapr exports nothing then; the other fields its CRD asks for.
+        tracing["otel"]["endpointAddress"] = json!("");
     }
     configuration
 }
@@ -262,12 +263,14 @@ mod tests {
             sampling: Share::parse("0.25").expect("a share"),
             ..Shape::default()
         };
-        assert_eq!(
-            traced(configuration(), &alone).value()["spec"]["tracing"],
-            json!({ "samplingRate": "0.25" })
-        );
+        let endpoint = |shape: &Shape| {
+            let tracing = traced(configuration(), shape).value()["spec"]["tracing"].clone();
+            assert_eq!(tracing["samplingRate"], "0.25");
+            tracing["otel"]["endpointAddress"].clone()
+        };
+        assert_eq!(endpoint(&alone), "");
         let beside = Shape { gateway: true, ..alone };
-        assert!(traced(configuration(), &beside).value()["spec"]["tracing"]["otel"].is_object());
+        assert_eq!(endpoint(&beside), "collector-gateway.learnflow-system:4317");
         assert_eq!(
             traced(configuration(), &Shape::default()),
             configuration(),

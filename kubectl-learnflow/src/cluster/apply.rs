@@ -135,7 +135,9 @@ pub(super) fn existing(object: DynamicObject) -> Existing {
         version: label(VERSION_LABEL),
         pod_security: label(POD_SECURITY),
         resource_version: object.resource_version().unwrap_or_default(),
+        uid: object.uid().unwrap_or_default(),
         leaving: object.metadata.deletion_timestamp.is_some(),
+        held_by: held_by(&object),
         created: object.creation_timestamp().map(|time| time.0.as_second()),
         scopes: scopes
             .into_iter()
@@ -146,10 +148,47 @@ pub(super) fn existing(object: DynamicObject) -> Existing {
     }
 }
 
+/// What keeps an object from going. A namespace says it in its conditions.
+fn held_by(object: &DynamicObject) -> Vec<String> {
+    let finalizers = object.finalizers().iter().map(|name| format!("finalizer {name}"));
+    let conditions = object.data.pointer("/status/conditions").and_then(|all| all.as_array());
+    let told = conditions.into_iter().flatten().filter(|condition| {
+        let about = condition["type"].as_str().unwrap_or_default();
+        condition["status"] == "True" && about.starts_with("Namespace")
+    });
+    finalizers
+        .chain(told.filter_map(|condition| Some(condition["message"].as_str()?.trim().to_owned())))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_namespace_says_what_holds_it() {
+        let object = |json| existing(serde_json::from_value::<DynamicObject>(json).expect("an object"));
+        let namespace = object(serde_json::json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": { "name": "learnflow-system", "deletionTimestamp": "2026-01-01T00:00:00Z" },
+            "spec": { "finalizers": ["kubernetes"] },
+            "status": { "phase": "Terminating", "conditions": [
+                { "type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "All well" },
+                { "type": "NamespaceContentRemaining", "status": "True",
+                  "message": "Some resources are remaining: configmaps. has 1 resource instances" },
+                { "type": "NamespaceFinalizersRemaining", "status": "True",
+                  "message": "Some content in the namespace has finalizers remaining: example.com/x in 1 resource instances" },
+            ]},
+        }));
+        assert!(namespace.leaving);
+        assert_eq!(namespace.held_by.len(), 2, "{:?}", namespace.held_by);
+        assert!(namespace.held_by[1].contains("example.com/x"));
+        let map = object(serde_json::json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "x", "finalizers": ["example.com/x"] },
+        }));
+        assert_eq!(map.held_by, ["finalizer example.com/x"]);
+    }
 
     #[test]
     fn an_apply_that_changed_nothing_is_told_from_one_that_did() {

@@ -9,6 +9,7 @@ mod enrol;
 mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
+mod leftovers;
 mod owned;
 mod patience;
 mod prometheus;

@@ -3,7 +3,6 @@
 use super::{Cluster, resource};
 use crate::{applyset, objects::ObjectRef, problem::Problem};
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams},
@@ -74,14 +73,5 @@ impl Cluster {
         };
         let found = group.recommended_kind(name);
         Ok(found.map(|(kind, can)| (kind, can.scope == Scope::Cluster)))
-    }
-
-    /// ConfigMaps that pods of a namespace have mounted.
-    pub(crate) async fn mounted(&self, namespace: &str) -> Result<BTreeSet<String>, Problem> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let pods = api.list(&ListParams::default()).await;
-        let pods = pods.map_err(self.list_of("Pods", Some(namespace)))?;
-        let volumes = pods.into_iter().filter_map(|pod| pod.spec?.volumes).flatten();
-        Ok(volumes.filter_map(|volume| Some(volume.config_map?.name)).collect())
     }
 }

@@ -3,9 +3,10 @@
 
 use crate::{
     cluster::{Cluster, Mode, Tried, accesses},
-    config::{Memory, Settings},
-    model::{Access, Applied, Existing, Facts, Service},
-    objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE, enrolment},
+    config::Settings,
+    enrolment::{Enrolments, owned},
+    model::{Access, Existing, Facts},
+    objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
     preflight::{self, Check},
     printer::{Mark, Printer},
     problem::{Kind, Problem},
@@ -28,18 +29,48 @@ pub(super) struct Seen {
     pub(super) tried: HashMap<ObjectRef, Tried>,
 }
 
-/// Whether the server is asked to check each object as if it were applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rehearsal {
-    Skipped,
-    Gentle,
-    /// What is taken over from others is named, and no failure.
-    Forced,
+/// What a command is about to apply.
+pub(super) struct Wanted<'a> {
+    /// What does not go to the services' namespace.
+    pub(super) outside: Vec<&'a Object>,
+    /// None: the services are left alone.
+    pub(super) enrolments: Option<&'a Enrolments>,
+    /// Fields that a tool owns may be taken over.
+    pub(super) force_conflicts: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// In the order in which they are applied.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &'a Object> {
+        let enrolments = self.enrolments.into_iter().flat_map(Enrolments::objects);
+        self.outside.clone().into_iter().chain(enrolments)
+    }
+
+    /// What the services' Deployments get, and whether that takes something over which is remembered.
+    pub(super) fn deployments(&self, namespace: &str) -> Vec<(Object, bool)> {
+        let entries = self.enrolments.into_iter().flat_map(|enrolments| &enrolments.entries);
+        let deployment = |entry: &crate::enrolment::Entry| {
+            let patch = entry.enrolment.patch(namespace, &entry.service);
+            (Object::known(patch), !entry.replaces().is_empty())
+        };
+        entries.map(deployment).collect()
+    }
 }
 
 /// May we install? Asked first: without, nothing else can be found out.
 pub(super) async fn may_install(cluster: &Cluster, plan: &Plan, printer: &Printer) -> Result<(), Problem> {
-    allowed(cluster, wanted(cluster, plan), printer).await?;
+    let outside: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
+    let members = outside.iter().filter(|object| object.kind != "Namespace");
+    let mut wanted = accesses(outside.iter(), &["get", "create", "patch"]);
+    // What a newer version no longer has is looked for by its labels.
+    wanted.extend(accesses(members, &["list"]));
+    if plan.enrols {
+        wanted.extend(to_enrol(cluster)?);
+    }
+    if !outside.is_empty() {
+        wanted.extend([to_list("", "pods", STACK_NAMESPACE)]);
+    }
+    allowed(cluster, wanted, printer).await?;
     printer.step(Mark::Good, "Permissions");
     Ok(())
 }
@@ -54,143 +85,134 @@ pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer
     stop(show(printer, &preflight::permissions(&refused, caller.as_deref())))
 }
 
-fn wanted(cluster: &Cluster, plan: &Plan) -> BTreeSet<Access> {
-    let objects: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
-    let members = objects.iter().filter(|object| object.kind != "Namespace");
-    let deployments = [ObjectRef::deployment(&cluster.namespace, "")];
-    let mut wanted = accesses(objects.iter(), &["get", "create", "patch"]);
-    // What a newer version no longer has is looked for by its labels.
-    wanted.extend(accesses(members, &["list"]));
+/// What it takes to enrol services, and to let them go.
+pub(super) fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
+    let here = &cluster.namespace;
+    let plan = Plan::new(here, &BTreeSet::new())?;
+    let objects = plan.middleware().map(Object::reference);
+    let secret = ObjectRef {
+        api_version: "v1".into(),
+        kind: "Secret".into(),
+        namespace: Some(here.clone()),
+        name: String::new(),
+    };
+    let deployments = [ObjectRef::deployment(here, "")];
+    let mut wanted = accesses(objects.iter(), &["get", "list", "create", "patch", "delete"]);
+    wanted.extend(accesses([secret].iter(), &["get", "create", "patch"]));
     wanted.extend(accesses(deployments.iter(), &["get", "list", "patch"]));
-    wanted.extend([&cluster.namespace, STACK_NAMESPACE].map(|namespace| Access {
+    wanted.extend([to_list("", "pods", here), to_list("apps", "replicasets", here)]);
+    Ok(wanted)
+}
+
+fn to_list(group: &str, resource: &str, namespace: &str) -> Access {
+    Access {
         verb: "list",
-        group: String::new(),
-        resource: "pods".into(),
+        group: group.into(),
+        resource: resource.into(),
         namespace: Some(namespace.to_owned()),
-    }));
-    wanted
+    }
+}
+
+/// Do the settings fit this cluster?
+pub(super) async fn settings(
+    cluster: &Cluster,
+    facts: &Facts,
+    settings: &Settings,
+    plan: &Plan,
+    printer: &Printer,
+) -> Result<(), Problem> {
+    let mut checks = Vec::new();
+    checks.extend(preflight::pubsub(settings.pubsub.value.as_deref(), &facts.kafka));
+    // A claim that no storage answers would leave its pod pending for ever.
+    let mut claims = plan.outside().filter(|object| object.kind() == "PersistentVolumeClaim");
+    if let Some(claim) = claims.next()
+        && cluster.existing(&claim.reference()).await?.is_none()
+    {
+        checks.extend(preflight::storage(claim, cluster.default_storage_class().await?));
+    }
+    if let Some(budget) = &settings.budget.value {
+        checks.push(preflight::budget(plan, budget, cluster.count_nodes().await?));
+    }
+    stop(show(printer, &checks))
 }
 
 /// Looks at everything before anything is written, and says all that is wrong, not just the first.
 pub(super) async fn preflight(
     cluster: &Cluster,
     facts: &Facts,
-    services: &[Service],
-    plan: &Plan,
-    settings: &Settings,
-    rehearsal: Rehearsal,
+    wanted: &Wanted<'_>,
+    rehearsed: bool,
     printer: &Printer,
 ) -> Result<Seen, Problem> {
-    let mut failed = 0;
-    if plan.enrols {
-        failed += show(printer, &preflight::cluster(facts, &cluster.namespace));
-        failed += show(printer, &preflight::services(services, &cluster.namespace));
-    } else {
-        failed += show(printer, &[preflight::kubernetes(facts)]);
-    }
-    let pubsub = preflight::pubsub(settings.pubsub.value.as_deref(), &facts.kafka);
-    failed += show(printer, pubsub.as_slice());
+    let failed = match wanted.enrolments {
+        Some(enrolments) => {
+            let force = wanted.force_conflicts;
+            show(printer, &preflight::cluster(facts, &cluster.namespace))
+                + show(
+                    printer,
+                    &preflight::services(enrolments, facts, &cluster.namespace, force),
+                )
+        }
+        None => show(printer, &[preflight::kubernetes(facts)]),
+    };
     stop(failed)?;
 
-    let enrolments = enrolments(&cluster.namespace, services, plan)?;
+    let before = before(cluster, wanted).await?;
+    let owned = |object: &Object| preflight::ownership(object, before.get(&object.reference())?);
+    let checks: Vec<Check> = wanted.objects().filter_map(owned).collect();
+    stop(show(printer, &checks))?;
     let mut seen = Seen {
-        before: before(cluster, plan.all().chain(&enrolments)).await?,
+        before,
         ..Seen::default()
     };
-    let owned = |object| preflight::ownership(object, seen.before.get(&object.reference())?);
-    let mut checks: Vec<Check> = plan.all().filter_map(owned).collect();
-    checks.extend(storage(cluster, plan, &seen.before).await?);
-    checks.extend(budget(cluster, plan, settings.budget.value.as_ref()).await?);
-    stop(show(printer, &checks))?;
-    if rehearsal == Rehearsal::Skipped {
-        return Ok(seen);
-    }
-    let force = rehearsal == Rehearsal::Forced;
-    let (checks, tried) = rehearse(cluster, &enrolments, plan, &seen.before, force).await?;
-    stop(show(printer, &checks))?;
-    seen.tried = tried;
-    if restarts(plan, &seen.tried) {
-        let text = format!(
-            "Dapr restarts the runtime of the running sidecars in {} once",
-            cluster.namespace
-        );
-        let why = "Dapr 1.18 does so at any write to a Configuration. Sidecars that stay out of LearnFlow lose \
-                   their /metrics by it until their pods are replaced.";
-        show(printer, &[Check::warn(text, why)]);
+    if rehearsed {
+        let (checks, tried) = rehearse(cluster, wanted, &seen.before).await?;
+        stop(show(printer, &checks))?;
+        seen.tried = tried;
     }
     Ok(seen)
 }
 
-pub(super) async fn before(cluster: &Cluster, objects: impl Iterator<Item = &Object>) -> Result<Before, Problem> {
-    let found = stream::iter(objects.map(Object::reference))
-        .map(|object| async move { Ok::<_, Problem>((cluster.existing(&object).await?, object)) });
-    let found: Vec<_> = found.buffered(AT_ONCE).try_collect().await?;
-    let found = found
-        .into_iter()
-        .filter_map(|(existing, object)| Some((object, existing?)));
-    Ok(found.collect())
-}
-
-/// What each service gets, as an object to apply.
-pub(super) fn enrolments(namespace: &str, services: &[Service], plan: &Plan) -> Result<Vec<Object>, Problem> {
-    let patches = services
-        .iter()
-        .map(|service| Object::new(enrolment(namespace, service, &plan.revision)));
-    patches.collect::<Result<_, _>>().map_err(Problem::new)
-}
-
 /// What is there and what would become of it; stops at whatever the server refuses.
-pub(super) async fn look(
-    cluster: &Cluster,
-    enrolments: &[Object],
-    plan: &Plan,
-    force: bool,
-    printer: &Printer,
-) -> Result<Seen, Problem> {
-    let before = before(cluster, plan.all().chain(enrolments)).await?;
-    let (checks, tried) = rehearse(cluster, enrolments, plan, &before, force).await?;
+pub(super) async fn look(cluster: &Cluster, wanted: &Wanted<'_>, printer: &Printer) -> Result<Seen, Problem> {
+    let before = before(cluster, wanted).await?;
+    let (checks, tried) = rehearse(cluster, wanted, &before).await?;
     let refused: Vec<Check> = checks.into_iter().filter(|check| check.mark != Mark::Good).collect();
     stop(show(printer, &refused))?;
     Ok(Seen { before, tried })
 }
 
-/// A claim that no storage answers would leave its pod pending for ever.
-async fn storage(cluster: &Cluster, plan: &Plan, before: &Before) -> Result<Option<Check>, Problem> {
-    let claims = plan.all().filter(|object| object.kind() == "PersistentVolumeClaim");
-    let new: Vec<&Object> = claims
-        .filter(|claim| !before.contains_key(&claim.reference()))
-        .collect();
-    match new.as_slice() {
-        [] => Ok(None),
-        [claim, ..] => Ok(preflight::storage(claim, cluster.default_storage_class().await?)),
-    }
-}
-
-async fn budget(cluster: &Cluster, plan: &Plan, budget: Option<&Memory>) -> Result<Option<Check>, Problem> {
-    let Some(budget) = budget else { return Ok(None) };
-    let nodes = cluster.count_nodes().await?;
-    Ok(Some(preflight::budget(plan, budget, nodes)))
-}
-
-/// Does it write to the Configuration?
-fn restarts(plan: &Plan, tried: &HashMap<ObjectRef, Tried>) -> bool {
-    let tried = tried.get(&plan.configuration.reference());
-    tried.is_some_and(|tried| tried.applied() != Applied::Unchanged)
+async fn before(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Before, Problem> {
+    let deployments = wanted.deployments(&cluster.namespace);
+    let deployments = deployments.iter().map(|(deployment, _)| deployment.reference());
+    let all = wanted.objects().map(Object::reference).chain(deployments);
+    let found = stream::iter(all).map(async |object| Ok::<_, Problem>((cluster.existing(&object).await?, object)));
+    let found: Vec<_> = found.buffered(AT_ONCE).try_collect().await?;
+    let there = |(existing, object): (Option<Existing>, _)| Some((object, existing?));
+    Ok(found.into_iter().filter_map(there).collect())
 }
 
 /// Lets the server check every object as if it were applied, admission included.
 async fn rehearse(
     cluster: &Cluster,
-    enrolments: &[Object],
-    plan: &Plan,
+    wanted: &Wanted<'_>,
     before: &Before,
-    force: bool,
 ) -> Result<(Vec<Check>, HashMap<ObjectRef, Tried>), Problem> {
-    let nowhere = !before.contains_key(&plan.namespace.reference());
+    let nowhere = wanted
+        .outside
+        .iter()
+        .any(|object| object.kind() == "Namespace" && !before.contains_key(&object.reference()));
     // What is there and not ours is left alone, but the services are of course not ours.
     let foreign = |object: &&Object| before.contains_key(&object.reference()) && !is_ours(before, object);
-    let objects = plan.all().filter(|object| !foreign(object)).chain(enrolments);
-    let tries = objects.map(async |object| {
+    let mut objects: Vec<(Object, bool)> = wanted
+        .objects()
+        .filter(|object| !foreign(object))
+        .map(|object| (as_applied(object, wanted, before), false))
+        .collect();
+    objects.extend(wanted.deployments(&cluster.namespace));
+    let number = objects.len();
+
+    let tries = objects.iter().map(async |(object, remembered)| {
         // In a namespace that is not there nothing can be tried. A throw-away name in the services'
         // namespace shows all that is wrong with the object itself.
         if nowhere && object.namespace() == Some(STACK_NAMESPACE) {
@@ -204,8 +226,9 @@ async fn rehearse(
         }
         let reference = object.reference();
         let known = before.get(&reference);
-        let (tried, taken) = match cluster.rehearse(object, known, Mode::DryRun).await {
-            Err(conflict) if force && conflict.kind == Kind::Conflict => {
+        let mode = Mode::DryRun.forced(*remembered);
+        let (tried, taken) = match cluster.rehearse(object, known, mode).await {
+            Err(conflict) if wanted.force_conflicts && conflict.kind == Kind::Conflict => {
                 let tried = cluster.rehearse(object, known, Mode::ForcedDryRun).await?;
                 (tried, Some(taken_over(&conflict)))
             }
@@ -215,9 +238,7 @@ async fn rehearse(
     });
     let mut checks = Vec::new();
     let mut all = HashMap::new();
-    let tries: Vec<_> = stream::iter(tries).buffered(AT_ONCE).collect().await;
-    let number = tries.len();
-    for tried in tries {
+    for tried in stream::iter(tries).buffered(AT_ONCE).collect::<Vec<_>>().await {
         match tried {
             Ok((tried, taken)) => {
                 all.extend(tried);
@@ -237,6 +258,21 @@ async fn rehearse(
         checks.push(Check::good(text));
     }
     Ok((checks, all))
+}
+
+/// A Secret belongs to its Configuration, once that is there.
+fn as_applied(object: &Object, wanted: &Wanted<'_>, before: &Before) -> Object {
+    let mut secrets = wanted.enrolments.into_iter().flat_map(Enrolments::secrets);
+    let owner = secrets
+        .find(|(secret, _)| *secret == object)
+        .and_then(|(_, configuration)| {
+            let uid = &before.get(&configuration.reference())?.uid;
+            Some((configuration, uid))
+        });
+    match owner {
+        Some((configuration, uid)) => owned(object, configuration, uid),
+        None => object.clone(),
+    }
 }
 
 fn taken_over(conflict: &Problem) -> Check {

@@ -1,8 +1,8 @@
 //! `diff`: what `install` would change, field by field.
 
 use super::{
-    check::{self, Seen, is_ours},
-    install, prune,
+    check::{self, Seen, Wanted, is_ours},
+    install, middleware, prune,
 };
 use crate::{
     changes::{self, Change},
@@ -50,16 +50,25 @@ pub(super) async fn run(
     let shape = install::shape(cluster, &settings).await?;
     let facts = cluster.facts().await?;
     let (services, plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
-    let enrolments = check::enrolments(&cluster.namespace, &services, &plan)?;
-    let seen = check::look(cluster, &enrolments, &plan, args.force_conflicts, printer).await?;
-    let mut entries: Vec<Entry> = plan
-        .all()
+    let enrolments = install::enrolments(&plan, &services, &facts);
+    let wanted = Wanted {
+        outside: plan.outside().collect(),
+        enrolments: enrolments.as_ref(),
+        force_conflicts: args.force_conflicts,
+    };
+    let seen = check::look(cluster, &wanted, printer).await?;
+    let deployments = wanted.deployments(&cluster.namespace);
+    let mut entries: Vec<Entry> = wanted
+        .objects()
         .filter(|object| !seen.before.contains_key(&object.reference()) || is_ours(&seen.before, object))
-        .chain(&enrolments)
+        .chain(deployments.iter().map(|(deployment, _)| deployment))
         .filter_map(|object| entry(object, &seen))
         .collect();
-    let orphans = prune::orphans(cluster, &plan, &shape, &seen.before).await?;
-    entries.extend(orphans.into_iter().map(|object| Entry {
+    let mut gone = prune::orphans(cluster, &plan, &shape, &seen.before).await?;
+    if let Some(enrolments) = &enrolments {
+        gone.extend(middleware::leftovers(cluster, Some(enrolments)).await?);
+    }
+    entries.extend(gone.into_iter().map(|object| Entry {
         object,
         action: Action::Remove,
         changes: Vec::new(),

@@ -35,7 +35,7 @@ fn before_one_everything_is_to_be_created() {
     );
     assert!(
         out.contains(
-            "~ Deployment shop/cart\n    spec.template.metadata.annotations[dapr.io/config]:\n      + \"learnflow\"\n"
+            "~ Deployment shop/cart\n    spec.template.metadata.annotations[dapr.io/config]:\n      + \"learnflow-"
         ),
         "{out}"
     );

@@ -1,17 +1,20 @@
 //! `install`: check everything, apply in order, wait, enrol, remove what is no longer wanted.
 
 use super::{
-    check::{self, AT_ONCE, Rehearsal, Seen, is_ours},
-    confirm, enrol, prune,
+    applier::{Applier, trouble},
+    check::{self, AT_ONCE, Seen, Wanted, is_ours},
+    confirm, enrol, middleware, prune,
 };
 use crate::{
     cli::{DryRun, Install},
     cluster::{Cluster, Mode, Patience, Progress},
     concern::Concern,
     config::Settings,
+    enrolment::{Enrolments, Entry},
     model::{Applied, Facts, Outcome, Service},
     objects::{Object, ObjectRef, Plan, STACK_NAMESPACE},
     patches::Shape,
+    preflight,
     printer::{Mark, Printer, Tone},
     problem::Problem,
     text,
@@ -24,10 +27,11 @@ struct Job<'a> {
     cluster: &'a Cluster,
     args: &'a Install,
     printer: &'a Printer,
-    plan: Plan,
-    shape: Shape,
-    services: Vec<Service>,
-    seen: Seen,
+    plan: &'a Plan,
+    shape: &'a Shape,
+    /// None: the services are left alone.
+    enrolments: Option<&'a Enrolments>,
+    seen: &'a Seen,
 }
 
 pub(super) async fn run(
@@ -50,25 +54,33 @@ pub(super) async fn run(
     check::may_install(cluster, &rough, printer).await?;
     let facts = cluster.facts().await?;
     let (services, plan) = choose(&facts, &settings, &shape, &cluster.namespace)?;
-    let rehearsal = match (args.dry_run, args.force_conflicts) {
-        (Some(DryRun::Client), _) => Rehearsal::Skipped,
-        (_, false) => Rehearsal::Gentle,
-        (_, true) => Rehearsal::Forced,
+    check::settings(cluster, &facts, &settings, &plan, printer).await?;
+    let enrolments = enrolments(&plan, &services, &facts);
+    let wanted = Wanted {
+        outside: plan.outside().collect(),
+        enrolments: enrolments.as_ref(),
+        force_conflicts: args.force_conflicts,
     };
-    let seen = check::preflight(cluster, &facts, &services, &plan, &settings, rehearsal, printer).await?;
+    let rehearsed = args.dry_run != Some(DryRun::Client);
+    let seen = check::preflight(cluster, &facts, &wanted, rehearsed, printer).await?;
+    if args.dry_run.is_some() {
+        list(&wanted, &seen, &cluster.namespace, printer);
+        for orphan in prune::orphans(cluster, &plan, &shape, &seen.before).await? {
+            printer.data_line(Tone::Plain, &format!("remove {orphan}"));
+        }
+        printer.step(Mark::Good, "Dry run: nothing was changed");
+        return Ok(Outcome::Good);
+    }
     let job = Job {
         cluster,
         args,
         printer,
-        plan,
-        shape,
-        services,
-        seen,
+        plan: &plan,
+        shape: &shape,
+        enrolments: enrolments.as_ref(),
+        seen: &seen,
     };
-    match args.dry_run {
-        Some(_) => job.list().await,
-        None => job.install().await,
-    }
+    job.install().await
 }
 
 /// What the settings ask for, where it matters what is there already.
@@ -125,66 +137,73 @@ pub(super) fn choose(
         .filter_map(|service| service.app_id.clone())
         .collect();
     let plan = Plan::shaped(namespace, &app_ids, shape)?;
-    let services = if plan.enrols { services } else { Vec::new() };
     Ok((services, plan))
+}
+
+/// What the services get, if they are meant.
+pub(super) fn enrolments(plan: &Plan, services: &[Service], facts: &Facts) -> Option<Enrolments> {
+    let quiet = preflight::announces(facts.dapr());
+    plan.enrols
+        .then(|| Enrolments::new(plan, services, &facts.configurations, quiet))
 }
 
 impl Job<'_> {
     async fn install(self) -> Result<Outcome, Problem> {
-        let Self {
-            args, printer, plan, ..
-        } = &self;
-        let tell = |problem: &Problem| {
-            printer.step(Mark::Warn, &problem.what);
-            printer.hint("Trying again until it passes.");
-        };
+        let Self { args, printer, .. } = &self;
+        let tell = trouble(printer);
         let patience = Patience::new(args.timeout, &tell);
-        printer.section("Applying");
-        self.apply_stack(&patience).await?;
-        if args.waits() && self.wait_for_stack().await? == Outcome::Bad {
-            return Ok(Outcome::Bad);
-        }
-        if plan.enrols {
-            // Only now anything in the services' own namespace.
-            printer.section("Enrolling services");
-            for object in plan.middleware() {
-                self.apply(object, &patience).await?;
+        let applier = Applier {
+            cluster: self.cluster,
+            seen: self.seen,
+            force: args.force_conflicts,
+            patience: &patience,
+            printer,
+        };
+        if !self.plan.stack.is_empty() {
+            printer.section("Applying");
+            self.apply_stack(&applier).await?;
+            if args.waits() && self.wait_for_stack().await? == Outcome::Bad {
+                return Ok(Outcome::Bad);
             }
         }
+        if let Some(enrolments) = self.enrolments {
+            // Only now anything in the services' own namespace.
+            printer.section("Enrolling services");
+            middleware::prepare(&applier, enrolments).await?;
+            let enrolled = match args.waits() {
+                true => self.enrol(enrolments).await?,
+                false => self.enrol_without_waiting(enrolments, &patience).await?,
+            };
+            if enrolled == Outcome::Bad {
+                return Ok(Outcome::Bad);
+            }
+        }
+        let look = format!("`kubectl learnflow status -n {}`", self.cluster.namespace);
         if !args.waits() {
-            return self.enrol_without_waiting(&patience).await;
+            printer.step(Mark::Good, "Everything is applied, and nothing was waited for");
+            printer.hint(&format!("See what becomes of it with {look}."));
+            return Ok(Outcome::Good);
         }
-        let mode = Mode::Real.forced(args.force_conflicts);
-        let services = &self.services;
-        let revision = &plan.revision;
-        if enrol::all(self.cluster, services, revision, mode, args.timeout, printer).await? == Outcome::Bad {
-            return Ok(Outcome::Bad);
-        }
-        if plan.enrols && confirm::all(self.cluster, plan, services, args.timeout, printer).await? == Outcome::Bad {
-            return Ok(Outcome::Bad);
-        }
-        self.prune(&patience).await?;
+        self.prune(&applier).await?;
         printer.step(Mark::Good, "LearnFlow is installed");
-        printer.hint(&format!(
-            "Look at it with `kubectl learnflow status -n {}`.",
-            self.cluster.namespace
-        ));
+        printer.hint(&format!("Look at it with {look}."));
         Ok(Outcome::Good)
     }
 
-    async fn apply_stack(&self, patience: &Patience<'_>) -> Result<(), Problem> {
-        let plan = &self.plan;
-        let Some((set, members)) = plan.stack.split_first() else {
+    async fn apply_stack(&self, applier: &Applier<'_>) -> Result<(), Problem> {
+        let Some((set, members)) = self.plan.stack.split_first() else {
             return Ok(());
         };
         let before = &self.seen.before;
-        if !before.contains_key(&plan.namespace.reference()) || is_ours(before, &plan.namespace) {
-            self.apply(&plan.namespace, patience).await?;
+        let namespace = &self.plan.namespace;
+        if !before.contains_key(&namespace.reference()) || is_ours(before, namespace) {
+            applier.apply(namespace).await?;
         }
-        self.apply(set, patience).await?;
+        applier.apply(&prune::widened(set, before)).await?;
+        // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
         for workloads in [false, true] {
             stream::iter(members.iter().filter(|object| object.is_workload() == workloads))
-                .map(|object| self.apply(object, patience))
+                .map(|object| applier.apply(object))
                 .buffered(AT_ONCE)
                 .try_for_each(|_| async { Ok(()) })
                 .await?;
@@ -192,38 +211,10 @@ impl Job<'_> {
         Ok(())
     }
 
-    async fn apply(&self, object: &Object, patience: &Patience<'_>) -> Result<Applied, Problem> {
-        let reference = object.reference();
-        let is_set = prune::sets(&self.plan).any(|set| set == object);
-        let object = match is_set {
-            true => &prune::widened(object, &self.seen.before),
-            false => object,
-        };
-        // The server has just said that nothing would change.
-        let tried = self.seen.tried.get(&reference);
-        let applied = if tried.is_some_and(|tried| tried.applied() == Applied::Unchanged) {
-            Applied::Unchanged
-        } else {
-            let mode = Mode::Real.forced(self.args.force_conflicts);
-            let before = self.seen.before.get(&reference);
-            patience
-                .with(async || self.cluster.apply(object, before, mode).await)
-                .await?
-        };
-        match applied {
-            Applied::Unchanged => self.printer.step(Mark::Good, &format!("{object} unchanged")),
-            applied => self.printer.step(Mark::Good, &format!("applied {object} ({applied})")),
-        }
-        Ok(applied)
-    }
-
     async fn wait_for_stack(&self) -> Result<Outcome, Problem> {
         let printer = self.printer;
         let workloads = self.plan.stack.iter().filter(|object| object.is_workload());
         let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
-        if workloads.is_empty() {
-            return Ok(Outcome::Good);
-        }
         printer.section("Waiting for the stack");
         let timeout = self.args.timeout;
         let rest = self.cluster.wait_ready(&workloads, timeout, tell(printer)).await?;
@@ -243,83 +234,91 @@ impl Job<'_> {
         Ok(Outcome::Bad)
     }
 
-    async fn enrol_without_waiting(&self, patience: &Patience<'_>) -> Result<Outcome, Problem> {
-        let mode = Mode::Real.forced(self.args.force_conflicts);
-        for service in &self.services {
-            let object = ObjectRef::deployment(&self.cluster.namespace, &service.name);
-            let revision = &self.plan.revision;
-            let applied = patience
-                .with(async || self.cluster.enrol(service, revision, mode).await)
-                .await?;
-            let what = match applied {
+    async fn enrol(&self, enrolments: &Enrolments) -> Result<Outcome, Problem> {
+        let Self {
+            cluster, args, printer, ..
+        } = self;
+        if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
+            return Ok(Outcome::Bad);
+        }
+        let prometheus = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
+        let outcome = match cluster.existing(&prometheus).await? {
+            Some(_) => confirm::all(cluster, enrolments, args.timeout, printer).await?,
+            None => {
+                printer.step(
+                    Mark::Warn,
+                    "Whether the middleware runs cannot be seen without Prometheus",
+                );
+                Outcome::Good
+            }
+        };
+        middleware::prune(cluster, Some(enrolments), printer).await?;
+        Ok(outcome)
+    }
+
+    async fn enrol_without_waiting(
+        &self,
+        enrolments: &Enrolments,
+        patience: &Patience<'_>,
+    ) -> Result<Outcome, Problem> {
+        for entry in &enrolments.entries {
+            let object = ObjectRef::deployment(&self.cluster.namespace, &entry.service.name);
+            let taken_over = !entry.replaces().is_empty();
+            let enrol = async || {
+                let Entry { service, enrolment, .. } = entry;
+                self.cluster.enrol(service, enrolment, taken_over, Mode::Real).await
+            };
+            let what = match patience.with(enrol).await? {
                 Applied::Unchanged => format!("{object} unchanged"),
                 _ => format!("enrolled {object}"),
             };
             self.printer.step(Mark::Good, &what);
         }
-        self.printer
-            .step(Mark::Good, "Everything is applied, and nothing was waited for");
-        self.printer.hint(&format!(
-            "See what becomes of it with `kubectl learnflow status -n {}`.",
-            self.cluster.namespace
-        ));
         Ok(Outcome::Good)
     }
 
-    /// Removes what nothing asks for any more, then lets the sets forget those kinds.
-    async fn prune(&self, patience: &Patience<'_>) -> Result<(), Problem> {
+    /// Removes what nothing asks for any more, then lets the set forget those kinds.
+    async fn prune(&self, applier: &Applier<'_>) -> Result<(), Problem> {
         let before = &self.seen.before;
-        let orphans = prune::orphans(self.cluster, &self.plan, &self.shape, before).await?;
-        for orphan in &orphans {
-            patience.with(async || self.cluster.delete(orphan).await).await?;
+        for orphan in prune::orphans(self.cluster, self.plan, self.shape, before).await? {
+            applier
+                .patience
+                .with(async || self.cluster.delete(&orphan).await)
+                .await?;
             self.printer.step(
                 Mark::Good,
                 &format!("removed {orphan}, which this version does not have"),
             );
         }
-        for set in prune::sets(&self.plan) {
-            if prune::widened(set, before) != *set {
-                let mode = Mode::Real.forced(self.args.force_conflicts);
-                let known = before.get(&set.reference());
-                patience
-                    .with(async || self.cluster.apply(set, known, mode).await)
-                    .await?;
-            }
+        if let Some(set) = self.plan.set().filter(|set| prune::widened(set, before) != **set) {
+            let mode = Mode::Real.forced(applier.force);
+            let known = before.get(&set.reference());
+            let apply = async || self.cluster.apply(set, known, mode).await;
+            applier.patience.with(apply).await?;
         }
         Ok(())
     }
+}
 
-    async fn list(self) -> Result<Outcome, Problem> {
-        let Self {
-            cluster, plan, seen, ..
-        } = &self;
-        for object in plan.all() {
-            let known = seen.before.contains_key(&object.reference());
-            let tried = seen.tried.get(&object.reference()).map(|tried| tried.applied());
-            let what = match (known, is_ours(&seen.before, object), tried) {
-                (false, ..) => "create",
-                (true, false, _) => "leave",
-                (true, true, Some(Applied::Unchanged)) => "keep",
-                (true, true, _) => "change",
-            };
-            self.printer.data_line(Tone::Plain, &format!("{what} {object}"));
-        }
-        for service in &self.services {
-            let object = ObjectRef::deployment(&cluster.namespace, &service.name);
-            let tried = seen.tried.get(&object).map(|tried| tried.applied());
-            let again = service.revision.as_deref() == Some(&plan.revision);
-            let what = match tried {
-                Some(Applied::Unchanged) => "keep",
-                None if again => "keep",
-                _ => "enrol and roll",
-            };
-            self.printer.data_line(Tone::Plain, &format!("{what} {object}"));
-        }
-        for orphan in prune::orphans(cluster, plan, &self.shape, &seen.before).await? {
-            self.printer.data_line(Tone::Plain, &format!("remove {orphan}"));
-        }
-        self.printer.step(Mark::Good, "Dry run: nothing was changed");
-        Ok(Outcome::Good)
+/// What would be done, one line an object.
+pub(super) fn list(wanted: &Wanted<'_>, seen: &Seen, namespace: &str, printer: &Printer) {
+    let tried = |object: &ObjectRef| seen.tried.get(object).map(|tried| tried.applied());
+    for object in wanted.objects() {
+        let known = seen.before.contains_key(&object.reference());
+        let what = match (known, is_ours(&seen.before, object), tried(&object.reference())) {
+            (false, ..) => "create",
+            (true, false, _) => "leave",
+            (true, true, Some(Applied::Unchanged)) => "keep",
+            (true, true, _) => "change",
+        };
+        printer.data_line(Tone::Plain, &format!("{what} {object}"));
+    }
+    for entry in wanted.enrolments.into_iter().flat_map(|enrolments| &enrolments.entries) {
+        let what = if entry.is_done() { "keep" } else { "enrol and roll" };
+        printer.data_line(
+            Tone::Plain,
+            &format!("{what} Deployment {namespace}/{}", entry.service.name),
+        );
     }
 }
 

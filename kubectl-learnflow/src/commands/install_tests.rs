@@ -2,12 +2,13 @@ use super::*;
 use crate::{
     cli::{Cli, Global, Verb},
     cluster::fake::{Fake, service_path},
+    objects::MANAGER,
     printer::tests::captured,
 };
 use clap::Parser;
 use serde_json::json;
 
-const CONFIGURATION: &str = "/apis/dapr.io/v1alpha1/namespaces/shop/configurations/learnflow";
+const CONFIGURATIONS: &str = "/apis/dapr.io/v1alpha1/namespaces/shop/configurations/";
 
 struct Ended {
     result: Result<Outcome, Problem>,
@@ -62,9 +63,10 @@ fn install_applies_in_order_and_enrols_last() {
         "namespaces/learnflow-system",
         "configmaps/collector-gateway",
         "deployments/collector-gateway",
-        "configmaps/learnflow-wasm",
+        "configmaps/learnflow-wasm-",
         "components/learnflow",
-        "configurations/learnflow",
+        "configurations/learnflow-",
+        "secrets/learnflow-",
         "namespaces/shop/deployments/cart",
     ];
     let positions: Vec<usize> = order.iter().map(|part| position(&writes, part)).collect();
@@ -88,7 +90,7 @@ fn install_applies_in_order_and_enrols_last() {
     assert_eq!(component["scopes"], json!(["cart"]));
     assert_eq!(component["spec"]["ignoreErrors"], true);
     assert!(
-        ended.err.contains("√ applied ConfigMap shop/learnflow-wasm (created)"),
+        ended.err.contains("√ applied ConfigMap shop/learnflow-wasm-"),
         "{}",
         ended.err
     );
@@ -119,19 +121,15 @@ fn nothing_is_written_when_a_check_fails() {
         ),
         (|f| f.remove(&service_path("cart")), "No Deployment with a Dapr sidecar"),
         (
-            |f| {
-                let mut cart = f.get(&service_path("cart")).expect("cart");
-                cart["spec"]["template"]["metadata"]["annotations"]["dapr.io/config"] = json!("appconfig");
-                f.put(&service_path("cart"), cart);
-            },
-            "already uses the Dapr Configuration appconfig",
+            |f| f.annotate("cart", "kubectl-edit", json!({ "dapr.io/config": "gone" })),
+            "uses the Dapr Configuration gone, which does not exist",
         ),
         (
             |f| {
                 let theirs = json!({ "metadata": { "name": "learnflow", "labels": {} } });
-                f.put(CONFIGURATION, theirs);
+                f.put("/apis/dapr.io/v1alpha1/namespaces/shop/components/learnflow", theirs);
             },
-            "Configuration shop/learnflow exists already and is not LearnFlow's",
+            "Component shop/learnflow exists already and is not LearnFlow's",
         ),
     ];
     for (break_it, said) in broken {
@@ -243,12 +241,10 @@ fn parts_can_be_left_out() {
         !writes.iter().any(|write| write.contains("learnflow-system")),
         "{writes:#?}"
     );
-    let tracing = fake.get(CONFIGURATION).expect("a Configuration")["spec"]["tracing"].clone();
-    assert_eq!(
-        tracing,
-        json!({ "samplingRate": "1" }),
-        "there is no gateway to send spans to"
-    );
+    let ours = configurations(&fake).pop().expect("a Configuration");
+    let ours = fake.get(&format!("{CONFIGURATIONS}{ours}")).expect("a Configuration");
+    let endpoint = &ours["spec"]["tracing"]["otel"]["endpointAddress"];
+    assert_eq!(endpoint, "", "there is no gateway to send spans to");
 
     let fake = Fake::sound();
     let ended = install(&fake, &["--skip=middleware,prometheus"]);
@@ -376,4 +372,98 @@ fn settings_that_do_not_fit_the_cluster_are_refused() {
     assert!(refused(&["--profile=production"]).contains("no default StorageClass"));
     let budget = refused(&["--budget=1Gi"]);
     assert!(budget.contains("of the budget of 1Gi"), "{budget}");
+}
+
+fn annotations(fake: &Fake, service: &str) -> serde_json::Value {
+    fake.get(&service_path(service)).expect("the service")["spec"]["template"]["metadata"]["annotations"].clone()
+}
+
+/// Names of the Configurations there are.
+fn configurations(fake: &Fake) -> Vec<String> {
+    fake.paths()
+        .iter()
+        .filter_map(|path| path.strip_prefix(CONFIGURATIONS))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn with_a_configuration_of_its_own() -> Fake {
+    let fake = Fake::sound();
+    let theirs = json!({
+        "metadata": { "name": "appconfig" },
+        "spec": { "httpPipeline": { "handlers": [{ "name": "alias", "type": "middleware.http.routeralias" }] } },
+    });
+    fake.put(&format!("{CONFIGURATIONS}appconfig"), theirs);
+    let set = json!({ "dapr.io/config": "appconfig", "dapr.io/volume-mounts": "certs:/certs" });
+    fake.annotate("cart", "kubectl-client-side-apply", set);
+    fake
+}
+
+#[test]
+fn a_configuration_of_its_own_is_copied_and_never_touched() {
+    let fake = with_a_configuration_of_its_own();
+    let theirs = fake.get(&format!("{CONFIGURATIONS}appconfig"));
+    let ended = install(&fake, &[]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    assert!(
+        ended
+            .err
+            .contains("‼ Deployment shop/cart has dapr.io/config: appconfig"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(fake.get(&format!("{CONFIGURATIONS}appconfig")), theirs);
+    let now = annotations(&fake, "cart");
+    let copy = now["dapr.io/config"].as_str().expect("a name");
+    assert!(copy.starts_with("learnflow-appconfig-"), "{copy}");
+    assert_eq!(
+        configurations(&fake),
+        ["appconfig", copy],
+        "and none that nobody would use"
+    );
+    assert_eq!(now["dapr.io/volume-mounts"], "certs:/certs,learnflow-wasm:/learnflow");
+    assert_eq!(
+        now["learnflow.dev/before"],
+        r#"{"by":"kubectl-client-side-apply","config":"appconfig","mounts":"certs:/certs"}"#
+    );
+    let again = install(&fake, &[]);
+    assert!(again.err.contains("√ Deployment shop/cart unchanged"), "{}", again.err);
+}
+
+#[test]
+fn a_configuration_that_has_changed_is_copied_anew_and_the_old_copy_goes() {
+    let fake = with_a_configuration_of_its_own();
+    assert_eq!(install(&fake, &[]).result, Ok(Outcome::Good));
+    let before = configurations(&fake);
+    fake.put(
+        &format!("{CONFIGURATIONS}appconfig"),
+        json!({ "metadata": { "name": "appconfig" }, "spec": {} }),
+    );
+    let ended = install(&fake, &[]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let after = configurations(&fake);
+    assert_eq!((before.len(), after.len()), (2, 2));
+    assert_ne!(before, after);
+    assert!(ended.err.contains("nothing uses it any more"), "{}", ended.err);
+}
+
+#[test]
+fn what_an_earlier_version_left_goes_when_no_pod_has_it() {
+    let fake = Fake::sound();
+    let old =
+        |name: &str| json!({ "metadata": { "name": name, "labels": { "app.kubernetes.io/managed-by": MANAGER } } });
+    let maps = "/api/v1/namespaces/shop/configmaps/";
+    for name in ["learnflow-wasm-used", "learnflow-wasm-unused"] {
+        fake.put(&format!("{maps}{name}"), old(name));
+    }
+    let set = json!({ "metadata": { "name": "cart-1" }, "spec": { "template": { "spec": {
+        "containers": [], "volumes": [{ "name": "learnflow-wasm", "configMap": { "name": "learnflow-wasm-used" } }],
+    }}}});
+    fake.put("/apis/apps/v1/namespaces/shop/replicasets/cart-1", set);
+    assert_eq!(install(&fake, &[]).result, Ok(Outcome::Good));
+    assert!(
+        fake.get(&format!("{maps}learnflow-wasm-used")).is_some(),
+        "a rollback would want it"
+    );
+    assert!(fake.get(&format!("{maps}learnflow-wasm-unused")).is_none());
 }

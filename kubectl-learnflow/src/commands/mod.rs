@@ -1,11 +1,14 @@
 //! One verb a file. A verb takes a cluster and a printer and returns how it ended.
 
+mod applier;
 mod check;
 mod confirm;
 mod coverage;
 mod diff;
 mod enrol;
+mod enrol_some;
 mod install;
+mod middleware;
 mod prune;
 mod render;
 mod status;
@@ -27,7 +30,10 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command; the exit code says how it went.
 pub(crate) fn run(cli: Cli, printer: &Printer) -> ExitCode {
-    let changes = matches!(cli.verb, Verb::Install(_) | Verb::Uninstall(_));
+    let changes = !matches!(
+        cli.verb,
+        Verb::Status(_) | Verb::Version(_) | Verb::Diff(_) | Verb::Render(_)
+    );
     let ended = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             tokio::select! {
@@ -77,6 +83,8 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Outcome, Problem> {
         }
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => status::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Enroll(args) => enrol_some::enroll(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Unenroll(args) => enrol_some::unenroll(&Cluster::connect(global).await?, &args, printer).await,
         Verb::Uninstall(args) => uninstall::run(&Cluster::connect(global).await?, &args, printer).await,
     }
 }

@@ -5,8 +5,9 @@ use crate::{
     cli::{Global, Render},
     concern::Concern,
     config::Settings,
-    model::{Outcome, Service},
-    objects::{Object, Plan, enrolment},
+    enrolment::{Enrolments, Entry},
+    model::{Configuration, Outcome, Service},
+    objects::{Object, Plan},
     patches,
     printer::{Mark, Printer, Tone},
     problem::Problem,
@@ -34,18 +35,18 @@ Or copy the fields into the Deployments' own manifests. A plain `kubectl apply` 
 works as well, but then `kubectl learnflow install` will find those fields owned by somebody else.
 ";
 
-/// What is rendered: a plan, and the services to enrol.
+/// What is rendered.
 struct Rendered {
     namespace: String,
     plan: Plan,
-    services: Vec<Service>,
+    enrolments: Option<Enrolments>,
 }
 
 pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
     let settings = Settings::read(&args.choice, global)?;
     if args.images {
         let plan = Plan::shaped("default", &BTreeSet::new(), &settings.shape(false))?;
-        let images: BTreeSet<String> = plan.all().flat_map(patches::images).collect();
+        let images: BTreeSet<String> = plan.outside().flat_map(patches::images).collect();
         images.iter().for_each(|image| printer.data_line(Tone::Plain, image));
         return Ok(Outcome::Good);
     }
@@ -93,11 +94,7 @@ fn without_cluster(settings: &Settings) -> Result<Rendered, Problem> {
     let services: Vec<Service> = settings.services.value.iter().map(service).collect();
     let app_ids = services.iter().filter_map(|service| service.app_id.clone()).collect();
     let plan = Plan::shaped(&namespace, &app_ids, &shape)?;
-    Ok(Rendered {
-        services: if plan.enrols { services } else { Vec::new() },
-        namespace,
-        plan,
-    })
+    Ok(Rendered::new(namespace, plan, &services, &[]))
 }
 
 async fn with_cluster(settings: Settings, global: &Global) -> Result<Rendered, Problem> {
@@ -112,11 +109,8 @@ async fn with_cluster(settings: Settings, global: &Global) -> Result<Rendered, P
         let what = format!("No Deployment with a Dapr sidecar in namespace {}.", cluster.namespace);
         return Err(Problem::new(what).next(hint));
     }
-    Ok(Rendered {
-        namespace: cluster.namespace.clone(),
-        plan,
-        services,
-    })
+    let namespace = cluster.namespace.clone();
+    Ok(Rendered::new(namespace, plan, &services, &facts.configurations))
 }
 
 fn also(mut problem: Problem, hint: &str) -> Problem {
@@ -125,18 +119,28 @@ fn also(mut problem: Problem, hint: &str) -> Problem {
 }
 
 impl Rendered {
+    fn new(namespace: String, plan: Plan, services: &[Service], known: &[Configuration]) -> Self {
+        // Not quietly: that takes a moment between two objects, which no file can ask for.
+        let enrolments = plan.enrols.then(|| Enrolments::new(&plan, services, known, false));
+        Self {
+            namespace,
+            plan,
+            enrolments,
+        }
+    }
+
     /// Names and contents, in the order in which they are applied.
     fn files(&self) -> Result<BTreeMap<String, String>, Problem> {
         let mut files = BTreeMap::new();
-        for (n, object) in self.plan.all().enumerate() {
+        let enrolments = self.enrolments.as_ref();
+        let objects = enrolments.into_iter().flat_map(Enrolments::objects);
+        for (n, object) in self.plan.outside().chain(objects).enumerate() {
             let name = format!("{n:02}-{}-{}.yaml", object.kind().to_lowercase(), object.name());
             files.insert(name, file(object)?);
         }
-        for service in &self.services {
-            let patch = Object::new(enrolment(&self.namespace, service, &self.plan.revision)).map_err(Problem::new)?;
+        for Entry { service, enrolment, .. } in enrolments.into_iter().flat_map(|enrolments| &enrolments.entries) {
+            let patch = Object::known(enrolment.patch(&self.namespace, service));
             files.insert(format!("{ENROLMENT}/deployment-{}.yaml", service.name), file(&patch)?);
-        }
-        if !self.services.is_empty() {
             files.insert(format!("{ENROLMENT}/README.md"), README.to_owned());
         }
         Ok(files)
@@ -199,27 +203,26 @@ mod tests {
     /// Written anew by `UPDATE_EXPECT=1`.
     #[test]
     fn it_is_rendered_as_it_was() {
-        let arguments = [
+        let files = rendered(&[
             "-n=shop",
             "--service=cart=cart-app",
             "--registry=r.io/m",
             "--image-pull-secret=pull",
-        ];
-        let files = rendered(&[&arguments[..], &["--profile=production"]].concat()).expect("files");
-        let guest = |text: &str| -> String {
-            let lines = text.lines().map(|line| match line.trim_start().split_once(": ") {
-                // These change with the middleware.
-                Some(("learnflow.wasm", _)) => "  learnflow.wasm: …",
-                Some(("learnflow.dev/guest", _)) => "        learnflow.dev/guest: …",
-                _ => line,
-            });
-            lines.map(|line| format!("{line}\n")).collect()
-        };
-        let all: String = files
+            "--profile=production",
+        ]);
+        let all = files
+            .expect("files")
             .iter()
-            .map(|(name, text)| format!("==> {name}\n{}", guest(text)))
-            .collect();
-        crate::testing::same_as_file("tests/cases/render.expected.txt", &all);
+            .map(|(name, text)| format!("==> {name}\n{text}"))
+            .collect::<String>();
+        // These change with the middleware.
+        let guest = crate::assets::guest();
+        let name = crate::objects::revision(&[guest]);
+        let lines = all.lines().map(|line| match line.trim_start().split_once(": ") {
+            Some((key @ ("learnflow.wasm" | "learnflow.dev/guest"), _)) => format!("{key}: …\n"),
+            _ => line.replace(&name, "…") + "\n",
+        });
+        crate::testing::same_as_file("tests/cases/render.expected.txt", &lines.collect::<String>());
     }
 
     #[test]
@@ -245,7 +248,7 @@ mod tests {
             .expect("a folder")
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
             .collect();
-        assert_eq!(left.len(), 4 + 2, "{left:?}");
+        assert_eq!(left.len(), 3 + 2, "{left:?}");
         assert!(left.contains("kustomization.yaml"));
         fs::remove_dir_all(&folder).expect("removed");
     }

@@ -20,6 +20,8 @@ struct Found {
     middleware: Vec<ObjectRef>,
     stack: Vec<ObjectRef>,
     namespace: Option<ObjectRef>,
+    /// What holds data.
+    volumes: Vec<ObjectRef>,
     /// Other namespaces whose services need the stack.
     others: Vec<String>,
 }
@@ -43,18 +45,37 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         printer.step(Mark::Good, &format!("Nothing is installed for namespace {here}"));
         return Ok(Outcome::Good);
     }
+    let named: Vec<&str> = found.services.iter().map(|service| service.name.as_str()).collect();
+    let next = format!(
+        "Let them go first with `kubectl learnflow uninstall --unenroll -n {here}` (a rolling update of each), or \
+         one by one with `kubectl learnflow unenroll NAME`."
+    );
+    let refused = !named.is_empty() && !args.unenroll;
     if args.dry_run {
         for service in &found.services {
-            printer.data_line(
-                Tone::Plain,
-                &format!("release and roll Deployment {here}/{}", service.name),
-            );
+            let line = format!("release and roll Deployment {here}/{}", service.name);
+            printer.data_line(Tone::Plain, &line);
         }
-        for object in found.middleware.iter().chain(&found.stack).chain(&found.namespace) {
+        let objects = found.middleware.iter().chain(&found.stack);
+        for object in objects
+            .chain(found.volumes.iter().filter(|_| args.delete_data))
+            .chain(&found.namespace)
+        {
             printer.data_line(Tone::Plain, &format!("delete {object}"));
+        }
+        if refused {
+            printer.step(
+                Mark::Warn,
+                &format!("Refused without --unenroll: {} enrolled", text::list(&named)),
+            );
         }
         printer.step(Mark::Good, "Dry run: nothing was changed");
         return Ok(Outcome::Good);
+    }
+    if refused {
+        let are = if named.len() == 1 { "is" } else { "are" };
+        let what = format!("{} {are} enrolled; nothing was removed.", text::list(&named));
+        return Err(Problem::new(what).next(next));
     }
 
     check::allowed(cluster, wanted(cluster, &found), printer).await?;
@@ -66,7 +87,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         }
     }
     printer.section("Removing");
-    // Component first: a pod that starts now must not look for a file that is about to go.
+    // In order: a pod that starts now must not look for a file that is about to go.
     for object in &found.middleware {
         if !remove(cluster, std::slice::from_ref(object), args.timeout, printer).await? {
             return Ok(Outcome::Bad);
@@ -75,7 +96,16 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
     if !remove(cluster, &found.stack, args.timeout, printer).await? {
         return Ok(Outcome::Bad);
     }
-    if let Some(namespace) = found.namespace
+    if args.delete_data && !remove(cluster, &found.volumes, args.timeout, printer).await? {
+        return Ok(Outcome::Bad);
+    }
+    if !args.delete_data && !found.volumes.is_empty() {
+        printer.step(
+            Mark::Warn,
+            &format!("{STACK_NAMESPACE} stays, with its data: {}", shown(&found.volumes)),
+        );
+        printer.hint("Remove that too with `kubectl learnflow uninstall --delete-data`.");
+    } else if let Some(namespace) = found.namespace
         && !remove_namespace(cluster, namespace, args.timeout, printer).await?
     {
         return Ok(Outcome::Bad);
@@ -98,22 +128,41 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
         .collect();
     others.retain(|namespace| *namespace != cluster.namespace);
 
-    let mut middleware = ours(cluster, plan.middleware().into_iter()).await?;
-    // Applied: file, Component, Configuration. Removed: Component, Configuration, file.
-    middleware.sort_by_key(|object| object.kind == "ConfigMap");
-    let (stack, namespace) = if others.is_empty() {
+    // Applied: file, Component, Configuration, Secret. Removed: Component, Configuration (and with it
+    // its Secret), file.
+    let mut middleware = ours(cluster, std::iter::once(&plan.component)).await?;
+    for object in cluster.guests_and_configurations().await? {
+        let secret = (object.kind == "Configuration").then(|| secret_of(&object));
+        middleware.push(object);
+        middleware.extend(secret);
+    }
+    let (stack, namespace, volumes) = if others.is_empty() {
         let namespace = ours(cluster, std::iter::once(&plan.namespace)).await?;
-        (ours(cluster, plan.stack.iter()).await?, namespace.into_iter().next())
+        let stack = ours(cluster, plan.stack.iter()).await?;
+        (stack, namespace.into_iter().next(), cluster.volumes().await?)
     } else {
-        (Vec::new(), None)
+        (Vec::new(), None, Vec::new())
     };
     Ok(Found {
         services,
         middleware,
         stack,
         namespace,
+        volumes,
         others,
     })
+}
+
+fn secret_of(configuration: &ObjectRef) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".into(),
+        kind: "Secret".into(),
+        ..configuration.clone()
+    }
+}
+
+fn shown(objects: &[ObjectRef]) -> String {
+    text::list(&objects.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 fn wanted(cluster: &Cluster, found: &Found) -> BTreeSet<Access> {
@@ -172,13 +221,22 @@ async fn remove(
         .await?;
     printer.done_waiting();
     for object in &rest {
-        printer.step(
-            Mark::Bad,
-            &format!("{object} is not gone after {}", text::format_duration(timeout)),
-        );
+        let time = text::format_duration(timeout);
+        printer.step(Mark::Bad, &format!("{object} is not gone after {time}"));
+        let held_by = cluster
+            .existing(object)
+            .await?
+            .map(|existing| existing.held_by)
+            .unwrap_or_default();
+        for holder in held_by {
+            printer.hint(&format!("It waits for: {holder}"));
+        }
     }
     if !rest.is_empty() {
-        printer.hint("See what holds it with `kubectl get -o yaml` (metadata.finalizers), then run this again.");
+        printer.hint(
+            "A finalizer is taken off by the program that set it. When that program is gone, take it off with \
+             `kubectl edit`, then run this again.",
+        );
     }
     Ok(rest.is_empty())
 }
@@ -207,29 +265,62 @@ mod tests {
     use crate::{cluster::fake::Fake, commands::install::tests::installed, printer::tests::captured};
     use serde_json::json;
 
-    fn uninstall(fake: &Fake, dry_run: bool) -> (Result<Outcome, Problem>, String, String) {
+    fn uninstall(fake: &Fake, change: impl FnOnce(&mut Uninstall)) -> (Result<Outcome, Problem>, String, String) {
         let (printer, out, err) = captured();
-        let args = Uninstall {
-            dry_run,
+        let mut args = Uninstall {
+            unenroll: true,
+            delete_data: false,
+            dry_run: false,
             timeout: Duration::from_secs(1),
         };
+        change(&mut args);
         let ended = fake.run(async |cluster| run(cluster, &args, &printer).await);
         (ended, out.text(), err.text())
+    }
+
+    #[test]
+    fn while_services_are_enrolled_it_is_refused() {
+        let fake = installed();
+        let before = fake.writes();
+        let (ended, ..) = uninstall(&fake, |args| args.unenroll = false);
+        let problem = ended.expect_err("refused");
+        assert_eq!(problem.what, "cart is enrolled; nothing was removed.");
+        assert!(problem.next.is_some_and(|next| next.contains("--unenroll")));
+        assert_eq!(fake.writes(), before);
+    }
+
+    #[test]
+    fn data_stays_unless_it_is_asked_for() {
+        let fake = installed();
+        let claim = "/api/v1/namespaces/learnflow-system/persistentvolumeclaims/prometheus";
+        let ours =
+            json!({ "metadata": { "name": "prometheus", "labels": { "app.kubernetes.io/managed-by": MANAGER } } });
+        fake.put(claim, ours);
+        let (ended, _, err) = uninstall(&fake, |_| {});
+        assert_eq!(ended, Ok(Outcome::Good), "{err}");
+        assert!(
+            err.contains("learnflow-system stays, with its data: PersistentVolumeClaim"),
+            "{err}"
+        );
+        assert!(fake.get(claim).is_some());
+        let (ended, _, err) = uninstall(&fake, |args| args.delete_data = true);
+        assert_eq!(ended, Ok(Outcome::Good), "{err}");
+        assert!(fake.get(claim).is_none());
     }
 
     #[test]
     fn services_are_released_before_anything_goes_and_nothing_stays() {
         let fake = installed();
         let before = fake.writes().len();
-        let (ended, _, err) = uninstall(&fake, false);
+        let (ended, _, err) = uninstall(&fake, |_| {});
         assert_eq!(ended, Ok(Outcome::Good), "{err}");
         let writes = &fake.writes()[before..];
         let position = |part: &str| writes.iter().position(|w| w.contains(part)).expect(part);
         let order = [
             "PATCH /apis/apps/v1/namespaces/shop/deployments/cart",
             "components/",
-            "configurations/",
-            "configmaps/learnflow-wasm",
+            "configurations/learnflow-",
+            "configmaps/learnflow-wasm-",
         ];
         assert!(order.iter().map(|part| position(part)).is_sorted(), "{writes:#?}");
         assert!(
@@ -238,7 +329,7 @@ mod tests {
                 .is_some_and(|last| last == "DELETE /api/v1/namespaces/learnflow-system")
         );
 
-        let (again, _, err) = uninstall(&fake, false);
+        let (again, _, err) = uninstall(&fake, |_| {});
         assert_eq!(again, Ok(Outcome::Good));
         assert_eq!(err, "√ Nothing is installed for namespace shop\n");
     }
@@ -248,7 +339,7 @@ mod tests {
         let fake = installed();
         let theirs = "/api/v1/namespaces/learnflow-system/configmaps/prometheus";
         fake.put(theirs, json!({ "metadata": { "name": "prometheus", "labels": {} } }));
-        let (ended, _, err) = uninstall(&fake, false);
+        let (ended, _, err) = uninstall(&fake, |_| {});
         assert_eq!(ended, Ok(Outcome::Good), "{err}");
         assert!(fake.get(theirs).is_some());
     }
@@ -260,7 +351,7 @@ mod tests {
             "name": "learnflow", "namespace": "other", "labels": { "app.kubernetes.io/managed-by": MANAGER },
         }});
         fake.put("/apis/dapr.io/v1alpha1/namespaces/other/components/learnflow", ours);
-        let (ended, _, err) = uninstall(&fake, false);
+        let (ended, _, err) = uninstall(&fake, |_| {});
         assert_eq!(ended, Ok(Outcome::Good), "{err}");
         assert!(err.contains("learnflow-system stays: namespace other uses it"), "{err}");
         assert!(fake.get("/api/v1/namespaces/learnflow-system").is_some());
@@ -270,7 +361,7 @@ mod tests {
     fn a_dry_run_lists_and_deletes_nothing() {
         let fake = installed();
         let before = fake.writes();
-        let (ended, out, _) = uninstall(&fake, true);
+        let (ended, out, _) = uninstall(&fake, |args| args.dry_run = true);
         assert_eq!(ended, Ok(Outcome::Good));
         assert!(
             out.starts_with("release and roll Deployment shop/cart\ndelete Component shop/learnflow\n"),

@@ -9,8 +9,10 @@ use super::{coverage::Coverage, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
+    enrolment::{self, Enrolments},
     model::{Outcome, Pod, Rollout, Service},
     objects::{Object, ObjectRef, Plan},
+    preflight,
     printer::Printer,
     problem::Problem,
 };
@@ -38,19 +40,20 @@ pub(super) async fn run(cluster: &Cluster, args: &Status, printer: &Printer) -> 
 async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     // First alone: if this one fails, all would.
     let versions = version::of(cluster).await?;
-    let services = cluster.services().await?;
+    let (services, configurations) = try_join!(cluster.services(), cluster.configurations())?;
     let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
     let plan = Plan::new(&cluster.namespace, &app_ids)?;
-    let wanted: Vec<&Object> = plan
-        .stack
-        .iter()
-        .filter(|object| object.is_workload())
-        .chain(plan.middleware())
-        .collect();
+    let quiet = preflight::announces(versions.dapr.as_deref());
+    let enrolled: Vec<Service> = services.iter().filter(|service| service.enrolled).cloned().collect();
+    let wanted = Enrolments::new(&plan, &enrolled, &configurations, quiet).entries;
     let component = plan.component.reference();
+    let workloads = plan.stack.iter().filter(|object| object.is_workload());
+    let mut parts: Vec<ObjectRef> = workloads.map(Object::reference).collect();
+    parts.push(component.clone());
+    parts.extend(enrolment::in_use(&cluster.namespace, &enrolled, &configurations));
     let (parts, component, services) = try_join!(
-        stream::iter(wanted)
-            .map(|object| part(cluster, object.reference()))
+        stream::iter(parts)
+            .map(|object| part(cluster, object))
             .buffered(8)
             .try_collect(),
         cluster.existing(&component),
@@ -59,7 +62,10 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     Ok(Evidence {
         namespace: cluster.namespace.clone(),
         versions,
-        revision: plan.revision,
+        wanted: wanted
+            .into_iter()
+            .map(|entry| (entry.service.name, entry.enrolment))
+            .collect(),
         parts,
         component,
         services,
