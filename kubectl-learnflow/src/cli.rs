@@ -159,9 +159,6 @@ pub(crate) struct Choice {
 /// differs, 1 when something does, 2 when that cannot be told.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// Compare as if fields that somebody else owns were taken over
-    #[arg(long)]
-    pub(crate) force_conflicts: bool,
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,

@@ -27,6 +27,10 @@ pub(super) struct Seen {
     pub(super) before: Before,
     /// What applying each object would make of it; not of those in a namespace that is still missing.
     pub(super) tried: HashMap<ObjectRef, Tried>,
+    /// Fields of others that would be taken over for that.
+    pub(super) conflicts: HashMap<ObjectRef, Problem>,
+    /// What the server refuses.
+    failures: Vec<Problem>,
 }
 
 /// What a command is about to apply.
@@ -161,25 +165,31 @@ pub(super) async fn preflight(
     let owned = |object: &Object| preflight::ownership(object, before.get(&object.reference())?);
     let checks: Vec<Check> = wanted.objects().filter_map(owned).collect();
     stop(show(printer, &checks))?;
-    let mut seen = Seen {
-        before,
-        ..Seen::default()
-    };
-    if rehearsed {
-        let (checks, tried) = rehearse(cluster, wanted, &seen.before).await?;
-        stop(show(printer, &checks))?;
-        seen.tried = tried;
+    if !rehearsed {
+        return Ok(Seen {
+            before,
+            ..Seen::default()
+        });
     }
+    let seen = rehearse(cluster, wanted, before).await?;
+    let mut checks = seen.refused();
+    checks.extend(seen.conflicts.values().map(taken_over));
+    if seen.failures.is_empty() {
+        let number = wanted.objects().count() + wanted.deployments(&cluster.namespace).len();
+        let text = format!("Server-side dry run of {}", text::count(number, "object"));
+        checks.push(Check::good(text));
+    }
+    stop(show(printer, &checks))?;
     Ok(seen)
 }
 
-/// What is there and what would become of it; stops at whatever the server refuses.
+/// What is there and what would become of it, were all conflicts taken over; stops at whatever else the
+/// server refuses.
 pub(super) async fn look(cluster: &Cluster, wanted: &Wanted<'_>, printer: &Printer) -> Result<Seen, Problem> {
     let before = before(cluster, wanted).await?;
-    let (checks, tried) = rehearse(cluster, wanted, &before).await?;
-    let refused: Vec<Check> = checks.into_iter().filter(|check| check.mark != Mark::Good).collect();
-    stop(show(printer, &refused))?;
-    Ok(Seen { before, tried })
+    let seen = rehearse(cluster, wanted, before).await?;
+    stop(show(printer, &seen.refused()))?;
+    Ok(seen)
 }
 
 async fn before(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Before, Problem> {
@@ -193,24 +203,19 @@ async fn before(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Before, Proble
 }
 
 /// Lets the server check every object as if it were applied, admission included.
-async fn rehearse(
-    cluster: &Cluster,
-    wanted: &Wanted<'_>,
-    before: &Before,
-) -> Result<(Vec<Check>, HashMap<ObjectRef, Tried>), Problem> {
+async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Result<Seen, Problem> {
     let nowhere = wanted
         .outside
         .iter()
         .any(|object| object.kind() == "Namespace" && !before.contains_key(&object.reference()));
     // What is there and not ours is left alone, but the services are of course not ours.
-    let foreign = |object: &&Object| before.contains_key(&object.reference()) && !is_ours(before, object);
+    let foreign = |object: &&Object| before.contains_key(&object.reference()) && !is_ours(&before, object);
     let mut objects: Vec<(Object, bool)> = wanted
         .objects()
         .filter(|object| !foreign(object))
-        .map(|object| (as_applied(object, wanted, before), false))
+        .map(|object| (as_applied(object, wanted, &before), false))
         .collect();
     objects.extend(wanted.deployments(&cluster.namespace));
-    let number = objects.len();
 
     let tries = objects.iter().map(async |(object, remembered)| {
         // In a namespace that is not there nothing can be tried. A throw-away name in the services'
@@ -221,43 +226,48 @@ async fn rehearse(
             return match cluster.rehearse(&stand_in, None, Mode::DryRun).await {
                 // What is forbidden there may be allowed where the object really goes.
                 Err(problem) if problem.kind != Kind::Forbidden => Err(problem),
-                _ => Ok((None, None)),
+                _ => Ok(None),
             };
         }
         let reference = object.reference();
         let known = before.get(&reference);
         let mode = Mode::DryRun.forced(*remembered);
-        let (tried, taken) = match cluster.rehearse(object, known, mode).await {
+        let (tried, conflict) = match cluster.rehearse(object, known, mode).await {
             Err(conflict) if wanted.force_conflicts && conflict.kind == Kind::Conflict => {
                 let tried = cluster.rehearse(object, known, Mode::ForcedDryRun).await?;
-                (tried, Some(taken_over(&conflict)))
+                (tried, Some(conflict))
             }
             tried => (tried?, None),
         };
-        Ok((Some((reference, tried)), taken))
+        Ok(Some((reference, tried, conflict)))
     });
-    let mut checks = Vec::new();
-    let mut all = HashMap::new();
-    for tried in stream::iter(tries).buffered(AT_ONCE).collect::<Vec<_>>().await {
+    let tries: Vec<_> = stream::iter(tries).buffered(AT_ONCE).collect().await;
+    let mut seen = Seen::default();
+    for tried in tries {
         match tried {
-            Ok((tried, taken)) => {
-                all.extend(tried);
-                checks.extend(taken);
+            Ok(None) => {}
+            Ok(Some((reference, tried, conflict))) => {
+                seen.conflicts
+                    .extend(conflict.map(|conflict| (reference.clone(), conflict)));
+                seen.tried.insert(reference, tried);
             }
             // Where the cluster does not answer, there is no use in going on.
             Err(problem) if problem.kind == Kind::Unreachable => return Err(problem),
-            Err(problem) => checks.push(Check {
-                mark: Mark::Bad,
-                text: problem.what,
-                next: problem.next,
-            }),
+            Err(problem) => seen.failures.push(problem),
         }
     }
-    if !checks.iter().any(|check| check.mark == Mark::Bad) {
-        let text = format!("Server-side dry run of {}", text::count(number, "object"));
-        checks.push(Check::good(text));
+    Ok(Seen { before, ..seen })
+}
+
+impl Seen {
+    fn refused(&self) -> Vec<Check> {
+        let refused = self.failures.iter().cloned().map(|problem| Check {
+            mark: Mark::Bad,
+            text: problem.what,
+            next: problem.next,
+        });
+        refused.collect()
     }
-    Ok((checks, all))
 }
 
 /// A Secret belongs to its Configuration, once that is there.

@@ -31,6 +31,9 @@ struct Entry {
     object: ObjectRef,
     action: Action,
     changes: Vec<Change>,
+    /// Whose fields would be taken over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflict: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,7 +57,8 @@ pub(super) async fn run(
     let wanted = Wanted {
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
-        force_conflicts: args.force_conflicts,
+        // What belongs to others differs as well, and is named.
+        force_conflicts: true,
     };
     let seen = check::look(cluster, &wanted, printer).await?;
     let deployments = wanted.deployments(&cluster.namespace);
@@ -72,6 +76,7 @@ pub(super) async fn run(
         object,
         action: Action::Remove,
         changes: Vec::new(),
+        conflict: None,
     }));
 
     match args.output {
@@ -84,6 +89,12 @@ pub(super) async fn run(
     if entries.is_empty() {
         printer.step(Mark::Good, "No difference: everything is as `install` would leave it");
         return Ok(Outcome::Good);
+    }
+    if entries.iter().any(|entry| entry.conflict.is_some()) {
+        printer.step(
+            Mark::Warn,
+            "Some fields belong to others: `install` refuses, and takes them over with --force-conflicts",
+        );
     }
     let count = |action: Action| entries.iter().filter(|entry| entry.action == action).count();
     printer.step(
@@ -109,7 +120,13 @@ fn entry(object: &Object, seen: &Seen) -> Option<Entry> {
         Applied::Created => Some(Entry::new(reference, Action::Create, &json!({}), object.value())),
         Applied::Changed => {
             let before = tried.before.as_ref().unwrap_or(&Value::Null);
-            Some(Entry::new(reference, Action::Change, before, &tried.after))
+            let conflict = seen.conflicts.get(&reference).map(|conflict| {
+                let told = conflict.what.split_once(": ");
+                told.map_or_else(|| conflict.what.clone(), |(_, fields)| fields.to_owned())
+            });
+            let mut entry = Entry::new(reference, Action::Change, before, &tried.after);
+            entry.conflict = conflict;
+            Some(entry)
         }
     }
 }
@@ -124,6 +141,7 @@ impl Entry {
             object,
             action,
             changes,
+            conflict: None,
         }
     }
 
@@ -134,6 +152,9 @@ impl Entry {
             Action::Remove => ("-", Tone::Bad),
         };
         printer.data_line(tone, &format!("{sign} {}", self.object));
+        if let Some(conflict) = &self.conflict {
+            printer.data_line(Tone::Plain, &format!("    {conflict}"));
+        }
         if self.action == Action::Change && self.changes.is_empty() {
             printer.data_line(Tone::Plain, "    only who owns its fields");
         }

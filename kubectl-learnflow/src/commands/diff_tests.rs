@@ -80,15 +80,31 @@ fn a_difference_is_shown_field_by_field_in_every_format() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_an_error() {
+fn fields_of_others_are_named_and_differ() {
     let fake = installed();
     let map = "/api/v1/namespaces/learnflow-system/configmaps/prometheus";
-    fake.own(map, "argocd", ".data");
-    let (ended, _, err) = diff(&fake, &[]);
-    assert!(ended.is_err() && err.contains("belongs to argocd"), "{err}");
-    let (ended, ..) = diff(&fake, &["--force-conflicts"]);
-    assert_eq!(ended, Ok(Outcome::Good), "the same value under another owner");
-    fake.answer("/version", 403, json!({}));
+    let mut changed = fake.get(map).expect("a ConfigMap");
+    changed["data"]["prometheus.yml"] = json!("theirs");
+    fake.put(map, changed);
+    fake.own(map, "argocd", ".data.prometheus.yml");
+    let (ended, out, err) = diff(&fake, &[]);
+    assert_eq!(ended, Ok(Outcome::Bad), "{err}");
+    assert!(out.contains("belongs to argocd, who set it to \"theirs\""), "{out}");
+    assert!(out.contains("      - theirs\n"), "{out}");
+    assert!(err.contains("--force-conflicts"), "{err}");
+}
+
+#[test]
+fn what_cannot_be_compared_is_an_error() {
+    let fake = installed();
+    let path = "/api/v1/namespaces/learnflow-system/configmaps/prometheus";
+    fake.answer(
+        path,
+        422,
+        json!({ "kind": "Status", "code": 422, "message": "not like this" }),
+    );
+    let (ended, out, err) = diff(&fake, &[]);
+    assert!(ended.is_err() && out.is_empty(), "{out}{err}");
 }
 
 #[test]

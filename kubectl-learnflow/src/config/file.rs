@@ -7,7 +7,7 @@ use crate::{
     problem::Problem,
 };
 use serde::Deserialize;
-use serde_saphyr::{Error, Location, Spanned};
+use serde_saphyr::{Error, Location, Spanned, UserMessageFormatter};
 use std::{fs, io, io::Read, path::Path};
 
 /// No such file is longer; what is has been taken for one by mistake.
@@ -81,10 +81,13 @@ pub(crate) struct Name(#[serde(deserialize_with = "needed_name_of")] pub(crate) 
 impl File {
     /// Reads a file; `-` is standard input.
     pub(crate) fn read(path: &Path) -> Result<Self, Problem> {
-        let shown = path.display().to_string();
+        let shown = match path.display().to_string() {
+            name if name == "-" => "standard input".to_owned(),
+            name => name,
+        };
         let mut text = String::new();
         let read = |from: &mut dyn Read, text: &mut String| from.take(LONGEST + 1).read_to_string(text);
-        let length = if shown == "-" {
+        let length = if path == Path::new("-") {
             read(&mut io::stdin().lock(), &mut text)
         } else {
             fs::File::open(path).and_then(|mut file| read(&mut file, &mut text))
@@ -157,15 +160,34 @@ fn explain(error: &Error) -> (Option<Location>, String) {
         Error::SerdeInvalidType {
             unexpected, expected, ..
         } => format!("expected {expected}, found {unexpected}"),
+        Error::Unexpected { expected, .. } => format!("expected {}", plain(expected)),
+        Error::SerdeVariantId { .. } | Error::ExternallyTaggedEnumExpectedScalarOrMapping { .. } => {
+            "expected one word".to_owned()
+        }
+        Error::NullIntoString { .. } => "there is no value; write one, or leave the key out".to_owned(),
+        Error::MultipleDocuments { .. } => "one document is enough; take the `---` out".to_owned(),
+        Error::DuplicateMappingKey { key, .. } => {
+            format!("the key {} is there twice", key.as_deref().unwrap_or("again"))
+        }
         Error::Message { msg, .. } => msg.clone(),
         other => {
-            let text = other.to_string();
+            let text = other.render_with_formatter(&UserMessageFormatter);
             // The place is told in front.
             let text = text.split(" at line ").next().unwrap_or(&text);
             text.lines().next().unwrap_or_default().to_owned()
         }
     };
     (error.location(), text.trim_end_matches('.').to_owned())
+}
+
+/// What YAML's own words mean to somebody who writes a file.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "mapping start" => "keys with values (`key: value`)",
+        "sequence start" => "a list (`[a, b]`)",
+        "string scalar" => "a text",
+        other => other,
+    }
 }
 
 #[cfg(test)]
