@@ -1,5 +1,6 @@
 //! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
 
+mod changes;
 mod lab;
 mod line;
 mod refusals;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     );
     let on_a_lab = variable("LEARNFLOW_TEST_LAB").is_some();
     let mut trials = Vec::new();
-    let tests = refusals::TESTS.iter().chain(line::TESTS);
+    let tests = refusals::TESTS.iter().chain(line::TESTS).chain(changes::TESTS);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
         trials.extend(lab::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));

@@ -79,10 +79,14 @@ async fn come_up(
         let time = text::format_duration(timeout);
         return Ok(Some(format!("{} after {time}{trouble}", progress.rollout)));
     }
-    let Some(workload) = cluster.workload(object).await? else {
-        return Ok(Some("somebody deleted it".into()));
+    let pods = async || match cluster.workload(object).await? {
+        Some(workload) => cluster.pods(&workload).await.map(Some),
+        None => Ok(None),
     };
-    Ok(wrong_with(&cluster.pods(&workload).await?, revision))
+    match patiently(timeout, printer, pods).await? {
+        Some(pods) => Ok(wrong_with(&pods, revision)),
+        None => Ok(Some("somebody deleted it".into())),
+    }
 }
 
 /// Ready is not enough: while the injector is down, pods come up well and without a sidecar.

@@ -1,7 +1,7 @@
 //! `install`: check everything, apply in order, wait, enrol, remove what is no longer wanted.
 
 use super::{
-    applier::{Applier, trouble},
+    applier::{Applier, patiently, trouble},
     check::{self, AT_ONCE, Seen, Wanted, is_ours},
     confirm, enrol, middleware, prune,
 };
@@ -242,7 +242,7 @@ impl Job<'_> {
             return Ok(Outcome::Bad);
         }
         let prometheus = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
-        let outcome = match cluster.existing(&prometheus).await? {
+        let outcome = match patiently(args.timeout, printer, async || cluster.existing(&prometheus).await).await? {
             Some(_) => confirm::all(cluster, enrolments, args.timeout, printer).await?,
             None => {
                 printer.step(
@@ -252,7 +252,7 @@ impl Job<'_> {
                 Outcome::Good
             }
         };
-        middleware::prune(cluster, Some(enrolments), printer).await?;
+        middleware::prune(cluster, Some(enrolments), args.timeout, printer).await?;
         Ok(outcome)
     }
 
@@ -280,7 +280,8 @@ impl Job<'_> {
     /// Removes what nothing asks for any more, then lets the set forget those kinds.
     async fn prune(&self, applier: &Applier<'_>) -> Result<(), Problem> {
         let before = &self.seen.before;
-        for orphan in prune::orphans(self.cluster, self.plan, self.shape, before).await? {
+        let orphans = async || prune::orphans(self.cluster, self.plan, self.shape, before).await;
+        for orphan in applier.patience.with(orphans).await? {
             applier
                 .patience
                 .with(async || self.cluster.delete(&orphan).await)
