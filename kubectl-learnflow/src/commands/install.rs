@@ -310,7 +310,9 @@ pub(super) fn list(wanted: &Wanted<'_>, seen: &Seen, namespace: &str, printer: &
             (false, ..) => "create",
             (true, false, _) => "leave",
             (true, true, Some(Applied::Unchanged)) => "keep",
-            (true, true, _) => "change",
+            (true, true, Some(_)) => "change",
+            // The server was not asked.
+            (true, true, None) => "apply",
         };
         printer.data_line(Tone::Plain, &format!("{what} {object}"));
     }
