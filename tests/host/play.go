@@ -185,6 +185,10 @@ func (r *received) check(call *randomised, held bool) error {
 		defer func() { _ = recover() }()
 		call.answer(&want, func(*randomised) {})
 	}()
+	if held && call.panicked() {
+		// Of a call that is watched, the guest says that it broke.
+		want.statuses, want.began = []int{http.StatusInternalServerError}, want.header
+	}
 	var faults []error
 	for what, headers := range map[string][2]http.Header{"headers": {r.header, want.header}, "first headers": {r.began, want.began}} {
 		if !maps.EqualFunc(headers[0], headers[1], slices.Equal) {

@@ -170,6 +170,11 @@ fn imports(engine: &Engine) -> Linker<Call> {
             })
         })
         .and_then(|linker| {
+            linker.func_wrap(http, "set_status_code", |caller: Caller<'_, Call>, status: u32| {
+                with(caller, |_, call| call.set_status_code(status));
+            })
+        })
+        .and_then(|linker| {
             linker.func_wrap(
                 http,
                 "log",
@@ -265,6 +270,7 @@ fn asks_and_offers_nothing_else() {
         "http_handler.log",
         "http_handler.read_body",
         "http_handler.set_header_value",
+        "http_handler.set_status_code",
         "wasi_snapshot_preview1.clock_time_get",
     ];
     assert_eq!(imports, allowed.into_iter().map(String::from).collect());
