@@ -26,14 +26,14 @@ var api = strings.Fields(`state invoke actors healthz metadata secrets bindings 
 // record says, from docs/records.md and with Go's own libraries, which Dapr uses too, what the guest should make of the
 // call: the fields of the record, but for those that take a clock; nil if there should be none.
 func (c *randomised) record() map[string]string {
-	request := c.request()
-	uri := request.URL.EscapedPath()
+	target := c.target()
+	uri := target.EscapedPath()
 	if uri == "" {
 		uri = "/"
 	}
 	total := len(uri)
-	if request.URL.ForceQuery || request.URL.RawQuery != "" {
-		total += len("?" + request.URL.RawQuery)
+	if target.ForceQuery || target.RawQuery != "" {
+		total += len("?" + target.RawQuery)
 	}
 	if total > room {
 		return nil
@@ -59,8 +59,8 @@ func (c *randomised) record() map[string]string {
 			fields["partition"] = c.number("__partition", math.MaxUint32)
 			fields["offset"] = c.number("__offset", math.MaxUint64)
 		case c.first("Content-Type") == "application/json":
-			if request.URL.ForceQuery || request.URL.RawQuery != "" {
-				uri += "?" + request.URL.RawQuery
+			if target.ForceQuery || target.RawQuery != "" {
+				uri += "?" + target.RawQuery
 			}
 			fields = map[string]string{"dir": "deliver", "pubsub": component, "route": cut(lossy(uri)), "bulk": "true", "outcome": c.outcome(true)}
 		default:

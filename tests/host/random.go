@@ -39,7 +39,7 @@ func (r random) call(outermost bool) *randomised {
 	if bulk {
 		// All that Dapr sends of several events.
 		delete(c.header, "__topic")
-		r.add(c.header, "Content-Type", pick(r, "application/json", "application/json", "application/json", "application/cloudevents+json", "application/json; charset=utf-8"))
+		r.add(c.header, "Content-Type", pick(r, "application/json", "application/json", "application/json", "application/json", "application/cloudevents+json", "application/json; charset=utf-8"))
 	}
 	r.otherHeaders(c.header)
 	r.body(c)

@@ -58,7 +58,7 @@ func (r random) answerBody(bulk bool) string {
 			members = append(members, r.statusesMember())
 		}
 	}
-	if !bulk || r.once(4) {
+	if !bulk || r.once(8) {
 		for range 1 + r.IntN(3) {
 			members = append(members, r.statusMember())
 		}
@@ -101,33 +101,29 @@ func (r random) statusMember() string {
 
 // statusesMember has what an app says of several events, and what only looks so.
 func (r random) statusesMember() string {
-	name := pick(r, "statuses", "statuses", "statuses", "statuses", "Statuses", "ſtatuſeſ", "\\u017ftatuses", "statuse", "statusess")
+	wild := r.once(2)
 	var entries []string
 	for range pick(r, 1, 1, 2, 3, 0, r.IntN(30)) {
-		var members []string
-		if !r.once(20) {
-			id := pick(r, `"0"`, `"0"`, `"0"`, `"`+r.word()+`"`, `"`+r.word()+`"`, `""`, "null", r.json(2))
-			members = append(members, pick(r, `"entryId"`, `"entryId"`, `"entryId"`, `"ENTRYID"`, `"entry\u0049d"`, `"entry_id"`)+":"+id)
+		id, status := `"entryId":"`+r.word()+`"`, `"status":"`+pick(r, "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "DROP")+`"`
+		if wild && r.once(3) {
+			id = pick(r, `"ENTRYID"`, `"entry\u0049d"`, `"entry_id"`) + ":" + pick(r, `"0"`, `"0"`, `""`, "null", r.json(2))
 		}
-		for range pick(r, 1, 1, 1, 1, 1, 0, 2) {
-			status := `"status":"` + pick(r, "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "DROP", "RETRY", "") + `"`
-			if r.once(12) {
-				status = r.statusMember()
-			}
-			members = append(members, status)
+		if wild && r.once(3) {
+			status = pick(r, r.statusMember(), r.statusMember(), `"status":"RETRY"`, `"status":""`, `"status":"DROP",`+r.statusMember())
 		}
-		if r.once(10) {
-			at := r.IntN(len(members) + 1)
-			members = append(members[:at:at], append([]string{r.json(0) + ":" + r.json(2)}, members[at:]...)...)
-		}
-		entry := "{" + strings.Join(members, ",") + "}"
-		if r.once(40) {
-			entry = pick(r, "null", "["+entry+"]", r.json(2))
+		entry := "{" + pick(r, id+","+status, id+","+status, status+","+id, r.json(0)+":"+r.json(2)+","+id+","+status) + "}"
+		if wild && r.once(6) {
+			entry = pick(r, "null", "["+entry+"]", "{"+id+"}", "{"+status+"}", "{"+id+","+id+","+status+","+status+"}", r.json(2))
 		}
 		entries = append(entries, entry)
 	}
+	name := pick(r, "statuses", "statuses", "statuses", "Statuses", "ſtatuſeſ", "\\u017ftatuses")
 	list := "[" + strings.Join(entries, pick(r, ",", " , ")) + "]"
-	return fmt.Sprintf("\"%s\":%s", name, pick(r, list, list, list, list, list, list, list, list, "null", r.json(2)))
+	if wild && r.once(6) {
+		name = pick(r, "statuse", "statusess", "ſtatuſeſſ")
+		list = pick(r, list, "null", "{}", r.json(2))
+	}
+	return fmt.Sprintf("\"%s\":%s", name, list)
 }
 
 // json is a value of any kind, now and then a wrong one.
