@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use learnflow_http_wasm::Host;
 use support::{Call, Guest, cases};
 use wasmi::{Caller, Engine, Extern, Instance, Linker, Module, Store};
-use wasmparser::{Parser, Payload};
+use wasmparser::{Operator, Parser, Payload};
 
 fn release() -> Vec<u8> {
     let target = || std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
@@ -225,6 +225,38 @@ fn is_small() {
 fn nothing_in_it_traps() {
     let stack = traps::most_stack(&release()).unwrap_or_else(|what| panic!("{what}"));
     println!("at most {stack} bytes of stack");
+}
+
+/// All that the file can do to an answer: to make it a 500.
+#[test]
+fn sets_no_other_status() {
+    let mut imported = 0;
+    let mut setter = None;
+    let mut given = Vec::new();
+    for payload in Parser::new(0).parse_all(&release()) {
+        match payload.expect("a section") {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    if import.expect("an import").name == "set_status_code" {
+                        setter = Some(imported);
+                    }
+                    imported += 1;
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                let mut before = Operator::Nop;
+                for operator in body.get_operators_reader().expect("code") {
+                    let operator = operator.expect("an instruction");
+                    if matches!(operator, Operator::Call { function_index } if Some(function_index) == setter) {
+                        given.push(format!("{before:?}"));
+                    }
+                    before = operator;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(given, ["I32Const { value: 500 }"]);
 }
 
 #[test]
