@@ -61,7 +61,11 @@ impl Guest for Plugin {
         };
         let us = now().saturating_sub(call.started) / 1000;
         let status = (!failed).then(|| response.status());
-        let outcome = if matches!(status, Some(200..=299)) { "success" } else { "error" };
+        let outcome = if matches!(status, Some(200..=299)) {
+            "success"
+        } else {
+            "error"
+        };
         let mut line = String::from(r#"{"lf":1,"dir":"publish","pubsub":""#);
         escape(&mut line, &call.pubsub);
         line.push_str(r#"","topic":""#);
@@ -110,7 +114,9 @@ fn unescape(escaped: &str) -> String {
     let mut plain = Vec::with_capacity(escaped.len());
     let mut rest = escaped.as_bytes();
     while let [byte, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let hex = tail
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         (rest, _) = match (byte, hex) {
             (b'%', Some(decoded)) => (&tail[2..], plain.push(decoded)),
             (b'+', _) => (tail, plain.push(b' ')),
@@ -126,9 +132,8 @@ fn trace_parent(value: &[u8]) -> Option<(String, bool)> {
     let [version, trace, span, flags, ..] = &parts[..] else {
         return None;
     };
-    let is_hex = |text: &str, len| {
-        text.len() == len && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
+    let is_hex =
+        |text: &str, len| text.len() == len && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let is_id = |text: &str, len| is_hex(text, len) && text.bytes().any(|byte| byte != b'0');
     let fine = is_hex(version, 2) && is_id(trace, 32) && is_id(span, 16) && is_hex(flags, 2);
     let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
