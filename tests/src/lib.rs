@@ -6,6 +6,7 @@ pub mod exposition;
 pub mod http;
 pub mod process;
 mod prometheus;
+pub mod sidecar;
 mod spans;
 mod target;
 mod traffic;

@@ -37,7 +37,9 @@ impl Answer {
             // Reading on waits for the next request, or for the end of the connection.
             Self::Never => Ok(()),
             Self::Whole { status, headers, body } => {
-                let mut head = format!("HTTP/1.1 {status} X\r\n");
+                // Servers say what time it is. One that does not, and says nothing else, has not answered at all, as far as
+                // Dapr's host can tell.
+                let mut head = format!("HTTP/1.1 {status} X\r\ndate: Thu, 15 Jan 2026 10:00:00 GMT\r\n");
                 for (name, value) in headers {
                     head += &format!("{name}: {value}\r\n");
                 }
