@@ -47,9 +47,30 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
     if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
-    let outcome = confirm::all(cluster, &enrolments, args.timeout, printer).await?;
+    let outcome = if is_measured(cluster, &plan).await? {
+        confirm::all(cluster, &enrolments, args.timeout, printer).await?
+    } else {
+        printer.step(
+            Mark::Warn,
+            "Whether the middleware runs cannot be seen: LearnFlow's Prometheus is not installed",
+        );
+        printer.hint("Install it with `kubectl learnflow install`.");
+        Outcome::Good
+    };
     middleware::prune(cluster, Some(&enrolments), printer).await?;
     Ok(outcome)
+}
+
+/// There is a Prometheus of ours that scrapes the sidecars.
+async fn is_measured(cluster: &Cluster, plan: &Plan) -> Result<bool, Problem> {
+    let prometheus = plan
+        .stack
+        .iter()
+        .find(|object| object.is_workload() && object.name() == "prometheus");
+    match prometheus {
+        Some(prometheus) => Ok(cluster.existing(&prometheus.reference()).await?.is_some()),
+        None => Ok(false),
+    }
 }
 
 pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Printer) -> Result<Outcome, Problem> {
