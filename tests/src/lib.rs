@@ -4,6 +4,8 @@
 pub mod envoy;
 pub mod exposition;
 pub mod http;
+#[cfg(target_os = "linux")]
+mod load;
 pub mod process;
 mod prometheus;
 pub mod sidecar;
@@ -15,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
+#[cfg(target_os = "linux")]
+pub use load::{Failure, Load, Tally};
 pub use prometheus::{Prometheus, Sample};
 pub use spans::{Span, read_spans};
 pub use target::{PortForward, SERVICES_NAMESPACE, STACK_NAMESPACE, Target};

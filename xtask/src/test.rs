@@ -7,7 +7,7 @@ use clap::Args;
 use learnflow_lab::{Scope, progress};
 
 use crate::{
-    artifacts::{cargo, run_shown, target_folder},
+    artifacts::{self, cargo, run_shown, target_folder},
     demo::{self, Cluster},
     wasm,
 };
@@ -97,6 +97,8 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
         );
         tally.run("tests in sidecars", sidecars)?;
     }
+    progress::line("tests on a cluster");
+    let later = artifacts::later_plugin(&guest)?;
     let target = demo::target(&arguments.cluster, "", Scope::Full)?;
     let mut cluster = test(&[&harness[..], &["--test", "cluster"]].concat(), &["--test-threads=1"]);
     cluster
@@ -105,6 +107,7 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
             "LEARNFLOW_TEST_PLUGIN",
             target_folder().join("release/kubectl-learnflow"),
         )
+        .env("LEARNFLOW_TEST_LATER_PLUGIN", later)
         .env("LEARNFLOW_TEST_XTASK", std::env::current_exe()?);
     if let Some(context) = &arguments.cluster.context {
         cluster.env("LEARNFLOW_TEST_CONTEXT", context);
