@@ -74,6 +74,14 @@ impl Enrolments {
         }
     }
 
+    /// The same for one service alone.
+    pub(crate) fn only(&self, entry: &Entry) -> Self {
+        Self {
+            entries: vec![entry.clone()],
+            ..self.clone()
+        }
+    }
+
     /// The Configurations, each once.
     pub(crate) fn configurations(&self) -> Vec<&Object> {
         once(self.entries.iter().map(|entry| &entry.configuration))

@@ -66,7 +66,7 @@ pub(super) async fn all(
         if restarted {
             printer.step(Mark::Bad, &what);
             printer.hint(&format!(
-                "Everything is applied. See `kubectl -n {} logs POD -c daprd` for why, and `kubectl learnflow status`.",
+                "See `kubectl -n {} logs POD -c daprd` for why, and `kubectl learnflow status`.",
                 cluster.namespace
             ));
             return Ok(Outcome::Bad);

@@ -2,7 +2,7 @@
 
 use super::{
     check::{self, Wanted},
-    confirm, enrol, install, middleware,
+    enrol, install, middleware,
 };
 use crate::{
     cli::{Enroll, Unenroll},
@@ -44,25 +44,20 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
     }
     printer.section("Enrolling services");
     middleware::prepare(cluster, &enrolments, &before, printer).await?;
-    if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
+    let outcome = if is_measured(cluster, &plan, printer).await? {
+        enrol::carefully(cluster, &enrolments, args.timeout, printer).await?
+    } else {
+        enrol::all(cluster, &enrolments.entries, args.timeout, printer).await?
+    };
+    if outcome == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
-    let outcome = if is_measured(cluster, &plan).await? {
-        confirm::all(cluster, &enrolments, args.timeout, printer).await?
-    } else {
-        printer.step(
-            Mark::Warn,
-            "Whether the middleware runs cannot be seen: LearnFlow's Prometheus is not installed",
-        );
-        printer.hint("Install it with `kubectl learnflow install`.");
-        Outcome::Good
-    };
     middleware::prune(cluster, Some(&enrolments), printer).await?;
-    Ok(outcome)
+    Ok(Outcome::Good)
 }
 
 /// There is a Prometheus of ours that scrapes the sidecars.
-async fn is_measured(cluster: &Cluster, plan: &Plan) -> Result<bool, Problem> {
+async fn is_measured(cluster: &Cluster, plan: &Plan, printer: &Printer) -> Result<bool, Problem> {
     let prometheus = plan
         .stack
         .iter()

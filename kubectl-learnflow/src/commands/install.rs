@@ -2,7 +2,7 @@
 
 use super::{
     check::{self, Before, Wanted, is_ours},
-    confirm, enrol,
+    enrol,
     middleware::{self, apply},
 };
 use crate::{
@@ -75,18 +75,16 @@ pub(super) async fn run(cluster: &Cluster, args: &Install, printer: &Printer) ->
     // Only now anything in the services' own namespace.
     printer.section("Enrolling services");
     middleware::prepare(cluster, &enrolments, &before, printer).await?;
-    if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
+    let outcome = enrol::carefully(cluster, &enrolments, args.timeout, printer).await?;
+    if outcome == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
-    let outcome = confirm::all(cluster, &enrolments, args.timeout, printer).await?;
     middleware::prune(cluster, Some(&enrolments), printer).await?;
-    if outcome == Outcome::Good {
-        printer.step(Mark::Good, "LearnFlow is installed");
-        printer.hint(&format!(
-            "Look at it with `kubectl learnflow status -n {}`.",
-            cluster.namespace
-        ));
-    }
+    printer.step(Mark::Good, "LearnFlow is installed");
+    printer.hint(&format!(
+        "Look at it with `kubectl learnflow status -n {}`.",
+        cluster.namespace
+    ));
     Ok(outcome)
 }
 
