@@ -58,14 +58,16 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
 
 /// There is a Prometheus of ours that scrapes the sidecars.
 async fn is_measured(cluster: &Cluster, plan: &Plan, printer: &Printer) -> Result<bool, Problem> {
-    let prometheus = plan
-        .stack
-        .iter()
-        .find(|object| object.is_workload() && object.name() == "prometheus");
-    match prometheus {
-        Some(prometheus) => Ok(cluster.existing(&prometheus.reference()).await?.is_some()),
-        None => Ok(false),
+    let mut workloads = plan.stack.iter().filter(|object| object.is_workload());
+    if let Some(prometheus) = workloads.find(|object| object.name() == "prometheus")
+        && cluster.existing(&prometheus.reference()).await?.is_some()
+    {
+        return Ok(true);
     }
+    let what = "Whether sidecars load the middleware cannot be seen: LearnFlow's Prometheus is not installed";
+    printer.step(Mark::Warn, what);
+    printer.hint("Install it with `kubectl learnflow install`.");
+    Ok(false)
 }
 
 pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Printer) -> Result<Outcome, Problem> {
