@@ -1,6 +1,6 @@
 //! Enrolling services, one after another, each only when the one before has come up well.
 
-use super::confirm;
+use super::confirm::{self, Confirmed};
 use crate::{
     cluster::{Cluster, Mode},
     enrolment::{Enrolment, Enrolments, Entry},
@@ -31,11 +31,13 @@ pub(super) async fn carefully(
     let alone = enrolments.only(&first);
     let mut outcome = all(cluster, &alone.entries, timeout, printer).await?;
     if outcome == Outcome::Good {
-        outcome = confirm::all(cluster, &alone, timeout, printer).await?;
-        if outcome == Outcome::Bad {
+        let confirmed = confirm::all(cluster, &alone, timeout, printer).await?;
+        // Without metrics it works, for all we know.
+        if confirmed == Confirmed::Without {
             let object = ObjectRef::deployment(&cluster.namespace, &first.service.name);
             undo(cluster, &first, &object, printer).await?;
         }
+        outcome = confirmed.outcome();
     }
     if outcome == Outcome::Bad {
         not_touched(&rest, printer);
@@ -58,7 +60,7 @@ async fn everyone(
     if all(cluster, rest, timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
-    confirm::all(cluster, enrolments, timeout, printer).await
+    Ok(confirm::all(cluster, enrolments, timeout, printer).await?.outcome())
 }
 
 fn not_touched(rest: &[Entry], printer: &Printer) {
