@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use learnflow_core::Direction;
 use learnflow_tests::{SERVICES_NAMESPACE, Target, records};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn a_configuration_of_its_own_is_merged_and_given_back(target: &Target) -> Resul
         handlers(&configuration(target, &copy)?["spec"]) == 2,
         "the copy has not both handlers"
     );
-    publish_by_alias(target)?;
+    publish_too_fast(target)?;
 
     // Somebody puts it back; who, that is told, and it can be mended.
     patch(target, "appconfig")?;
@@ -82,17 +82,34 @@ fn a_configuration_of_its_own_is_merged_and_given_back(target: &Target) -> Resul
         .map(|_| ())
 }
 
-/// A publish under another name, which only a middleware behind the alias sees for what it is.
-fn publish_by_alias(target: &Target) -> Result<()> {
+/// More publishes than theirs lets through. Ours stands behind it: it sees those that pass, and no other.
+fn publish_too_fast(target: &Target) -> Result<()> {
     let forward = target.port_forward(SERVICES_NAMESPACE, "deployment/course-agent", 3500)?;
-    ureq::post(forward.url("/publish-a-lesson")).send_json(json!({"course": "rust", "title": "by alias"}))?;
+    let url = forward.url("/v1.0/publish/kafka-pubsub/lesson.generated");
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let (mut passed, mut refused) = (0, 0);
+    for number in 0..40 {
+        let lesson = json!({"id": format!("fast-{number}"), "course": "rust", "title": "fast", "text": ""});
+        match agent.post(&url).send_json(lesson)?.status().as_u16() {
+            204 => passed += 1,
+            429 => refused += 1,
+            other => bail!("a publish is answered with {other}"),
+        }
+    }
+    ensure!(
+        passed > 0 && refused > 0,
+        "{passed} passed and {refused} were refused: theirs does not work"
+    );
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let records = records(target, "course-agent", Direction::Publish)?;
-        if records.iter().any(|record| record.topic.as_str() == "lesson.generated") {
+        let seen = records(target, "course-agent", Direction::Publish)?.len();
+        if seen == passed {
             return Ok(());
         }
-        ensure!(Instant::now() < deadline, "the publish left no record: {records:?}");
+        ensure!(
+            seen < passed && Instant::now() < deadline,
+            "{passed} passed, {refused} were refused, {seen} records"
+        );
         thread::sleep(Duration::from_millis(500));
     }
 }
