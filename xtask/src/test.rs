@@ -82,6 +82,22 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
     if arguments.unit {
         return Ok(());
     }
+    progress::line("tests of the stack on loopback");
+    let mut stack = cargo();
+    stack
+        .args([
+            "test",
+            "--quiet",
+            "--package",
+            "learnflow-tests",
+            "--test",
+            "stack",
+            "--",
+            "--test-threads=1",
+        ])
+        .args(&filter);
+    let (passed, text) = run_shown("tests of the stack", &mut stack)?;
+    tally.add(&text, passed);
     progress::line("tests on a cluster");
     let target = demo::target(&arguments.cluster, "", Scope::Full)?;
     let mut tests = cargo();
@@ -91,6 +107,9 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
             "--quiet",
             "--package",
             "learnflow-tests",
+            "--lib",
+            "--test",
+            "cluster",
             "--no-fail-fast",
             "--",
         ])

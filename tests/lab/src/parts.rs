@@ -110,6 +110,18 @@ pub const PARTS: &[Part] = &[
             packages: &["github.com/prometheus/prometheus/cmd/prometheus"],
         },
     },
+    // Not in the part above: a cluster needs none, and most of the build is shared.
+    Part {
+        name: "promtool",
+        version: "3.16.0",
+        base: false,
+        recipe: Recipe::Go {
+            module: "prometheus",
+            tags: "remove_all_sd,enable_kubernetes_sd",
+            set: &[("github.com/prometheus/common/version.Version", "3.16.0")],
+            packages: &["github.com/prometheus/prometheus/cmd/promtool"],
+        },
+    },
     Part {
         name: "collector-gateway",
         version: "0.155.0",
@@ -311,6 +323,17 @@ impl Part {
         }
     }
 
+    /// These parts and all that they need, in the order of building.
+    pub fn with_needs(names: &[&str]) -> Vec<&'static Part> {
+        let mut wanted: Vec<&str> = names.to_vec();
+        let mut next = 0;
+        while let Some(name) = wanted.get(next) {
+            wanted.extend(Part::named(name).needs());
+            next += 1;
+        }
+        PARTS.iter().filter(|part| wanted.contains(&part.name)).collect()
+    }
+
     pub fn find(name: &str) -> Option<&'static Part> {
         PARTS.iter().find(|part| part.name == name)
     }
@@ -333,6 +356,18 @@ mod tests {
                 assert!(at.is_some_and(|at| at < index), "{} needs {need}", part.name);
             }
         }
+    }
+
+    #[test]
+    fn parts_come_with_what_they_need() {
+        let names = |wanted| {
+            Part::with_needs(wanted)
+                .iter()
+                .map(|part| part.name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&["promtool"]), ["promtool"]);
+        assert_eq!(names(&["image-kafka", "kafka"]), ["kafka", "debian", "image-kafka"]);
     }
 
     #[test]

@@ -13,11 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Rates and quantiles look back this far.
 pub(super) const WINDOW: &str = "5m";
+const WINDOW_SECONDS: u32 = 300;
+
+/// The row of what no topic's name stands for: see `dashboards/rules/events.yaml`.
+const OVERFLOW: &str = "(overflow)";
 
 const TOPIC: &str = "messaging_destination_name";
 const SERVICE: &str = "service_name";
 const OUTCOME: &str = "learnflow_outcome";
 const NAMESPACE: &str = "k8s_namespace_name";
+const OPERATION: &str = "messaging_operation_type";
 
 /// One direction of one topic. What is not known is absent, never a zero.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,6 +64,14 @@ impl Direction {
         }
     }
 
+    /// As OpenTelemetry calls it.
+    fn operation(self) -> &'static str {
+        match self {
+            Self::Publish => "send",
+            Self::Deliver => "process",
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Publish => "publish",
@@ -80,7 +93,8 @@ pub(super) async fn of(cluster: &Cluster) -> Result<Vec<Topic>, Problem> {
     let (publish, deliver) = try_join!(ask(cluster, Direction::Publish), ask(cluster, Direction::Deliver))?;
     let mut topics = rows(Direction::Publish, &publish);
     topics.extend(rows(Direction::Deliver, &deliver));
-    topics.sort_by(|a, b| (&a.topic, a.direction).cmp(&(&b.topic, b.direction)));
+    let order = |topic: &Topic| (topic.topic == OVERFLOW, topic.topic.clone(), topic.direction);
+    topics.sort_by_cached_key(order);
     Ok(topics)
 }
 
@@ -101,6 +115,18 @@ async fn ask(cluster: &Cluster, direction: Direction) -> Result<Answers, Problem
         Direction::Deliver => quantile("0.95", "learnflow_event_age_seconds_bucket"),
         Direction::Publish => "vector(0) > 0".to_owned(),
     };
+    // What went to topics beyond the gateway's limit, within an hour, and within the window.
+    let rest = |window: &str, by: &str| {
+        let of = format!(
+            "{NAMESPACE}=\"{}\",{OPERATION}=\"{}\"",
+            cluster.namespace,
+            direction.operation()
+        );
+        let sum = format!("sum by ({by}) (learnflow:events_overflow:increase{window}{{{of}}}) > 0");
+        format!("label_replace({sum}, \"{TOPIC}\", \"{OVERFLOW}\", \"\", \"\")")
+    };
+    let counts = format!("{counts} or {}", rest("1h", &format!("{SERVICE}, {OUTCOME}")));
+    let rates = format!("{rates} or {} / {WINDOW_SECONDS}", rest(WINDOW, TOPIC));
     let (counts, rates, p50, p95, p99, ages) = try_join!(
         cluster.query(&counts),
         cluster.query(&rates),
@@ -149,6 +175,21 @@ fn rows(direction: Direction, answers: &Answers) -> Vec<Topic> {
             age_p95_seconds: of(&answers.ages, topic),
         })
         .collect()
+}
+
+/// What there is to say when callers use more topics than have a name here.
+pub(super) fn overflow(topics: &[Topic]) -> Option<String> {
+    let rows = || topics.iter().filter(|topic| topic.topic == OVERFLOW);
+    let services: BTreeSet<&str> = rows().flat_map(|row| &row.services).map(String::as_str).collect();
+    let services: Vec<&str> = services.into_iter().collect();
+    let count: u64 = rows().map(|row| row.count).sum();
+    (count > 0).then(|| {
+        format!(
+            "{count} events of {} in the last hour went to more topics than are shown by name: they are counted under \
+             {OVERFLOW}. See LearnFlowTopicsOverflow in docs/runbooks.md.",
+            services.join(", ")
+        )
+    })
 }
 
 pub(super) fn table(topics: &[Topic], wide: bool) -> Table {
@@ -228,6 +269,24 @@ mod tests {
                 .next()
                 .is_some_and(|h| h.ends_with("SERVICES"))
         );
+    }
+
+    #[test]
+    fn an_overflow_is_said() {
+        assert_eq!(overflow(&[]), None);
+        let answers = |service, count| Answers {
+            counts: vec![sample(
+                &[(TOPIC, OVERFLOW), (SERVICE, service), (OUTCOME, "error")],
+                count,
+            )],
+            ..Answers::default()
+        };
+        let mut topics = rows(Direction::Publish, &answers("x", 40.0));
+        topics.extend(rows(Direction::Deliver, &answers("y", 2.0)));
+        let said = overflow(&topics).expect("a note");
+        assert!(said.starts_with("42 events of x, y in the last hour"), "{said}");
+        topics.retain(|topic| topic.topic != OVERFLOW);
+        assert_eq!(overflow(&topics), None);
     }
 
     #[test]

@@ -25,12 +25,12 @@ pub(super) fn show(report: &Report, wide: bool, printer: &Printer) {
         printer.data("\nSERVICES\n");
         printer.table(&service_table(&report.services, wide));
         printer.data(&format!(
-            "\nTOPICS (COUNT since the gateway started, the rest over {})\n",
+            "\nTOPICS of the last hour (COUNT since they came up, the rest over {})\n",
             topics::WINDOW
         ));
         match report.topics.as_deref() {
             None => printer.data("Unknown: Prometheus does not answer.\n"),
-            Some([]) => printer.data("No event has been seen yet.\n"),
+            Some([]) => printer.data("No event was seen in the last hour.\n"),
             Some(topics) => printer.table(&topics::table(topics, wide)),
         }
     }
