@@ -17,7 +17,7 @@ use learnflow_lab::Parts;
 fn parts() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
     PARTS.get_or_init(|| {
-        let names = ["collector-gateway", "collector-agent", "prometheus", "promtool"];
+        let names = ["collector-gateway", "collector-agent", "prometheus"];
         learnflow_lab::parts(&names).expect("the parts of the lab that these tests run")
     })
 }

@@ -36,7 +36,7 @@ fn name(alert: &Value) -> String {
 
 #[test]
 fn the_rules_do_what_their_tests_say() {
-    let promtool = parts().file("promtool", "promtool");
+    let promtool = parts().file("prometheus", "promtool");
     let (good, said) = judge(
         Command::new(&promtool)
             .args(["check", "rules", "--lint=all", "--lint-fatal"])

@@ -59,7 +59,7 @@ fn prometheus_configuration_is_valid() {
     let file = folder("valid-prometheus").join("prometheus.yml");
     let check = |text: &str| {
         fs::write(&file, text).expect("a file");
-        let promtool = parts().file("promtool", "promtool");
+        let promtool = parts().file("prometheus", "promtool");
         judge(
             Command::new(promtool)
                 .args(["check", "config", "--lint=all", "--lint-fatal"])

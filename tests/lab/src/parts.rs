@@ -107,19 +107,10 @@ pub const PARTS: &[Part] = &[
             // Of all service discoveries only the one that a cluster uses: the others double the build.
             tags: "remove_all_sd,enable_kubernetes_sd",
             set: &[("github.com/prometheus/common/version.Version", "3.16.0")],
-            packages: &["github.com/prometheus/prometheus/cmd/prometheus"],
-        },
-    },
-    // Not in the part above: a cluster needs none, and most of the build is shared.
-    Part {
-        name: "promtool",
-        version: "3.16.0",
-        base: false,
-        recipe: Recipe::Go {
-            module: "prometheus",
-            tags: "remove_all_sd,enable_kubernetes_sd",
-            set: &[("github.com/prometheus/common/version.Version", "3.16.0")],
-            packages: &["github.com/prometheus/prometheus/cmd/promtool"],
+            packages: &[
+                "github.com/prometheus/prometheus/cmd/prometheus",
+                "github.com/prometheus/prometheus/cmd/promtool",
+            ],
         },
     },
     Part {
@@ -366,7 +357,7 @@ mod tests {
                 .map(|part| part.name)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(names(&["promtool"]), ["promtool"]);
+        assert_eq!(names(&["prometheus"]), ["prometheus"]);
         assert_eq!(names(&["image-kafka", "kafka"]), ["kafka", "debian", "image-kafka"]);
     }
 
