@@ -20,7 +20,7 @@ const BATCH: usize = 500;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What `manifests/collector/gateway.yaml` lets in, in series: docs/architecture.md does the sum.
-const MOST_SERIES: f64 = 1000.0 * 29.0 + 1500.0 * 19.0 + 1000.0 * 38.0;
+const MOST_SERIES: f64 = 500.0 * 29.0 + 750.0 * 19.0 + 500.0 * 38.0;
 
 const PUBLISHED: &str = "messaging_client_sent_messages_total";
 const DELIVERED: &str = "messaging_client_consumed_messages_total";
@@ -133,7 +133,14 @@ fn a_hundred_thousand_random_topics() {
     let mut sent = Sent::default();
 
     sent.send(&gateway, everyday());
+    sent.send(&gateway, vec![Record::failed("kafka-pubsub", "(overflow)", 500)]);
     expect(&prometheus, "sum(learnflow_events_total)", sent.total());
+    expect(&prometheus, &named(PUBLISHED, "%28overflow)"), 1.0);
+    assert_eq!(
+        prometheus.number(&named(PUBLISHED, "(overflow)")),
+        0.0,
+        "a caller cannot name a row of ours"
+    );
     assert_eq!(
         prometheus.number("count({__name__=~\"learnflow:events_overflow:.*\"})"),
         0.0

@@ -32,7 +32,7 @@ fn the_gateways_configuration_is_valid() {
     let config = gateway::config([1, 2, 3, 4, 5]);
     let (valid, said) = collector("collector-gateway", &config);
     assert!(valid, "{said}");
-    let broken = replace(&config, &[("max_streams: 3000", "max_streems: 3000".into())]);
+    let broken = replace(&config, &[("max_streams", "max_streems".into())]);
     let (valid, said) = collector("collector-gateway", &broken);
     assert!(!valid && said.contains("max_streems"), "a wrong one is refused: {said}");
 }

@@ -9,7 +9,10 @@ use crate::{
 };
 use futures::try_join;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Rates and quantiles look back this far.
 pub(super) const WINDOW: &str = "5m";
@@ -17,6 +20,9 @@ const WINDOW_SECONDS: u32 = 300;
 
 /// The row of what no topic's name stands for: see `dashboards/rules/events.yaml`.
 const OVERFLOW: &str = "(overflow)";
+
+/// More rows are on no screen.
+const SHOWN: usize = 40;
 
 const TOPIC: &str = "messaging_destination_name";
 const SERVICE: &str = "service_name";
@@ -93,8 +99,7 @@ pub(super) async fn of(cluster: &Cluster) -> Result<Vec<Topic>, Problem> {
     let (publish, deliver) = try_join!(ask(cluster, Direction::Publish), ask(cluster, Direction::Deliver))?;
     let mut topics = rows(Direction::Publish, &publish);
     topics.extend(rows(Direction::Deliver, &deliver));
-    let order = |topic: &Topic| (topic.topic == OVERFLOW, topic.topic.clone(), topic.direction);
-    topics.sort_by_cached_key(order);
+    topics.sort_by(|a, b| place(a).cmp(&place(b)));
     Ok(topics)
 }
 
@@ -153,13 +158,9 @@ fn rows(direction: Direction, answers: &Answers) -> Vec<Topic> {
         }
         services.insert(sample.label(SERVICE).to_owned());
     }
-    let of = |samples: &[Sample], topic: &str| {
-        samples
-            .iter()
-            .find(|sample| sample.label(TOPIC) == topic)
-            .map(|sample| sample.value)
-    };
-    let [p50, p95, p99] = &answers.quantiles;
+    let rates = by_topic(&answers.rates);
+    let ages = by_topic(&answers.ages);
+    let [p50, p95, p99] = answers.quantiles.each_ref().map(|samples| by_topic(samples));
     topics
         .into_iter()
         .map(|(topic, (count, good, services))| Topic {
@@ -168,12 +169,19 @@ fn rows(direction: Direction, answers: &Answers) -> Vec<Topic> {
             services,
             count: count as u64,
             success_ratio: (count > 0.0).then(|| good / count),
-            per_second: of(&answers.rates, topic),
-            p50_seconds: of(p50, topic),
-            p95_seconds: of(p95, topic),
-            p99_seconds: of(p99, topic),
-            age_p95_seconds: of(&answers.ages, topic),
+            per_second: rates.get(topic).copied(),
+            p50_seconds: p50.get(topic).copied(),
+            p95_seconds: p95.get(topic).copied(),
+            p99_seconds: p99.get(topic).copied(),
+            age_p95_seconds: ages.get(topic).copied(),
         })
+        .collect()
+}
+
+fn by_topic(samples: &[Sample]) -> BTreeMap<&str, f64> {
+    samples
+        .iter()
+        .map(|sample| (sample.label(TOPIC), sample.value))
         .collect()
 }
 
@@ -190,6 +198,19 @@ pub(super) fn overflow(topics: &[Topic]) -> Option<String> {
             services.join(", ")
         )
     })
+}
+
+/// The rows that fit on a screen, in their order: of many topics the overflow and the busiest.
+pub(super) fn busiest(topics: &[Topic]) -> Vec<Topic> {
+    let mut rows: Vec<&Topic> = topics.iter().collect();
+    rows.sort_by_key(|topic| (topic.topic != OVERFLOW, Reverse(topic.count)));
+    rows.truncate(SHOWN);
+    rows.sort_by_key(|topic| place(topic));
+    rows.into_iter().cloned().collect()
+}
+
+fn place(topic: &Topic) -> (bool, &str, Direction) {
+    (topic.topic == OVERFLOW, &topic.topic, topic.direction)
 }
 
 pub(super) fn table(topics: &[Topic], wide: bool) -> Table {
@@ -287,6 +308,27 @@ mod tests {
         assert!(said.starts_with("42 events of x, y in the last hour"), "{said}");
         topics.retain(|topic| topic.topic != OVERFLOW);
         assert_eq!(overflow(&topics), None);
+    }
+
+    #[test]
+    fn of_many_topics_the_busiest_are_shown_and_the_overflow() {
+        let names: Vec<String> = (0..SHOWN).map(|n| format!("a{n:02}")).collect();
+        let mut counts: Vec<Sample> = names.iter().map(|name| sample(&[(TOPIC, name)], 2.0)).collect();
+        counts.push(sample(&[(TOPIC, "z")], 9.0));
+        counts.push(sample(&[(TOPIC, OVERFLOW)], 1.0));
+        let mut all = rows(
+            Direction::Publish,
+            &Answers {
+                counts,
+                ..Answers::default()
+            },
+        );
+        all.sort_by(|a, b| place(a).cmp(&place(b)));
+        let shown = busiest(&all);
+        let names: Vec<&str> = shown.iter().map(|topic| topic.topic.as_str()).collect();
+        assert_eq!((names.len(), names[0]), (SHOWN, "a00"));
+        assert_eq!(names[SHOWN - 2..], ["z", OVERFLOW]);
+        assert_eq!(busiest(&all[..3]), all[..3]);
     }
 
     #[test]
