@@ -20,7 +20,7 @@ impl Process {
     pub fn start(name: &'static str, command: &mut Command, folder: &Path, ready: &str) -> Process {
         let log = folder.join(format!("{name}.log"));
         let output = fs::File::create(&log).expect("a log file");
-        let child = command
+        let child = learnflow_lab::tie(command)
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a second handle"))
             .stderr(output)

@@ -84,9 +84,9 @@ pub fn ensure(scope: Scope) -> Result<Parts> {
     ensure_all(PARTS.iter().filter(|part| part.base || scope == Scope::Full).collect())
 }
 
-/// The same for a few parts, by name, where no cluster is wanted.
-pub fn parts(names: &[&str]) -> Result<Parts> {
-    ensure_all(Part::with_needs(names))
+/// The same for a few parts, of which none needs another.
+pub fn ensure_named(names: &[&str]) -> Result<Parts> {
+    ensure_all(names.iter().map(|name| Part::named(name)).collect())
 }
 
 fn ensure_all(wanted: Vec<&'static Part>) -> Result<Parts> {

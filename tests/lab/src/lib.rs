@@ -36,15 +36,11 @@ mod elsewhere;
 pub use elsewhere::{Lab, Parts, build, parts, run_keeper, run_node};
 pub use image::write as write_image;
 #[cfg(target_os = "linux")]
-pub use lab::{Lab, build};
-pub use life::Life;
+pub use lab::{Lab, build, parts};
+pub use life::{Life, tie};
 pub use paths::{Scope, cache};
 #[cfg(target_os = "linux")]
-pub use {
-    builder::{Parts, parts},
-    keeper::run as run_keeper,
-    node::run as run_node,
-};
+pub use {builder::Parts, keeper::run as run_keeper, node::run as run_node};
 
 /// What to do where the lab cannot be.
 const INSTEAD: &str = "Instead, name any cluster that has Dapr and Kafka: --kubeconfig FILE --context NAME";

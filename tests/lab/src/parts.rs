@@ -314,17 +314,6 @@ impl Part {
         }
     }
 
-    /// These parts and all that they need, in the order of building.
-    pub fn with_needs(names: &[&str]) -> Vec<&'static Part> {
-        let mut wanted: Vec<&str> = names.to_vec();
-        let mut next = 0;
-        while let Some(name) = wanted.get(next) {
-            wanted.extend(Part::named(name).needs());
-            next += 1;
-        }
-        PARTS.iter().filter(|part| wanted.contains(&part.name)).collect()
-    }
-
     pub fn find(name: &str) -> Option<&'static Part> {
         PARTS.iter().find(|part| part.name == name)
     }
@@ -347,18 +336,6 @@ mod tests {
                 assert!(at.is_some_and(|at| at < index), "{} needs {need}", part.name);
             }
         }
-    }
-
-    #[test]
-    fn parts_come_with_what_they_need() {
-        let names = |wanted| {
-            Part::with_needs(wanted)
-                .iter()
-                .map(|part| part.name)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(names(&["prometheus"]), ["prometheus"]);
-        assert_eq!(names(&["image-kafka", "kafka"]), ["kafka", "debian", "image-kafka"]);
     }
 
     #[test]
