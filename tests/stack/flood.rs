@@ -9,7 +9,6 @@ use std::{
 use crate::{
     gateway::{self, Gateway},
     otlp::{Record, send},
-    process::folder,
     prometheus::{self, Prometheus},
     shipped::{self, replace},
 };
@@ -102,7 +101,7 @@ fn expect(prometheus: &Prometheus, query: &str, expected: f64) {
             return;
         }
         assert!(
-            started.elapsed() < Duration::from_secs(45),
+            started.elapsed() < Duration::from_secs(60),
             "{query} is {value}, not {expected}"
         );
         thread::sleep(Duration::from_secs(1));
@@ -125,16 +124,15 @@ fn check_everyday(prometheus: &Prometheus, sent: &Sent) {
 
 #[test]
 fn a_hundred_thousand_random_topics() {
-    let folder = folder("flood");
-    // An hour in a minute and a half, so that it passes here.
-    let gateway = Gateway::start(&folder, |config| {
+    // An hour in two and a half minutes, so that it passes here.
+    let gateway = Gateway::start(|config| {
         let times = [
-            ("max_stale: 1h", "max_stale: 90s"),
-            ("metric_expiration: 65m", "metric_expiration: 200s"),
+            ("max_stale: 1h", "max_stale: 150s"),
+            ("metric_expiration: 65m", "metric_expiration: 270s"),
         ];
         replace(&config, &times.map(|(from, to)| (from, to.to_owned())))
     });
-    let prometheus = Prometheus::start(&folder, &gateway);
+    let prometheus = Prometheus::start(&gateway);
     let mut sent = Sent::default();
 
     sent.send(&gateway, everyday());
@@ -192,7 +190,7 @@ fn a_hundred_thousand_random_topics() {
         (&prometheus.process, prometheus::MANIFEST, "Prometheus"),
     ] {
         let (peak, limit) = (
-            process.peak_memory(),
+            process.peak_memory().expect("its memory"),
             shipped::memory_limit(&shipped::container(manifest)),
         );
         println!("{name}: at most {} MiB of {} MiB", peak >> 20, limit >> 20);
@@ -205,7 +203,7 @@ fn a_hundred_thousand_random_topics() {
     let started = Instant::now();
     while prometheus.number(&named(PUBLISHED, "late.topic")) == 0.0 {
         assert!(
-            started.elapsed() < Duration::from_secs(240),
+            started.elapsed() < Duration::from_secs(300),
             "late.topic is still shut out"
         );
         let mut records = everyday();

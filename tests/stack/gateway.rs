@@ -1,11 +1,13 @@
 //! The gateway as it is shipped, on free ports.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
+
+use learnflow_tests::process::{Folder, Process};
 
 use crate::{
-    parts,
-    process::{Process, free_port},
+    parts, port,
     shipped::{self, replace},
+    start,
 };
 
 pub const MANIFEST: &str = "collector/gateway.yaml";
@@ -18,6 +20,7 @@ pub struct Gateway {
     pub metrics: u16,
     /// What it says about itself.
     pub telemetry: u16,
+    _folder: Folder,
 }
 
 /// Its configuration with these ports: health, OTLP by gRPC and HTTP, series, telemetry.
@@ -38,21 +41,23 @@ pub fn config(ports: [u16; 5]) -> String {
 }
 
 impl Gateway {
-    pub fn start(folder: &Path, change: impl FnOnce(String) -> String) -> Gateway {
-        let ports = std::array::from_fn(|_| free_port());
+    pub fn start(change: impl FnOnce(String) -> String) -> Gateway {
+        let ports = std::array::from_fn(|_| port());
         let [health, _, otlp, metrics, telemetry] = ports;
-        let file = folder.join("gateway.yaml");
+        let folder = Folder::new().expect("a folder");
+        let file = folder.path().join("gateway.yaml");
         fs::write(&file, change(config(ports))).expect("its configuration");
         let mut command = Command::new(parts().file("collector-gateway", "collector-gateway"));
         command.arg(format!("--config={}", file.display()));
         command.envs(shipped::environment(&shipped::container(MANIFEST)));
         let health = format!("http://127.0.0.1:{health}/");
-        let process = Process::start("collector-gateway", &mut command, folder, &health);
+        let process = start("collector-gateway", &mut command, folder.path(), &health);
         Gateway {
             process,
             otlp,
             metrics,
             telemetry,
+            _folder: folder,
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Prometheus as it is shipped: its flags, its scrape intervals and the rules, with addresses instead of a cluster's names.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
+use learnflow_tests::process::{Folder, Process};
 use serde_json::{Value, json};
 
 use crate::{
     gateway::Gateway,
-    parts,
-    process::{Process, free_port},
+    parts, port,
     shipped::{self, replace},
+    start,
 };
 
 pub const MANIFEST: &str = "prometheus/prometheus.yaml";
@@ -16,6 +17,7 @@ pub const MANIFEST: &str = "prometheus/prometheus.yaml";
 pub struct Prometheus {
     pub process: Process,
     port: u16,
+    _folder: Folder,
 }
 
 /// Its configuration for one gateway. Pods cannot be looked up here, so that the jobs that do are given theirs.
@@ -46,9 +48,10 @@ pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
 }
 
 impl Prometheus {
-    pub fn start(folder: &Path, gateway: &Gateway) -> Prometheus {
-        let port = free_port();
-        let file = folder.join("prometheus.yml");
+    pub fn start(gateway: &Gateway) -> Prometheus {
+        let port = port();
+        let folder = Folder::new().expect("a folder");
+        let file = folder.path().join("prometheus.yml");
         let config = config(gateway.metrics, gateway.telemetry, port);
         fs::write(&file, config.to_string()).expect("its configuration");
         let container = shipped::container(MANIFEST);
@@ -57,7 +60,7 @@ impl Prometheus {
             let argument = argument.as_str().expect("a text");
             match argument.split_once('=') {
                 Some((flag @ "--config.file", _)) => format!("{flag}={}", file.display()),
-                Some((flag @ "--storage.tsdb.path", _)) => format!("{flag}={}", folder.join("data").display()),
+                Some((flag @ "--storage.tsdb.path", _)) => format!("{flag}={}", folder.path().join("data").display()),
                 _ => argument.to_owned(),
             }
         });
@@ -67,8 +70,12 @@ impl Prometheus {
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .envs(shipped::environment(&container));
         let ready = format!("http://127.0.0.1:{port}/-/ready");
-        let process = Process::start("prometheus", &mut command, folder, &ready);
-        Prometheus { process, port }
+        let process = start("prometheus", &mut command, folder.path(), &ready);
+        Prometheus {
+            process,
+            port,
+            _folder: folder,
+        }
     }
 
     /// One number; 0 where nothing matches.

@@ -2,10 +2,10 @@
 
 use std::{fs, process::Command};
 
+use learnflow_tests::process::Folder;
+
 use crate::{
-    gateway, parts,
-    process::folder,
-    prometheus,
+    gateway, parts, prometheus,
     shipped::{self, replace},
 };
 
@@ -17,7 +17,8 @@ pub fn judge(command: &mut Command) -> (bool, String) {
 }
 
 fn collector(part: &str, config: &str) -> (bool, String) {
-    let file = folder(&format!("valid-{part}")).join("config.yaml");
+    let folder = Folder::new().expect("a folder");
+    let file = folder.path().join("config.yaml");
     fs::write(&file, config).expect("a file");
     let program = parts().file(part, part);
     judge(
@@ -39,9 +40,10 @@ fn the_gateways_configuration_is_valid() {
 
 #[test]
 fn the_agents_configuration_is_valid() {
-    let checkpoints = folder("checkpoints").display().to_string();
+    let checkpoints = Folder::new().expect("a folder");
+    let checkpoints_path = checkpoints.path().display().to_string();
     let config = shipped::config("collector/agent.yaml", "config.yaml");
-    let config = replace(&config, &[("/var/lib/learnflow/collector", checkpoints)]);
+    let config = replace(&config, &[("/var/lib/learnflow/collector", checkpoints_path)]);
     let (valid, said) = collector("collector-agent", &config);
     assert!(valid, "{said}");
     let (valid, said) = collector(
@@ -56,7 +58,8 @@ fn the_agents_configuration_is_valid() {
 
 #[test]
 fn prometheus_configuration_is_valid() {
-    let file = folder("valid-prometheus").join("prometheus.yml");
+    let folder = Folder::new().expect("a folder");
+    let file = folder.path().join("prometheus.yml");
     let check = |text: &str| {
         fs::write(&file, text).expect("a file");
         let promtool = parts().file("prometheus", "promtool");
