@@ -14,6 +14,8 @@ pub(crate) const STACK_NAMESPACE: &str = "learnflow-system";
 pub(crate) const MIDDLEWARE: &str = "learnflow";
 /// The volume that brings the guest into a sidecar, and how the names of its ConfigMaps begin.
 pub(crate) const GUEST: &str = "learnflow-wasm";
+/// The ConfigMap that `prometheus.yaml` mounts for its rules.
+const RULES: &str = "prometheus-rules";
 /// Where the sidecar finds the guest; `component.yaml` says the same.
 pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
 
@@ -185,7 +187,12 @@ impl ObjectRef {
 impl Plan {
     /// What this plugin installs for the services of a namespace.
     pub(crate) fn new(namespace: &str, app_ids: &BTreeSet<String>) -> Result<Self, Problem> {
-        let stack = [assets::folder("collector")?, assets::folder("prometheus")?].concat();
+        let stack = [
+            assets::folder("collector")?,
+            vec![rules_config_map()],
+            assets::folder("prometheus")?,
+        ]
+        .concat();
         let revisions = config_revisions(&stack);
         let stack = stack
             .into_iter()
@@ -235,6 +242,18 @@ fn only(path: &str) -> Result<Object, Problem> {
             "The manifest {path} inside this plugin must hold one object."
         ))),
     }
+}
+
+fn rules_config_map() -> Object {
+    let data: Map<String, Value> = assets::rules()
+        .map(|(name, text)| (name.to_owned(), text.into()))
+        .collect();
+    Object(json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": RULES, "namespace": STACK_NAMESPACE },
+        "data": data,
+    }))
 }
 
 fn guest_config_map(namespace: &str, wasm: &[u8]) -> Object {
