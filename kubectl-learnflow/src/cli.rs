@@ -1,8 +1,12 @@
 //! The command line: types and their help texts, nothing else.
 
-use crate::text::parse_duration;
+mod support;
+
+use crate::{commands::completion, text::parse_duration};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use std::{path::PathBuf, time::Duration};
+pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
 
 /// Shows every event that Dapr services send through Kafka.
 ///
@@ -36,11 +40,17 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig to use instead of its current one
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
     pub(crate) context: Option<String>,
     /// Namespace of the services [default: the namespace of the context]
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, value_name = "NAME", add = ArgValueCompleter::new(completion::namespaces))]
     pub(crate) namespace: Option<String>,
+    /// User to act as, if you may impersonate others
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub(crate) as_user: Option<String>,
+    /// Group to act as together with --as; may be given several times
+    #[arg(long, global = true, value_name = "GROUP")]
+    pub(crate) as_group: Vec<String>,
     /// How long to wait for one answer of the cluster; 0 waits for ever
     #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub(crate) request_timeout: Duration,
@@ -54,10 +64,17 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Check(Check),
     Install(Install),
     Status(Status),
+    Dashboard(Dashboard),
     Uninstall(Uninstall),
+    Bundle(Bundle),
+    Rbac(Rbac),
     Version(Version),
+    Completion(Completion),
+    #[command(hide = true)]
+    ManPages(ManPages),
 }
 
 /// Install LearnFlow, upgrade it, or repair it
@@ -75,7 +92,7 @@ pub(crate) struct Install {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// A Deployment to leave alone; may be given several times
-    #[arg(long, value_name = "DEPLOYMENT")]
+    #[arg(long, value_name = "DEPLOYMENT", add = ArgValueCompleter::new(completion::services))]
     pub(crate) exclude: Vec<String>,
     /// How long to wait for the stack, and for each Deployment, to become ready
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
@@ -89,6 +106,13 @@ pub(crate) struct Install {
 /// when something is not, 2 when that cannot be told.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
+    /// Look again every two seconds and show what has changed, until Ctrl-C
+    #[arg(short, long, conflicts_with = "wait")]
+    pub(crate) watch: bool,
+    /// Wait until it is healthy, for at most this long
+    #[arg(long, value_name = "DURATION", require_equals = true, num_args = 0..=1, default_missing_value = "5m",
+          value_parser = parse_timeout)]
+    pub(crate) wait: Option<Duration>,
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
@@ -153,6 +177,12 @@ mod tests {
         let cli = Cli::try_parse_from(["x", "status", "-n", "shop", "-o", "json", "--context", "c"])
             .expect("flags after the verb");
         assert_eq!(cli.global.namespace.as_deref(), Some("shop"));
-        assert!(matches!(cli.verb, Verb::Status(Status { output: Format::Json })));
+        assert!(matches!(
+            cli.verb,
+            Verb::Status(Status {
+                output: Format::Json,
+                ..
+            })
+        ));
     }
 }

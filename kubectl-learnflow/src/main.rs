@@ -4,20 +4,26 @@
 //! (usage, connection, refused), 130 interrupted. A closed pipe is a quiet success.
 
 mod assets;
+mod capacity;
 mod cli;
 mod cluster;
 mod commands;
 mod model;
 mod objects;
+mod permissions;
 mod preflight;
 mod printer;
 mod problem;
+mod redact;
 mod text;
 
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = commands::completion::complete() {
+        return code;
+    }
     let cli = cli::Cli::parse();
     let printer = printer::Printer::new(cli.global.color, cli.global.verbose);
     commands::run(cli, &printer)

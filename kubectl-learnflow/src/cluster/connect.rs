@@ -12,8 +12,17 @@ use std::{io::ErrorKind, time::Duration};
 const CONNECT: Duration = Duration::from_secs(10);
 
 impl Cluster {
+    /// The same for streams that may be silent for as long as they like.
+    pub(crate) async fn connect_for_streams(options: &Global) -> Result<Self, Problem> {
+        Self::within(options, Duration::ZERO).await
+    }
+
     /// Reads the kubeconfig. The cluster itself is first asked by the first request.
     pub(crate) async fn connect(options: &Global) -> Result<Self, Problem> {
+        Self::within(options, options.request_timeout).await
+    }
+
+    async fn within(options: &Global, limit: Duration) -> Result<Self, Problem> {
         let (mut config, context) = match kubeconfig(options)? {
             Some(kubeconfig) => {
                 let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
@@ -29,8 +38,9 @@ impl Cluster {
             }
             None => (Config::incluster().map_err(|_| nowhere())?, "in-cluster".to_owned()),
         };
+        impersonate(&mut config, options)?;
         // 0 waits for ever, as with kubectl.
-        let limit = Some(options.request_timeout).filter(|limit| !limit.is_zero());
+        let limit = Some(limit).filter(|limit| !limit.is_zero());
         config.connect_timeout = Some(limit.unwrap_or(CONNECT).min(CONNECT));
         config.read_timeout = limit;
         config.write_timeout = limit;
@@ -56,6 +66,33 @@ impl Cluster {
     }
 }
 
+/// Who the flags say we are; the kubeconfig may say so too.
+fn impersonate(config: &mut Config, options: &Global) -> Result<(), Problem> {
+    let Some(user) = &options.as_user else {
+        if options.as_group.is_empty() {
+            return Ok(());
+        }
+        return Err(
+            Problem::new("--as-group alone is not enough: a group has no name of its own.")
+                .next("Name the user with --as too."),
+        );
+    };
+    let names = [user].into_iter().chain(&options.as_group);
+    if let Some(name) = names
+        .into_iter()
+        .find(|n| n.trim().is_empty() || n.chars().any(char::is_control))
+    {
+        return Err(Problem::new(format!("`{name}` is no name to act as.")).next("Correct --as or --as-group."));
+    }
+    let auth = &mut config.auth_info;
+    auth.impersonate = Some(user.clone());
+    auth.impersonate_groups = (!options.as_group.is_empty()).then(|| options.as_group.clone());
+    // What the kubeconfig says of another user is not this one's.
+    auth.impersonate_uid = None;
+    auth.impersonate_user_extra = None;
+    Ok(())
+}
+
 fn kubeconfig(options: &Global) -> Result<Option<Kubeconfig>, Problem> {
     let read = match &options.kubeconfig {
         Some(path) => Kubeconfig::read_from(path),
@@ -73,6 +110,14 @@ fn kubeconfig(options: &Global) -> Result<Option<Kubeconfig>, Problem> {
         .next("Name another one with --kubeconfig or $KUBECONFIG.")),
         Err(e) => Err(unusable(&e).next("Correct it, or name another one with --kubeconfig or $KUBECONFIG.")),
     }
+}
+
+/// Names of the contexts there are.
+pub(crate) fn contexts(options: &Global) -> Result<Vec<String>, Problem> {
+    let contexts = kubeconfig(options)?
+        .map(|kubeconfig| kubeconfig.contexts)
+        .unwrap_or_default();
+    Ok(contexts.into_iter().map(|context| context.name).collect())
 }
 
 fn known_context(kubeconfig: &Kubeconfig, wanted: Option<String>) -> Result<String, Problem> {

@@ -1,8 +1,8 @@
 //! `install`: check everything, apply in order, wait, enrol.
 
 use super::{
-    check::{self, Before, is_ours},
     confirm, enrol,
+    preflight::{self, Before, is_ours},
 };
 use crate::{
     cli::Install,
@@ -18,10 +18,10 @@ use std::collections::BTreeSet;
 
 pub(super) async fn run(cluster: &Cluster, args: &Install, printer: &Printer) -> Result<Outcome, Problem> {
     printer.section("Checking the cluster");
-    check::may_install(cluster, printer).await?;
+    preflight::may_install(cluster, printer).await?;
     let facts = cluster.facts().await?;
     let (services, plan) = choose(&facts, args, &cluster.namespace)?;
-    let before = check::preflight(cluster, &facts, &services, &plan, printer).await?;
+    let before = preflight::preflight(cluster, &facts, &services, &plan, printer).await?;
     if args.dry_run {
         list(&plan, &services, &before, &cluster.namespace, printer);
         return Ok(Outcome::Good);

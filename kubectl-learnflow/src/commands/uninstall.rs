@@ -1,6 +1,6 @@
 //! `uninstall`: lets the services go, then removes what is ours and nothing else.
 
-use super::{check, enrol};
+use super::{enrol, preflight};
 use crate::{
     cli::Uninstall,
     cluster::{Cluster, accesses},
@@ -57,7 +57,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         return Ok(Outcome::Good);
     }
 
-    check::allowed(cluster, wanted(cluster, &found), printer).await?;
+    preflight::allowed(cluster, wanted(cluster, &found), printer).await?;
     if !found.services.is_empty() {
         printer.section("Releasing services");
         let released = enrol::release_all(cluster, &found.services, args.timeout, printer).await?;

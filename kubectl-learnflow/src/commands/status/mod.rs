@@ -1,37 +1,99 @@
 //! `status`: one screen that answers "does it work?".
 
-mod judge;
+pub(super) mod judge;
 mod topics;
 mod view;
 
-use self::judge::{Evidence, Part, Telemetry, Verdict};
+use self::judge::{Evidence, Part, Report, Telemetry, Verdict};
 use super::{coverage::Coverage, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
     model::{Outcome, Pod, Rollout, Service},
     objects::{Object, ObjectRef, Plan},
-    printer::Printer,
-    problem::Problem,
+    printer::{Printer, Tone},
+    problem::{Kind, Problem},
 };
 use futures::{StreamExt, TryStreamExt, stream, try_join};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// How often it looks again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(cluster: &Cluster, args: &Status, printer: &Printer) -> Result<Outcome, Problem> {
-    printer.waiting("asking the cluster");
-    let report = judge::judge(gather(cluster).await?);
-    printer.done_waiting();
-    match args.output {
-        Format::Json | Format::Yaml => printer.document(args.output, &report)?,
-        Format::Name => view::names(&report, printer),
-        Format::Table | Format::Wide => view::show(&report, args.output == Format::Wide, printer),
+    if args.watch {
+        return watch(cluster, args.output, printer).await;
     }
+    printer.waiting("asking the cluster");
+    let report = match args.wait {
+        None => report(cluster).await?,
+        Some(limit) => wait(cluster, limit, printer).await?,
+    };
+    printer.done_waiting();
+    show(&report, args.output, printer)?;
     match report.verdict {
         Verdict::Healthy => Ok(Outcome::Good),
-        Verdict::Unhealthy | Verdict::NotInstalled => Ok(Outcome::Bad),
-        Verdict::Unknown => {
+        Verdict::Unknown if args.wait.is_none() => {
             Err(Problem::new(report.problems.join(" ")).next("Everything that can be seen without Prometheus is well."))
         }
+        Verdict::Unhealthy | Verdict::NotInstalled | Verdict::Unknown => Ok(Outcome::Bad),
+    }
+}
+
+pub(super) async fn report(cluster: &Cluster) -> Result<Report, Problem> {
+    Ok(judge::judge(gather(cluster).await?))
+}
+
+fn show(report: &Report, output: Format, printer: &Printer) -> Result<(), Problem> {
+    match output {
+        Format::Json | Format::Yaml => printer.document(output, report)?,
+        Format::Name => view::names(report, printer),
+        Format::Table | Format::Wide => view::show(report, output == Format::Wide, printer),
+    }
+    Ok(())
+}
+
+/// Looks until it is healthy or time is up; what it saw last is what counts.
+async fn wait(cluster: &Cluster, limit: Duration, printer: &Printer) -> Result<Report, Problem> {
+    let began = Instant::now();
+    loop {
+        let over = began.elapsed() >= limit;
+        let state = match report(cluster).await {
+            Ok(report) if over || report.verdict == Verdict::Healthy => return Ok(report),
+            Ok(report) => report.problems.into_iter().next().unwrap_or_default(),
+            Err(problem) if problem.kind == Kind::Unreachable && !over => problem.what,
+            Err(problem) => return Err(problem),
+        };
+        printer.waiting(&state);
+        sleep(PAUSE.min(limit.saturating_sub(began.elapsed()))).await;
+    }
+}
+
+/// Shows what has changed, until somebody ends it or nobody reads it any more.
+async fn watch(cluster: &Cluster, output: Format, printer: &Printer) -> Result<Outcome, Problem> {
+    let between = if output == Format::Yaml { "---\n" } else { "\n" };
+    loop {
+        let report = report(cluster).await;
+        printer.begin_frame();
+        match report {
+            Ok(report) => {
+                show(&report, output, printer)?;
+                if report.verdict == Verdict::Unknown && matches!(output, Format::Table | Format::Wide) {
+                    printer.data_line(Tone::Bad, &format!("× {}", report.problems.join(" ")));
+                }
+            }
+            // An API server that restarts is no reason to end.
+            Err(problem) if problem.kind == Kind::Unreachable => match output {
+                Format::Table | Format::Wide => printer.data_line(Tone::Bad, &format!("× {problem}")),
+                _ => printer.problem(&problem),
+            },
+            Err(problem) => return Err(problem),
+        }
+        if !printer.end_frame(between) {
+            return Ok(Outcome::Good);
+        }
+        sleep(PAUSE).await;
     }
 }
 

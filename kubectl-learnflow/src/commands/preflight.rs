@@ -2,9 +2,10 @@
 //! [`crate::preflight`]; here the cluster is asked.
 
 use crate::{
-    cluster::{Cluster, Mode, accesses},
+    cluster::{Cluster, Mode},
     model::{Access, Applied, Existing, Facts, Service},
     objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    permissions::{self, Task},
     preflight::{self, Check},
     printer::{Mark, Printer},
     problem::{Kind, Problem},
@@ -19,7 +20,8 @@ pub(super) type Before = HashMap<ObjectRef, Existing>;
 /// May we install? Asked first: without, nothing else can be found out.
 pub(super) async fn may_install(cluster: &Cluster, printer: &Printer) -> Result<(), Problem> {
     let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
-    allowed(cluster, wanted(cluster, &plan), printer).await?;
+    let wanted = permissions::of(Task::Install, &plan, &cluster.namespace).required;
+    allowed(cluster, wanted, printer).await?;
     printer.step(Mark::Good, "Permissions");
     Ok(())
 }
@@ -32,22 +34,6 @@ pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer
     }
     let caller = cluster.caller().await;
     stop(show(printer, &preflight::permissions(&refused, caller.as_deref())))
-}
-
-fn wanted(cluster: &Cluster, plan: &Plan) -> BTreeSet<Access> {
-    let objects: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
-    let component = [plan.component.reference()];
-    let deployments = [ObjectRef::deployment(&cluster.namespace, "")];
-    let mut wanted = accesses(objects.iter(), &["get", "create", "patch"]);
-    wanted.extend(accesses(component.iter(), &["list"]));
-    wanted.extend(accesses(deployments.iter(), &["get", "list", "patch"]));
-    wanted.extend([&cluster.namespace, STACK_NAMESPACE].map(|namespace| Access {
-        verb: "list",
-        group: String::new(),
-        resource: "pods".into(),
-        namespace: Some(namespace.to_owned()),
-    }));
-    wanted
 }
 
 /// Looks at everything before anything is written, and says all that is wrong, not just the first.
@@ -136,6 +122,7 @@ async fn rehearse(
         return Ok((vec![Check::good(text)], restarts));
     }
     let failures = failures.into_iter().map(|problem| Check {
+        id: "dry-run",
         mark: Mark::Bad,
         text: problem.what,
         next: problem.next,

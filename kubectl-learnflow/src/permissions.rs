@@ -1,0 +1,299 @@
+//! What each verb does in a cluster, as permissions. One list, three uses: `install` asks the cluster
+//! about it before it begins, `rbac` prints it, and the tests hold every request against it.
+
+use crate::{
+    cluster::accesses,
+    model::Access,
+    objects::{MIDDLEWARE, Object, ObjectRef, Plan, STACK_NAMESPACE},
+};
+use clap::ValueEnum;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where Dapr's documentation puts its control plane.
+pub(crate) const DAPR_NAMESPACE: &str = "dapr-system";
+/// Our Prometheus, as the API server's proxy calls it.
+const PROMETHEUS: &str = "http:prometheus:9090";
+
+/// A verb that asks the cluster for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Task {
+    Bundle,
+    Check,
+    Dashboard,
+    Install,
+    Status,
+    Uninstall,
+    Version,
+}
+
+impl Task {
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// What a verb needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Permissions {
+    /// Without one of these it does not do its work.
+    pub(crate) required: BTreeSet<Access>,
+    /// Without one of these it does its work, and something is missing from what it says.
+    pub(crate) helpful: BTreeSet<Access>,
+}
+
+impl Permissions {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Access> {
+        self.required.union(&self.helpful)
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.required.extend(other.required);
+        self.helpful.extend(other.helpful);
+        self.helpful.retain(|access| !self.required.contains(access));
+        self
+    }
+
+    fn need(mut self, accesses: impl IntoIterator<Item = Access>) -> Self {
+        self.required.extend(accesses);
+        self
+    }
+
+    fn like(mut self, accesses: impl IntoIterator<Item = Access>) -> Self {
+        self.helpful.extend(accesses);
+        self
+    }
+}
+
+/// What `task` needs for the services of a namespace, with what this plugin installs there.
+pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
+    match task {
+        Task::Version => version(),
+        Task::Status => status(plan, namespace),
+        Task::Check => check(plan, namespace),
+        Task::Install => install(plan, namespace),
+        Task::Uninstall => uninstall(plan, namespace),
+        Task::Dashboard => dashboard(),
+        Task::Bundle => bundle(plan, namespace),
+    }
+}
+
+fn version() -> Permissions {
+    let gateway = ObjectRef::deployment(STACK_NAMESPACE, "collector-gateway");
+    Permissions::default()
+        .need(to("list", "apps", "deployments", Some(DAPR_NAMESPACE)))
+        .need(accesses(std::iter::once(&gateway), &["get"]))
+}
+
+fn status(plan: &Plan, namespace: &str) -> Permissions {
+    let looked_at: Vec<ObjectRef> = plan
+        .stack
+        .iter()
+        .filter(|object| object.is_workload())
+        .chain(plan.middleware())
+        .map(Object::reference)
+        .collect();
+    version()
+        .need(accesses(looked_at.iter(), &["get"]))
+        .need(to("get,list", "apps", "deployments", Some(namespace)))
+        .need(to("list", "", "pods", Some(namespace)))
+        .need(prometheus())
+        // Why something is not ready.
+        .like(to("list", "", "pods", Some(STACK_NAMESPACE)))
+        .like(both(namespace, "list", "", "events"))
+}
+
+fn check(plan: &Plan, namespace: &str) -> Permissions {
+    let all: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
+    let forward = ["get", "create"].map(|verb| access(verb, "", "pods/portforward", Some(namespace)));
+    status(plan, namespace)
+        .need(accesses(all.iter(), &["get"]))
+        .need(to("list", "dapr.io", "components,configurations", Some(namespace)))
+        .like(forward)
+        .like(both(namespace, "list", "", "resourcequotas,limitranges"))
+        .like(to("list", "", "nodes,services", None))
+        .like([named(access("get", "", "namespaces", None), namespace)])
+}
+
+fn install(plan: &Plan, namespace: &str) -> Permissions {
+    let all: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
+    let permissions = Permissions::default()
+        .need(accesses(all.iter(), &["get", "create", "patch"]))
+        // Nobody may hand out what he does not have himself.
+        .need(plan.all().flat_map(granted))
+        .need(to("list", "apps", "deployments", Some(DAPR_NAMESPACE)))
+        .need(to("list", "dapr.io", "components", Some(namespace)))
+        .need(to("get,list,patch", "apps", "deployments", Some(namespace)))
+        .need(both(namespace, "list", "", "pods"))
+        // Whether the middleware runs, and why something does not become ready.
+        .like(prometheus())
+        .like(both(namespace, "list", "", "events"))
+        .like([named(access("get", "", "namespaces", None), namespace)]);
+    permissions.and(version())
+}
+
+fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
+    let all: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
+    Permissions::default()
+        .need(accesses(all.iter(), &["get", "delete"]))
+        .need(to("get,list,patch", "apps", "deployments", Some(namespace)))
+        // Whether another namespace still needs the stack.
+        .need(to("list", "dapr.io", "components", None))
+        // Whether something of somebody else's is in our namespace: else that stays.
+        .like(to("list", "*", "*", Some(STACK_NAMESPACE)))
+        .like(both(namespace, "list", "", "pods,events"))
+}
+
+fn dashboard() -> Permissions {
+    Permissions::default()
+        .need(to("list", "", "pods", Some(STACK_NAMESPACE)))
+        .need([access("get", "", "pods/portforward", Some(STACK_NAMESPACE))])
+        // From Kubernetes 1.35 on a port-forward needs this too.
+        .like([access("create", "", "pods/portforward", Some(STACK_NAMESPACE))])
+}
+
+fn bundle(plan: &Plan, namespace: &str) -> Permissions {
+    let kinds = "components,configurations,resiliencies,subscriptions";
+    check(plan, namespace)
+        .need(both(namespace, "list", "", "pods,events"))
+        .need(both(namespace, "get", "", "pods/log"))
+        .need(to("list", "dapr.io", kinds, Some(namespace)))
+}
+
+fn prometheus() -> [Access; 1] {
+    [named(
+        access("get", "", "services/proxy", Some(STACK_NAMESPACE)),
+        PROMETHEUS,
+    )]
+}
+
+pub(crate) fn access(verb: &str, group: &str, resource: &str, namespace: Option<&str>) -> Access {
+    Access {
+        verb: verb.into(),
+        group: group.into(),
+        resource: resource.into(),
+        namespace: namespace.map(str::to_owned),
+        name: None,
+    }
+}
+
+fn named(access: Access, name: &str) -> Access {
+    Access {
+        name: Some(name.into()),
+        ..access
+    }
+}
+
+/// Each of `verbs` on each of `resources`, both with commas between.
+pub(crate) fn to(verbs: &str, group: &str, resources: &str, namespace: Option<&str>) -> Vec<Access> {
+    verbs
+        .split(',')
+        .flat_map(|verb| {
+            resources
+                .split(',')
+                .map(move |resource| access(verb, group, resource, namespace))
+        })
+        .collect()
+}
+
+/// The same in the services' namespace and in ours.
+fn both(namespace: &str, verbs: &str, group: &str, resources: &str) -> Vec<Access> {
+    [namespace, STACK_NAMESPACE]
+        .into_iter()
+        .flat_map(|namespace| to(verbs, group, resources, Some(namespace)))
+        .collect()
+}
+
+/// What a Role or ClusterRole of ours gives to whoever is bound to it.
+pub(crate) fn granted(object: &Object) -> Vec<Access> {
+    let texts = |rule: &Value, field: &str| -> Vec<String> {
+        let list = rule[field].as_array().into_iter().flatten();
+        list.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    let mut given = Vec::new();
+    for rule in object.value()["rules"].as_array().into_iter().flatten() {
+        let names = texts(rule, "resourceNames");
+        let names: Vec<Option<String>> = match names.is_empty() {
+            true => vec![None],
+            false => names.into_iter().map(Some).collect(),
+        };
+        for group in texts(rule, "apiGroups") {
+            for resource in texts(rule, "resources") {
+                for verb in texts(rule, "verbs") {
+                    given.extend(names.iter().map(|name| Access {
+                        name: name.clone(),
+                        ..access(&verb, &group, &resource, object.namespace())
+                    }));
+                }
+            }
+        }
+    }
+    given
+}
+
+/// ClusterRole and Roles that give exactly this.
+pub(crate) fn roles(task: Task, permissions: &Permissions) -> Vec<Value> {
+    let mut places: BTreeMap<Option<&str>, Vec<&Access>> = BTreeMap::new();
+    for access in permissions.all() {
+        places.entry(access.namespace.as_deref()).or_default().push(access);
+    }
+    let role = |(namespace, accesses): (Option<&str>, Vec<&Access>)| {
+        let mut metadata = serde_json::json!({
+            "name": format!("{MIDDLEWARE}-{}", task.name()),
+            "labels": { "app.kubernetes.io/part-of": MIDDLEWARE },
+        });
+        if let Some(namespace) = namespace {
+            metadata["namespace"] = namespace.into();
+        }
+        serde_json::json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": if namespace.is_some() { "Role" } else { "ClusterRole" },
+            "metadata": metadata,
+            "rules": rules(&accesses),
+        })
+    };
+    places.into_iter().map(role).collect()
+}
+
+/// As few rules as it takes: same names and verbs, one rule.
+fn rules(accesses: &[&Access]) -> Vec<Value> {
+    type Verbs<'a> = BTreeSet<&'a str>;
+    let free: BTreeSet<_> = accesses
+        .iter()
+        .filter(|access| access.name.is_none())
+        .map(|access| (&access.group, &access.resource, &access.verb))
+        .collect();
+    // (group, resource, name) → verbs, without names that are covered by "all of them".
+    let mut single: BTreeMap<(&str, &str, Option<&str>), Verbs<'_>> = BTreeMap::new();
+    for access in accesses {
+        if access.name.is_some() && free.contains(&(&access.group, &access.resource, &access.verb)) {
+            continue;
+        }
+        let key = (access.group.as_str(), access.resource.as_str(), access.name.as_deref());
+        single.entry(key).or_default().insert(&access.verb);
+    }
+    // (group, resource, verbs) → names, then (group, names, verbs) → resources.
+    let mut names: BTreeMap<(&str, &str, Verbs<'_>), BTreeSet<&str>> = BTreeMap::new();
+    for ((group, resource, name), verbs) in single {
+        // Named and unnamed never meet: what all have in common was taken out above.
+        let key = (group, resource, verbs);
+        names.entry(key).or_default().extend(name);
+    }
+    let mut resources: BTreeMap<(&str, BTreeSet<&str>, Verbs<'_>), BTreeSet<&str>> = BTreeMap::new();
+    for ((group, resource, verbs), names) in names {
+        resources.entry((group, names, verbs)).or_default().insert(resource);
+    }
+    let rule = |((group, names, verbs), resources): ((&str, BTreeSet<&str>, Verbs<'_>), BTreeSet<&str>)| {
+        let mut rule = serde_json::json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
+        if !names.is_empty() {
+            rule["resourceNames"] = serde_json::json!(names);
+        }
+        rule
+    };
+    resources.into_iter().map(rule).collect()
+}
+
+#[cfg(test)]
+#[path = "permissions_tests.rs"]
+mod tests;
