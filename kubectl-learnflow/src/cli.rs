@@ -43,7 +43,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
     pub(crate) context: Option<String>,
     /// Namespace of the services [default: the namespace of the context]
-    #[arg(short, long, global = true, value_name = "NAME", add = ArgValueCompleter::new(completion::namespaces))]
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = parse_name, add = ArgValueCompleter::new(completion::namespaces))]
     pub(crate) namespace: Option<String>,
     /// User to act as, if you may impersonate others
     #[arg(long = "as", global = true, value_name = "USER")]
@@ -153,6 +153,16 @@ pub(crate) enum Format {
     Yaml,
     /// One kind/name a line
     Name,
+}
+
+/// The name of a namespace: anything else would lead to another place in the API.
+fn parse_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let ends = !text.starts_with('-') && !text.ends_with('-');
+    if (1..=63).contains(&text.len()) && text.chars().all(fits) && ends {
+        return Ok(text.to_owned());
+    }
+    Err("a namespace has 1 to 63 lower-case letters, digits and dashes, with no dash at an end".into())
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {

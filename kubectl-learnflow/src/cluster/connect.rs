@@ -2,11 +2,14 @@
 
 use super::Cluster;
 use crate::{cli::Global, problem::Problem, text};
+use http::Request;
 use kube::{
     Client, Config,
+    client::{AuthError, Body, retry::RetryPolicy},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use std::{io::ErrorKind, time::Duration};
+use tower::{BoxError, retry::Retry, service_fn};
 
 /// No cluster takes longer to accept a connection; a wrong address would.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -53,17 +56,28 @@ impl Cluster {
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
 
         // A Prometheus without ready pods is "service unavailable": an answer, no reason to retry.
-        let mut impatient = config.clone();
-        impatient.default_retry = false;
-        let client = |config| Client::try_from(config).map_err(|e| unusable(&e));
+        config.default_retry = false;
+        let login = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+        let impatient = Client::try_from(config).map_err(|e| no_client(&e, login.as_deref(), &context))?;
         Ok(Self {
-            client: client(config)?,
-            impatient: client(impatient)?,
+            client: retrying(&impatient),
+            impatient,
             context,
             server,
             namespace,
         })
     }
+}
+
+/// The same client, patient: one login and one connection for both.
+fn retrying(client: &Client) -> Client {
+    let base = client.clone();
+    let service = service_fn(move |request: Request<Body>| {
+        let base = base.clone();
+        async move { base.send(request).await.map_err(BoxError::from) }
+    });
+    let service = Retry::new(RetryPolicy::server_retry(), service);
+    Client::new(service, client.default_namespace())
 }
 
 /// Who the flags say we are; the kubeconfig may say so too.
@@ -140,6 +154,36 @@ fn known_context(kubeconfig: &Kubeconfig, wanted: Option<String>) -> Result<Stri
 fn nowhere() -> Problem {
     Problem::new("No cluster is configured: there is no ~/.kube/config and $KUBECONFIG is not set.")
         .next("Name a kubeconfig with --kubeconfig or $KUBECONFIG.")
+}
+
+/// A login program is the part of a kubeconfig that goes wrong most often. What it was called with is
+/// not shown: that may be secret.
+fn no_client(error: &kube::Error, login: Option<&str>, context: &str) -> Problem {
+    let kube::Error::Auth(e) = error else {
+        return unusable(error);
+    };
+    let login = login.unwrap_or("the login program");
+    let why = match e {
+        AuthError::AuthExecStart(e) => format!("{login} does not start ({e})"),
+        AuthError::AuthExecRun { out, .. } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = said
+                .trim()
+                .lines()
+                .last()
+                .unwrap_or("it said nothing")
+                .trim()
+                .to_owned();
+            format!("{login} ended with {} ({said})", out.status)
+        }
+        AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => format!("{login} gave no ExecCredential"),
+        other => other.to_string(),
+    };
+    Problem::new(format!(
+        "Cannot get credentials for context {context}: {}.",
+        why.trim_end_matches('.')
+    ))
+    .next("Log in again, or correct the user of that context in the kubeconfig.")
 }
 
 fn unusable(error: &dyn std::error::Error) -> Problem {

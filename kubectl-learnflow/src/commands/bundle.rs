@@ -226,16 +226,8 @@ impl Archive {
     }
 
     fn add(&mut self, name: &str, text: &str) {
-        let name: String = name
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || "._-/".contains(c) {
-                    c
-                } else {
-                    '_'
-                }
-            })
-            .collect();
+        let name: Vec<String> = name.split('/').map(file_name).collect();
+        let name = name.join("/");
         if text.len() as u64 > self.room {
             self.missing
                 .push(format!("{name} left out: the archive is full (--max-size)"));

@@ -100,9 +100,10 @@ fn ask(
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Vec::new();
     };
-    let answer = runtime.block_on(tokio::time::timeout(PATIENCE, async {
-        question(&Cluster::connect(&said()).await?).await
-    }));
+    let answer = runtime.block_on(async {
+        let answer = async { question(&Cluster::connect(&said()).await?).await };
+        tokio::time::timeout(PATIENCE, answer).await
+    });
     runtime.shutdown_background();
     match answer {
         Ok(Ok(names)) => candidates(begun, names),
