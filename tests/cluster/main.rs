@@ -2,7 +2,9 @@
 
 mod lab;
 mod line;
+mod rbac;
 mod refusals;
+mod verbs;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -26,7 +28,12 @@ fn main() -> ExitCode {
     );
     let on_a_lab = variable("LEARNFLOW_TEST_LAB").is_some();
     let mut trials = Vec::new();
-    let tests = refusals::TESTS.iter().chain(line::TESTS);
+    let tests = refusals::TESTS
+        .iter()
+        .chain(line::TESTS)
+        .chain(verbs::BEFORE)
+        .chain(rbac::FIRST);
+    let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
         trials.extend(lab::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
