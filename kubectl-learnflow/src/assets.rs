@@ -20,9 +20,18 @@ pub(crate) fn manifest(path: &str) -> Result<Vec<Object>, Problem> {
     parse(text).map_err(|e| broken(path, &e))
 }
 
-/// The objects of all manifests of a folder, file by file.
+/// The objects of all manifests of a folder, file by file; not those of folders in it.
 pub(crate) fn folder(path: &str) -> Result<Vec<Object>, Problem> {
     let folder = MANIFESTS.get_dir(path).ok_or_else(|| broken(path, "it is missing"))?;
+    objects(folder)
+}
+
+/// The same of a folder that need not be there.
+pub(crate) fn folder_if_any(path: &str) -> Result<Vec<Object>, Problem> {
+    MANIFESTS.get_dir(path).map_or_else(|| Ok(Vec::new()), objects)
+}
+
+fn objects(folder: &Dir<'_>) -> Result<Vec<Object>, Problem> {
     let mut files: Vec<_> = folder.files().map(|file| file.path()).collect();
     files.retain(|path| path.extension().is_some_and(|kind| kind == "yaml"));
     files.sort();

@@ -2,7 +2,12 @@
 
 mod support;
 
-use crate::{commands::completion, text::parse_duration};
+use crate::{
+    commands::completion,
+    concern::{Concern, Profile},
+    config::{self, Entry, Memory, Share},
+    text::parse_duration,
+};
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use std::{path::PathBuf, time::Duration};
@@ -43,7 +48,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
     pub(crate) context: Option<String>,
     /// Namespace of the services [default: the namespace of the context]
-    #[arg(short, long, global = true, value_name = "NAME", value_parser = parse_name, add = ArgValueCompleter::new(completion::namespaces))]
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = config::label, add = ArgValueCompleter::new(completion::namespaces))]
     pub(crate) namespace: Option<String>,
     /// User to act as, if you may impersonate others
     #[arg(long = "as", global = true, value_name = "USER")]
@@ -66,8 +71,12 @@ pub(crate) struct Global {
 pub(crate) enum Verb {
     Check(Check),
     Install(Install),
+    Diff(Diff),
+    Render(Render),
     Status(Status),
     Dashboard(Dashboard),
+    Enroll(Enroll),
+    Unenroll(Unenroll),
     Uninstall(Uninstall),
     Bundle(Bundle),
     Rbac(Rbac),
@@ -88,15 +97,111 @@ pub(crate) enum Verb {
 /// Run it again at any time: what is already right stays as it is.
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// Check everything and list what would be applied, without changing anything
+    /// Check everything and list what would be applied, without changing anything: `server` lets the
+    /// API server check each object as if it were applied, `client` only reads
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "server")]
+    pub(crate) dry_run: Option<DryRun>,
+    /// Print the settings in effect, with where each comes from, and do nothing else
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) print_config: bool,
+    /// Take over fields that somebody else owns; without it they are named and left alone
     #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// A Deployment to leave alone; may be given several times
-    #[arg(long, value_name = "DEPLOYMENT", add = ArgValueCompleter::new(completion::services))]
-    pub(crate) exclude: Vec<String>,
+    pub(crate) force_conflicts: bool,
+    /// Wait until all of it works (this is the default)
+    #[arg(long, overrides_with = "no_wait")]
+    pub(crate) wait: bool,
+    /// Apply everything and return: what does not come up is neither noticed nor undone
+    #[arg(long, overrides_with = "wait")]
+    pub(crate) no_wait: bool,
     /// How long to wait for the stack, and for each Deployment, to become ready
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+}
+
+impl Install {
+    /// The last of the two flags counts.
+    pub(crate) fn waits(&self) -> bool {
+        self.wait || !self.no_wait
+    }
+}
+
+/// Where a dry run checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DryRun {
+    Client,
+    Server,
+}
+
+/// What is to be installed. The same flags for every verb that has to do with it.
+#[derive(Debug, Default, Clone, Args)]
+#[command(next_help_heading = "What to install")]
+pub(crate) struct Choice {
+    /// Settings for all that follows here, as learnflow.yaml; flags win. `-` reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// How large and how careful
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<Profile>,
+    /// Only these parts, and what they need
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    pub(crate) only: Vec<Concern>,
+    /// Not these parts; what of them is there stays as it is
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    pub(crate) skip: Vec<Concern>,
+    /// A Deployment to enrol, with its app id if that is not its name; may be given several times
+    /// [default: all with dapr.io/enabled]
+    #[arg(long, value_name = "DEPLOYMENT[=APP-ID]", value_parser = parse_service)]
+    pub(crate) service: Vec<Entry>,
+    /// A Deployment to leave alone; may be given several times
+    #[arg(long, value_name = "DEPLOYMENT", value_parser = config::name, add = ArgValueCompleter::new(completion::services))]
+    pub(crate) exclude: Vec<String>,
+    /// The memory that all we install may take, by its limits
+    #[arg(long, value_name = "MEMORY", value_parser = Memory::parse)]
+    pub(crate) budget: Option<Memory>,
+    /// A registry that has the images, in place of the public ones
+    #[arg(long, value_name = "REGISTRY", value_parser = config::registry)]
+    pub(crate) registry: Option<String>,
+    /// The Secret in namespace learnflow-system to pull the images with
+    #[arg(long, value_name = "SECRET", value_parser = config::name)]
+    pub(crate) image_pull_secret: Option<String>,
+    /// The share of traces that the sidecars keep, from 0 to 1; metrics are exact at any share
+    #[arg(long, value_name = "SHARE", value_parser = Share::parse)]
+    pub(crate) sampling: Option<Share>,
+}
+
+/// Show what `install` would change, field by field
+///
+/// The API server says what each object would become, without changing it. Exits with 0 when nothing
+/// differs, 1 when something does, 2 when that cannot be told.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// How to print it
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
+}
+
+/// Write what `install` applies as files, for GitOps or a cluster without internet
+///
+/// The files are named in the order in which they must be applied, and the same settings always give
+/// the same bytes. What the services' Deployments need is in the folder `enrolment`.
+///
+/// No cluster is asked when the services are named, with --service or in the file: then an app id that
+/// is not the name of its Deployment must be said. Otherwise the services are looked for in the cluster.
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    /// Write one file an object into this folder instead of all to standard output. Files there that
+    /// were rendered before and are no longer needed are removed; others stay
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) output_dir: Option<PathBuf>,
+    /// Only list the images; no cluster and no services are needed
+    #[arg(long, conflicts_with = "output_dir")]
+    pub(crate) images: bool,
+    #[command(flatten)]
+    pub(crate) choice: Choice,
 }
 
 /// Show what is installed and whether it works
@@ -118,12 +223,56 @@ pub(crate) struct Status {
     pub(crate) output: Format,
 }
 
+/// Give services the middleware
+///
+/// Adds to each Deployment exactly what its sidecar needs (a Dapr Configuration, the middleware's file,
+/// metrics), one after another with a rolling update, and owns nothing else of it. A service that has a
+/// Dapr Configuration of its own gets a copy with LearnFlow's part in it. A Deployment that does not
+/// come up is undone.
+#[derive(Debug, Args)]
+pub(crate) struct Enroll {
+    /// Deployments, by name or as deployment/NAME
+    #[arg(required = true, value_name = "WORKLOAD", add = ArgValueCompleter::new(completion::services))]
+    pub(crate) workloads: Vec<String>,
+    /// Check everything and list what would be done, without changing anything
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Take over fields that belong to another tool
+    #[arg(long)]
+    pub(crate) force_conflicts: bool,
+    /// How long to wait for each Deployment to roll
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
+    pub(crate) timeout: Duration,
+}
+
+/// Take the middleware out of services again
+///
+/// Each Deployment gets back exactly what it had before, with a rolling update, one after another.
+#[derive(Debug, Args)]
+pub(crate) struct Unenroll {
+    /// Deployments, by name or as deployment/NAME
+    #[arg(required = true, value_name = "WORKLOAD", add = ArgValueCompleter::new(completion::services))]
+    pub(crate) workloads: Vec<String>,
+    /// List what would be done, without changing anything
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long to wait for each Deployment to roll
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
+    pub(crate) timeout: Duration,
+}
+
 /// Remove LearnFlow, and nothing else
 ///
-/// Takes the middleware out of the services first (a rolling update of each enrolled Deployment),
-/// then removes what `install` has created. Running it again is harmless.
+/// Removes what `install` has created. Refuses while services are enrolled, unless it may let them go
+/// first. Running it again is harmless.
 #[derive(Debug, Args)]
 pub(crate) struct Uninstall {
+    /// Let enrolled services go first: a rolling update of each
+    #[arg(long)]
+    pub(crate) unenroll: bool,
+    /// Remove volumes too, with all that was measured
+    #[arg(long)]
+    pub(crate) delete_data: bool,
     /// List what would be removed, without changing anything
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -155,21 +304,23 @@ pub(crate) enum Format {
     Name,
 }
 
-/// The name of a namespace: anything else would lead to another place in the API.
-fn parse_name(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let ends = !text.starts_with('-') && !text.ends_with('-');
-    if (1..=63).contains(&text.len()) && text.chars().all(fits) && ends {
-        return Ok(text.to_owned());
-    }
-    Err("a namespace has 1 to 63 lower-case letters, digits and dashes, with no dash at an end".into())
-}
-
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err("a wait needs an end; write for example 5m".into()),
         timeout => Ok(timeout),
     }
+}
+
+fn parse_service(text: &str) -> Result<Entry, String> {
+    let (name, app_id) = match text.split_once('=') {
+        Some((name, app_id)) => (name, Some(config::label(app_id)?)),
+        None => (text, None),
+    };
+    Ok(Entry {
+        name: config::name(name)?,
+        app_id,
+        container: None,
+    })
 }
 
 #[cfg(test)]

@@ -3,19 +3,28 @@
 //! Exit codes: 0 healthy or done, 1 unhealthy or not all of it worked, 2 could not do it
 //! (usage, connection, refused), 130 interrupted. A closed pipe is a quiet success.
 
+mod applyset;
 mod assets;
 mod capacity;
+mod changes;
 mod cli;
 mod cluster;
 mod commands;
+mod concern;
+mod config;
+mod enrolment;
 mod model;
 mod objects;
+mod patches;
 mod permissions;
 mod preflight;
 mod printer;
 mod problem;
 mod redact;
+#[cfg(test)]
+mod testing;
 mod text;
+mod yaml;
 
 use clap::Parser;
 use std::process::ExitCode;

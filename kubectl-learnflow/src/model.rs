@@ -1,6 +1,7 @@
 //! What the commands know about a cluster: small plain types, no Kubernetes in them.
 
-use serde::Serialize;
+use crate::objects::MANAGER;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
 /// A Deployment with a Dapr sidecar, in the namespace of the services.
@@ -9,20 +10,80 @@ pub(crate) struct Service {
     pub(crate) name: String,
     /// Annotation `dapr.io/app-id`.
     pub(crate) app_id: Option<String>,
+    /// The app's own container: the first that is not the sidecar.
+    pub(crate) container: Option<String>,
     /// Annotation `dapr.io/config`.
-    pub(crate) config: Option<String>,
+    pub(crate) config: Option<Setting>,
     /// Annotation `dapr.io/volume-mounts`.
-    pub(crate) mounts: Option<String>,
+    pub(crate) mounts: Option<Setting>,
     /// A volume has the name of ours and is something else.
     pub(crate) foreign_volume: bool,
+    /// The ConfigMap that our volume brings.
+    pub(crate) guest: Option<String>,
     /// The revision it is enrolled with, when it is.
     pub(crate) revision: Option<String>,
+    /// What enrolling it has replaced.
+    pub(crate) before: Before,
     /// Annotation [`crate::objects::RESTARTED`].
     pub(crate) restarted: Option<String>,
     /// Fields of it belong to us.
     pub(crate) enrolled: bool,
     pub(crate) paused: bool,
+    /// Why some calls may fail while its pods are replaced.
+    pub(crate) gap: Option<Gap>,
     pub(crate) rollout: Rollout,
+}
+
+/// A value on a Deployment, and who set it last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) value: String,
+    /// Field managers, as the API server knows them.
+    pub(crate) owners: Vec<String>,
+}
+
+/// The values that an enrolment has replaced, so that they can be put back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Before {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) config: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mounts: Option<String>,
+    /// Who had set them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<String>,
+}
+
+/// Why a rolling update of a Deployment is not seamless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// All old pods go before the first new one comes.
+    Recreate,
+    /// Every pod may be unavailable at once.
+    AllAtOnce,
+    /// A pod gets calls before its app is known to listen.
+    NoReadinessProbe,
+}
+
+impl Setting {
+    pub(crate) fn is_ours(&self) -> bool {
+        self.owners.iter().any(|owner| owner == MANAGER)
+    }
+}
+
+impl Before {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.config.is_none() && self.mounts.is_none()
+    }
+}
+
+/// A Dapr Configuration in the services' namespace.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Configuration {
+    pub(crate) name: String,
+    /// Carries our label.
+    pub(crate) ours: bool,
+    pub(crate) spec: serde_json::Value,
 }
 
 /// How far a workload is with what it was last told.
@@ -111,6 +172,14 @@ pub(crate) struct Facts {
     /// Names of the `pubsub.kafka` Components.
     pub(crate) kafka: Vec<String>,
     pub(crate) services: Vec<Service>,
+    pub(crate) configurations: Vec<Configuration>,
+}
+
+impl Facts {
+    /// The version of the Dapr control plane, when it says.
+    pub(crate) fn dapr(&self) -> Option<&str> {
+        self.operator.as_ref()?.version.as_deref()
+    }
 }
 
 /// An object that is in the cluster.
@@ -123,8 +192,13 @@ pub(crate) struct Existing {
     /// Pod Security level of a namespace.
     pub(crate) pod_security: Option<String>,
     pub(crate) resource_version: String,
+    /// All of it, as the cluster has it.
+    pub(crate) value: serde_json::Value,
+    pub(crate) uid: String,
     /// Being deleted.
     pub(crate) leaving: bool,
+    /// What its deletion waits for: finalizers, and for a namespace what is left in it.
+    pub(crate) held_by: Vec<String>,
     /// In seconds since 1970.
     pub(crate) created: Option<i64>,
     /// App ids a Component is for.

@@ -1,7 +1,14 @@
 //! What gets applied, as plain data: the stack's objects and the middleware's, labelled as ours.
 
-use crate::{assets, model::Service, problem::Problem};
+use crate::{
+    applyset, assets,
+    concern::{Concern, Profile},
+    config, enrolment,
+    patches::{Shape, shaped, traced},
+    problem::Problem,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, fmt};
@@ -12,7 +19,7 @@ pub(crate) const MANAGER: &str = "kubectl-learnflow";
 pub(crate) const STACK_NAMESPACE: &str = "learnflow-system";
 /// The Component and the Configuration.
 pub(crate) const MIDDLEWARE: &str = "learnflow";
-/// The ConfigMap with the guest, and the volume that brings it into a sidecar.
+/// The volume that brings the guest into a sidecar, and how the names of its ConfigMaps begin.
 pub(crate) const GUEST: &str = "learnflow-wasm";
 /// Where the sidecar finds the guest; `component.yaml` says the same.
 pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
@@ -20,10 +27,12 @@ pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub(crate) const VERSION_LABEL: &str = "app.kubernetes.io/version";
 const PART_OF: &str = "app.kubernetes.io/part-of";
-/// On a pod template: what makes pods roll when the guest or the Configuration changes.
+/// On a pod template: what makes pods roll when the guest, the Component or the Configuration changes.
 pub(crate) const REVISION: &str = "learnflow.dev/guest";
 /// On a pod template: when its pods were last rolled for nothing but a fresh start.
 pub(crate) const RESTARTED: &str = "learnflow.dev/restarted";
+/// On a pod template: what an enrolment has replaced there, as JSON.
+pub(crate) const BEFORE: &str = "learnflow.dev/before";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
 const CONFIG_REVISION: &str = "learnflow.dev/config";
 
@@ -32,7 +41,8 @@ const CONFIG_REVISION: &str = "learnflow.dev/config";
 pub(crate) struct Object(Value);
 
 /// The name of an object, enough to find it and to speak of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ObjectRef {
     pub(crate) api_version: String,
     pub(crate) kind: String,
@@ -44,12 +54,15 @@ pub(crate) struct ObjectRef {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) namespace: Object,
+    /// What goes into [`STACK_NAMESPACE`] and to the whole cluster, its set first.
     pub(crate) stack: Vec<Object>,
+    /// Named after what it holds, so that a newer one never takes a running sidecar's away.
     pub(crate) guest: Object,
     pub(crate) component: Object,
+    /// What a service gets that has no Configuration of its own; also named after what it holds.
     pub(crate) configuration: Object,
-    /// Of guest, Component and Configuration together: see [`REVISION`].
-    pub(crate) revision: String,
+    /// Enrols services, and has the objects that takes.
+    pub(crate) enrols: bool,
 }
 
 impl Object {
@@ -61,6 +74,11 @@ impl Object {
         } else {
             Err("an object without apiVersion, kind or name".into())
         }
+    }
+
+    /// One that is well made, because we made it.
+    pub(crate) fn known(value: Value) -> Self {
+        Self(value)
     }
 
     pub(crate) fn value(&self) -> &Value {
@@ -88,6 +106,11 @@ impl Object {
         }
     }
 
+    pub(crate) fn renamed(mut self, name: String) -> Self {
+        self.map("/metadata").insert("name".into(), name.into());
+        self
+    }
+
     /// The same object under another name and in another namespace.
     pub(crate) fn moved(&self, namespace: &str, name: &str) -> Self {
         let mut moved = self.clone();
@@ -102,12 +125,30 @@ impl Object {
         matches!(self.kind(), "Deployment" | "DaemonSet" | "StatefulSet")
     }
 
+    /// How many pods it asks for.
+    pub(crate) fn replicas(&self) -> u64 {
+        self.0.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1)
+    }
+
+    /// The memory that one pod of it may take, in bytes.
+    pub(crate) fn memory_limit(&self) -> u64 {
+        let containers = self
+            .0
+            .pointer("/spec/template/spec/containers")
+            .and_then(Value::as_array);
+        let limits = containers.into_iter().flatten().filter_map(|container| {
+            let limit = container.pointer("/resources/limits/memory")?;
+            config::bytes(limit.as_str()?)
+        });
+        limits.sum()
+    }
+
     fn in_namespace(mut self, namespace: &str) -> Self {
         self.map("/metadata").insert("namespace".into(), namespace.into());
         self
     }
 
-    fn labelled(mut self) -> Self {
+    pub(crate) fn labelled(mut self) -> Self {
         let labels = self.map("/metadata/labels");
         labels.entry(PART_OF).or_insert_with(|| MIDDLEWARE.into());
         labels.insert(MANAGED_BY.into(), MANAGER.into());
@@ -120,12 +161,23 @@ impl Object {
         self
     }
 
+    /// For changes to what is inside; its name stays.
+    pub(crate) fn edit(&mut self) -> &mut Value {
+        &mut self.0
+    }
+
+    fn member_of(mut self, set: &str) -> Self {
+        self.map("/metadata/labels")
+            .insert(applyset::PART_OF.into(), applyset::id(set).into());
+        self
+    }
+
     fn text(&self, pointer: &str) -> &str {
         self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The map at a pointer, made where it is missing.
-    fn map(&mut self, pointer: &str) -> &mut Map<String, Value> {
+    pub(crate) fn map(&mut self, pointer: &str) -> &mut Map<String, Value> {
         let mut value = &mut self.0;
         for key in pointer.split('/').skip(1) {
             value = into_map(value).entry(key).or_insert(Value::Null);
@@ -160,6 +212,17 @@ impl fmt::Display for ObjectRef {
 }
 
 impl ObjectRef {
+    /// As `kubectl -o name` writes it: `deployment.apps/cart`.
+    pub(crate) fn short(&self) -> String {
+        let group = self.api_version.split_once('/').map(|(group, _)| format!(".{group}"));
+        format!(
+            "{}{}/{}",
+            self.kind.to_lowercase(),
+            group.unwrap_or_default(),
+            self.name
+        )
+    }
+
     pub(crate) fn deployment(namespace: &str, name: &str) -> Self {
         Self {
             api_version: "apps/v1".into(),
@@ -171,14 +234,31 @@ impl ObjectRef {
 }
 
 impl Plan {
-    /// What this plugin installs for the services of a namespace.
+    /// Everything this plugin installs for the services of a namespace.
     pub(crate) fn new(namespace: &str, app_ids: &BTreeSet<String>) -> Result<Self, Problem> {
-        let stack = [assets::folder("collector")?, assets::folder("prometheus")?].concat();
+        Self::shaped(namespace, app_ids, &Shape::default())
+    }
+
+    /// The same as the settings want it.
+    pub(crate) fn shaped(namespace: &str, app_ids: &BTreeSet<String>, shape: &Shape) -> Result<Self, Problem> {
+        let stack_of = |concern: &Concern| *concern != Concern::Middleware;
+        let chosen = shape.concerns.iter().filter(stack_of);
+        let stack = chosen.map(|concern| concern.objects(shape.profile));
+        let mut stack = stack.collect::<Result<Vec<_>, _>>()?.concat();
+        // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
+        stack.sort_by_key(Object::is_workload);
         let revisions = config_revisions(&stack);
-        let stack = stack
-            .into_iter()
-            .map(|object| follow_config(object, &revisions).labelled().versioned())
-            .collect();
+        let stack_set = set_of_stack()?;
+        let members = stack.into_iter().map(|object| {
+            let object = follow_config(shaped(object, shape), &revisions);
+            object.member_of(STACK_NAMESPACE).labelled().versioned()
+        });
+        // Nothing but a set is no stack.
+        let stack = match members.len() {
+            0 => Vec::new(),
+            _ => std::iter::once(stack_set).chain(members).collect(),
+        };
+
         let mut component = only("middleware/component.yaml")?
             .in_namespace(namespace)
             .labelled()
@@ -188,19 +268,26 @@ impl Plan {
         let configuration = only("middleware/configuration.yaml")?
             .in_namespace(namespace)
             .labelled();
-        let revision = revision(&[
-            assets::guest(),
-            component.0["spec"].to_string().as_bytes(),
-            configuration.0["spec"].to_string().as_bytes(),
-        ]);
+        let configuration = enrolment::named(traced(configuration, shape), None);
         Ok(Self {
             namespace: only("namespace.yaml")?.labelled().versioned(),
             stack,
             guest: guest_config_map(namespace, assets::guest()).labelled().versioned(),
             component,
             configuration,
-            revision,
+            enrols: shape.concerns.has(Concern::Middleware),
         })
+    }
+
+    /// What does not belong to the services' namespace, in order.
+    pub(crate) fn outside(&self) -> impl Iterator<Item = &Object> {
+        let namespace = (!self.stack.is_empty()).then_some(&self.namespace);
+        namespace.into_iter().chain(&self.stack)
+    }
+
+    /// The parent of all else in the stack.
+    pub(crate) fn set(&self) -> Option<&Object> {
+        self.stack.first()
     }
 
     /// What goes to the services' namespace, in order: the file before the Component that loads it
@@ -209,46 +296,26 @@ impl Plan {
         [&self.guest, &self.component, &self.configuration]
     }
 
+    #[cfg(test)]
     pub(crate) fn all(&self) -> impl Iterator<Item = &Object> {
-        std::iter::once(&self.namespace)
-            .chain(&self.stack)
-            .chain(self.middleware())
+        let middleware = self.middleware().into_iter().filter(|_| self.enrols);
+        self.outside().chain(middleware)
     }
 }
 
-/// Exactly what an enrolled Deployment needs, and nothing that anybody else may own. Above all no
-/// `replicas`: an autoscaler may own those.
-pub(crate) fn enrolment(namespace: &str, service: &Service, revision: &str) -> Value {
-    let mut annotations = json!({
-        "dapr.io/config": MIDDLEWARE,
-        "dapr.io/volume-mounts": GUEST_MOUNT,
-        REVISION: revision,
-    });
-    // Kept once it is there: without it the pods would roll again.
-    if let Some(restarted) = &service.restarted {
-        annotations[RESTARTED] = json!(restarted);
+/// Of every concern and profile, whatever is chosen: others of them may be there.
+fn set_of_stack() -> Result<Object, Problem> {
+    let mut kinds = BTreeSet::new();
+    for concern in Concern::ALL
+        .into_iter()
+        .filter(|concern| *concern != Concern::Middleware)
+    {
+        for profile in [Profile::Dev, Profile::Production] {
+            kinds.extend(concern.objects(profile)?.iter().map(applyset::kind));
+        }
     }
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": service.name, "namespace": namespace },
-        "spec": { "template": {
-            "metadata": { "annotations": annotations },
-            "spec": { "volumes": [
-                // Optional: a pod whose ConfigMap is gone would never start.
-                { "name": GUEST, "configMap": { "name": GUEST, "optional": true } },
-            ]},
-        }},
-    })
-}
-
-/// The same with no field: server-side apply then takes back what we own, and only that.
-pub(crate) fn release(namespace: &str, deployment: &str) -> Value {
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": { "name": deployment, "namespace": namespace },
-    })
+    let set = applyset::parent(STACK_NAMESPACE, &kinds).map_err(Problem::new)?;
+    Ok(set.labelled().versioned())
 }
 
 fn only(path: &str) -> Result<Object, Problem> {
@@ -265,12 +332,14 @@ fn guest_config_map(namespace: &str, wasm: &[u8]) -> Object {
     Object(json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": { "name": GUEST, "namespace": namespace },
+        "metadata": { "name": format!("{GUEST}-{}", revision(&[wasm])), "namespace": namespace },
+        "immutable": true,
         "binaryData": { "learnflow.wasm": STANDARD.encode(wasm) },
     }))
 }
 
-fn revision(parts: &[&[u8]]) -> String {
+/// A short name for what these bytes are.
+pub(crate) fn revision(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.len().to_le_bytes());

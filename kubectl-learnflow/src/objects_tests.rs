@@ -35,6 +35,52 @@ fn the_middleware_goes_to_the_services_and_cannot_harm_others() {
         .map(|(_, folder)| format!("file://{folder}/learnflow.wasm"));
     assert_eq!(url.as_str(), mounted.as_deref(), "the Component reads what is mounted");
     assert!(plan.guest.value()["binaryData"]["learnflow.wasm"].is_string());
+    assert_eq!(plan.guest.value()["immutable"], true);
+    assert!(plan.guest.name().starts_with("learnflow-wasm-"), "{}", plan.guest);
+}
+
+#[test]
+fn the_stack_is_one_set_and_nothing_else_is() {
+    let plan = plan(&["cart"]);
+    for object in plan.all() {
+        let labels = &object.value()["metadata"]["labels"];
+        let itself = labels["applyset.kubernetes.io/id"].is_string();
+        let member = plan.stack.contains(object) && !itself;
+        let set = applyset::id(STACK_NAMESPACE);
+        assert_eq!(
+            labels[applyset::PART_OF].as_str(),
+            member.then_some(set.as_str()),
+            "{object}"
+        );
+        assert_eq!(itself, plan.set() == Some(object), "{object}");
+    }
+}
+
+#[test]
+fn a_part_can_be_installed_alone() {
+    let with = |only: &[Concern]| {
+        let concerns = crate::concern::Selection::new(only, &[]).expect("a selection");
+        let shape = Shape {
+            concerns,
+            ..Shape::default()
+        };
+        let plan = Plan::shaped("shop", &BTreeSet::new(), &shape).expect("a plan");
+        plan.all().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let middleware = with(&[Concern::Middleware]);
+    assert_eq!(middleware.len(), 3);
+    assert!(
+        middleware.iter().all(|name| name.contains(" shop/learnflow")),
+        "{middleware:?}"
+    );
+    let collector = with(&[Concern::Collector]);
+    assert_eq!(collector[0], "Namespace learnflow-system");
+    assert_eq!(collector[1], "ConfigMap learnflow-system/learnflow");
+    assert!(
+        !collector
+            .iter()
+            .any(|name| name.contains("prometheus") || name.contains("shop"))
+    );
 }
 
 #[test]
@@ -51,49 +97,10 @@ fn the_rest_goes_to_the_stack_or_to_the_cluster() {
 }
 
 #[test]
-fn enrolment_owns_only_what_it_needs() {
-    let service = Service {
-        name: "cart".into(),
-        ..Service::default()
-    };
-    let patch = enrolment("shop", &service, "r1");
-    assert_eq!(
-        patch["spec"],
-        json!({ "template": {
-            "metadata": { "annotations": {
-                "dapr.io/config": "learnflow",
-                "dapr.io/volume-mounts": "learnflow-wasm:/learnflow",
-                "learnflow.dev/guest": "r1",
-            }},
-            "spec": { "volumes": [
-                { "name": "learnflow-wasm", "configMap": { "name": "learnflow-wasm", "optional": true } },
-            ]},
-        }}),
-        "above all no replicas"
-    );
-    assert_eq!(
-        release("shop", "cart").as_object().map(Map::len),
-        Some(3),
-        "apiVersion, kind and metadata; no field to own"
-    );
-    let restarted = Service {
-        restarted: Some("17".into()),
-        ..service
-    };
-    let annotations = &enrolment("shop", &restarted, "r1")["spec"]["template"]["metadata"]["annotations"];
-    assert_eq!(annotations[RESTARTED], "17", "kept, or the pods would roll again");
-}
-
-#[test]
-fn the_revision_follows_what_sidecars_read_at_their_start() {
-    assert_eq!(
-        plan(&["a"]).revision,
-        plan(&["a", "b"]).revision,
-        "another service is no reason to roll"
-    );
+fn a_revision_is_of_parts_and_not_of_their_sum() {
     assert_ne!(revision(&[b"guest", b"x"]), revision(&[b"guest", b"y"]));
     assert_ne!(revision(&[b"ab", b"c"]), revision(&[b"a", b"bc"]));
-    assert_eq!(plan(&[]).revision.len(), 12);
+    assert_eq!(revision(&[b"a"]).len(), 12);
 }
 
 #[test]

@@ -21,8 +21,12 @@ pub(crate) enum Task {
     Bundle,
     Check,
     Dashboard,
+    Diff,
+    Enroll,
     Install,
+    Render,
     Status,
+    Unenroll,
     Uninstall,
     Version,
 }
@@ -48,7 +52,7 @@ impl Permissions {
         self.required.union(&self.helpful)
     }
 
-    fn and(mut self, other: Self) -> Self {
+    pub(crate) fn and(mut self, other: Self) -> Self {
         self.required.extend(other.required);
         self.helpful.extend(other.helpful);
         self.helpful.retain(|access| !self.required.contains(access));
@@ -66,13 +70,17 @@ impl Permissions {
     }
 }
 
-/// What `task` needs for the services of a namespace, with what this plugin installs there.
+/// What `task` needs for the services of a namespace, to do with a plan.
 pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
     match task {
         Task::Version => version(),
         Task::Status => status(plan, namespace),
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
+        // It lets the server try everything out, which takes the same.
+        Task::Diff => install(plan, namespace),
+        Task::Render => facts(namespace),
+        Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
         Task::Dashboard => dashboard(),
         Task::Bundle => bundle(plan, namespace),
@@ -86,16 +94,23 @@ fn version() -> Permissions {
         .need(accesses(std::iter::once(&gateway), &["get"]))
 }
 
+/// Dapr, Kafka, and the services with their Configurations.
+fn facts(namespace: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list", "apps", "deployments", Some(DAPR_NAMESPACE)))
+        .need(to("list", "apps", "deployments", Some(namespace)))
+        .need(to("list", "dapr.io", "components,configurations", Some(namespace)))
+        .like([named(access("get", "", "namespaces", None), namespace)])
+}
+
 fn status(plan: &Plan, namespace: &str) -> Permissions {
-    let looked_at: Vec<ObjectRef> = plan
-        .stack
-        .iter()
-        .filter(|object| object.is_workload())
-        .chain(plan.middleware())
-        .map(Object::reference)
-        .collect();
+    let workloads = plan.stack.iter().filter(|object| object.is_workload());
+    let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
     version()
-        .need(accesses(looked_at.iter(), &["get"]))
+        .need(accesses(workloads.iter(), &["get"]))
+        .need(to("get", "dapr.io", "components,configurations", Some(namespace)))
+        .need(to("get", "", "configmaps", Some(namespace)))
+        .need(to("list", "dapr.io", "configurations", Some(namespace)))
         .need(to("get,list", "apps", "deployments", Some(namespace)))
         .need(to("list", "", "pods", Some(namespace)))
         .need(prometheus())
@@ -105,44 +120,82 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
 }
 
 fn check(plan: &Plan, namespace: &str) -> Permissions {
-    let all: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
+    let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
     let forward = ["get", "create"].map(|verb| access(verb, "", "pods/portforward", Some(namespace)));
     status(plan, namespace)
+        .and(facts(namespace))
         .need(accesses(all.iter(), &["get"]))
-        .need(to("list", "dapr.io", "components,configurations", Some(namespace)))
         .like(forward)
         .like(both(namespace, "list", "", "resourcequotas,limitranges"))
         .like(to("list", "", "nodes,services", None))
-        .like([named(access("get", "", "namespaces", None), namespace)])
+}
+
+/// Versions of the middleware lie side by side under names of their own, so here it is kinds that count.
+fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
+    let mut kinds: BTreeSet<Access> = BTreeSet::new();
+    for object in plan.middleware() {
+        let verbs = ["get", "list", "create", "patch", "delete"];
+        let each = accesses(std::iter::once(&object.reference()), &verbs);
+        kinds.extend(each.into_iter().map(|access| Access { name: None, ..access }));
+    }
+    Permissions::default()
+        .need(kinds)
+        // A Configuration that is not announced lies in a Secret until it is needed.
+        .need(to("get,create,patch", "", "secrets", Some(namespace)))
+        .need(to("get,list,patch", "apps", "deployments", Some(namespace)))
+        .need(to("list", "apps", "replicasets", Some(namespace)))
+        .need(to("list", "", "pods", Some(namespace)))
+        // Whether the middleware runs, and why something does not become ready.
+        .like(prometheus())
+        .like(to("list", "", "events", Some(namespace)))
 }
 
 fn install(plan: &Plan, namespace: &str) -> Permissions {
-    let all: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
-    let permissions = Permissions::default()
+    let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
+    let mut permissions = facts(namespace)
         .need(accesses(all.iter(), &["get", "create", "patch"]))
         // Nobody may hand out what he does not have himself.
-        .need(plan.all().flat_map(granted))
-        .need(to("list", "apps", "deployments", Some(DAPR_NAMESPACE)))
-        .need(to("list", "dapr.io", "components", Some(namespace)))
-        .need(to("get,list,patch", "apps", "deployments", Some(namespace)))
-        .need(both(namespace, "list", "", "pods"))
-        // Whether the middleware runs, and why something does not become ready.
-        .like(prometheus())
-        .like(both(namespace, "list", "", "events"))
-        .like([named(access("get", "", "namespaces", None), namespace)]);
-    permissions.and(version())
+        .need(plan.outside().flat_map(granted));
+    let gateway = ObjectRef::deployment(STACK_NAMESPACE, "collector-gateway");
+    permissions = permissions.need(accesses(std::iter::once(&gateway), &["get"]));
+    if plan.enrols {
+        permissions = permissions.and(enrolling(plan, namespace));
+    }
+    if all.is_empty() {
+        return permissions;
+    }
+    // What a newer version no longer has is found by its labels, whatever it is called. Only within our
+    // own namespace may it be removed by that: outside of it a name is a name.
+    let members = all.iter().filter(|object| object.kind != "Namespace");
+    for access in accesses(members, &["list", "delete"]) {
+        if access.verb == "list" || access.namespace.is_some() {
+            permissions = permissions.need([Access { name: None, ..access }]);
+        }
+    }
+    permissions
+        .need(to("list", "", "pods", Some(STACK_NAMESPACE)))
+        .like(to("list", "", "events", Some(STACK_NAMESPACE)))
+        // Whether a volume will come, and how many agents there will be.
+        .like(to("list", "storage.k8s.io", "storageclasses", None))
+        .like(to("list", "", "nodes", None))
 }
 
 fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
-    let all: Vec<ObjectRef> = plan.all().map(Object::reference).collect();
+    let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
+    let here = Some(namespace);
     Permissions::default()
         .need(accesses(all.iter(), &["get", "delete"]))
-        .need(to("get,list,patch", "apps", "deployments", Some(namespace)))
+        .need(to("get,list,delete", "", "configmaps", here))
+        .need(to("get,delete", "dapr.io", "components,configurations", here))
+        .need(to("list", "dapr.io", "configurations", here))
+        .need(to("get,delete", "", "secrets", here))
+        .need(to("get,list,patch", "apps", "deployments", here))
         // Whether another namespace still needs the stack.
         .need(to("list", "dapr.io", "components", None))
-        // Whether something of somebody else's is in our namespace: else that stays.
+        // Volumes, and whether something of somebody else's is in our namespace: else that stays.
         .like(to("list", "*", "*", Some(STACK_NAMESPACE)))
-        .like(both(namespace, "list", "", "pods,events"))
+        .like(to("get,delete", "", "persistentvolumeclaims", Some(STACK_NAMESPACE)))
+        .like(to("list", "", "pods,events", here))
 }
 
 fn dashboard() -> Permissions {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::model::Rollout;
+use crate::{
+    model::{Rollout, Setting},
+    objects::Plan,
+};
 use serde_json::json;
 
 fn plane_of(version: &str) -> Option<ControlPlane> {
@@ -21,7 +24,27 @@ fn sound() -> Facts {
         injector: plane_of("1.18.1"),
         kafka: vec!["kafka-pubsub".into()],
         services: vec![cart()],
+        configurations: vec![Configuration {
+            name: "appconfig".into(),
+            ..Configuration::default()
+        }],
     }
+}
+
+fn enrolments(services: &[Service]) -> Enrolments {
+    let plan = Plan::new("shop", &Default::default()).expect("the plugin's own manifests");
+    Enrolments::new(&plan, services, &sound().configurations, true)
+}
+
+fn checks(service: Service, force: bool) -> Vec<Check> {
+    services(&enrolments(&[service]), &sound(), "shop", force)
+}
+
+fn set(value: &str, owner: &str) -> Option<Setting> {
+    Some(Setting {
+        value: value.into(),
+        owners: vec![owner.into()],
+    })
 }
 
 fn cart() -> Service {
@@ -49,7 +72,7 @@ fn only_failure(checks: &[Check]) -> &Check {
 #[test]
 fn a_sound_cluster_passes() {
     let facts = sound();
-    let checks = [cluster(&facts, "shop"), services(&facts.services, "shop")].concat();
+    let checks = [cluster(&facts, "shop"), checks(cart(), false)].concat();
     assert!(checks.iter().all(|check| check.mark == Mark::Good), "{checks:?}");
     assert!(
         checks
@@ -111,24 +134,22 @@ fn services_that_cannot_be_enrolled_are_refused_by_name() {
     let failure = |change: fn(&mut Service)| {
         let mut service = cart();
         change(&mut service);
-        let checks = services(&[service], "shop");
+        let checks = checks(service, false);
         let check = only_failure(&checks);
+        let next = check.next.as_deref();
         assert!(
-            check
-                .next
-                .as_deref()
-                .is_some_and(|next| next.ends_with("--exclude cart.")),
+            next.is_some_and(|next| next.ends_with("leave this one out.")),
             "{check:?}"
         );
         check.text.clone()
     };
     assert_eq!(
-        failure(|s| s.config = Some("appconfig".into())),
-        "Deployment shop/cart already uses the Dapr Configuration appconfig"
+        failure(|s| s.config = set("nothing", "kubectl-edit")),
+        "Deployment shop/cart uses the Dapr Configuration nothing, which does not exist"
     );
     assert_eq!(
-        failure(|s| s.mounts = Some("certs:/certs".into())),
-        "Deployment shop/cart already has dapr.io/volume-mounts: certs:/certs"
+        failure(|s| s.mounts = set("certs:/certs,x:/learnflow/", "kubectl-edit")),
+        "Deployment shop/cart already mounts x:/learnflow/ into its sidecar, where LearnFlow's file must go"
     );
     assert_eq!(
         failure(|s| s.app_id = None),
@@ -137,22 +158,64 @@ fn services_that_cannot_be_enrolled_are_refused_by_name() {
     assert!(failure(|s| s.paused = true).contains("is paused"));
     assert!(failure(|s| s.foreign_volume = true).contains("volume learnflow-wasm"));
     assert_eq!(
-        only_failure(&services(&[], "shop")).text,
+        only_failure(&services(&enrolments(&[]), &sound(), "shop", false)).text,
         "No Deployment with a Dapr sidecar in namespace shop"
     );
 }
 
 #[test]
-fn what_is_ours_already_passes() {
-    let service = Service {
-        config: Some(MIDDLEWARE.into()),
-        mounts: Some(GUEST_MOUNT.into()),
-        enrolled: true,
+fn what_a_tool_has_set_is_taken_over_only_by_force() {
+    let owned_by = |owner: &str| Service {
+        config: set("appconfig", owner),
         ..cart()
     };
-    let checks = services(&[service], "shop");
-    assert_eq!(checks[0].mark, Mark::Good);
-    assert!(checks[0].text.ends_with("(enrolled)"));
+    let refused = checks(owned_by("argocd-controller"), false);
+    assert_eq!(
+        only_failure(&refused).text,
+        "Deployment shop/cart: dapr.io/config is appconfig, a field that belongs to argocd-controller"
+    );
+    for merged in [
+        checks(owned_by("argocd-controller"), true),
+        checks(owned_by("kubectl-client-side-apply"), false),
+    ] {
+        let marks: Vec<Mark> = merged.iter().map(|check| check.mark).collect();
+        assert_eq!(marks, [Mark::Good, Mark::Warn], "{merged:?}");
+        assert!(
+            merged[1]
+                .text
+                .starts_with("Deployment shop/cart has dapr.io/config: appconfig (set by ")
+        );
+    }
+}
+
+#[test]
+fn a_rollout_with_a_gap_is_announced_once_and_only_when_there_is_one() {
+    let gappy = Service {
+        gap: Some(Gap::Recreate),
+        ..cart()
+    };
+    let found = checks(gappy.clone(), false);
+    assert_eq!(found[1].mark, Mark::Warn);
+    assert!(found[1].text.ends_with("when pods are replaced: cart"), "{found:?}");
+    let entry = enrolments(std::slice::from_ref(&gappy)).entries.remove(0).enrolment;
+    let enrolled = Service {
+        config: set(&entry.config, MANAGER),
+        mounts: set(&entry.mounts, MANAGER),
+        guest: Some(entry.guest),
+        revision: Some(entry.revision),
+        enrolled: true,
+        ..gappy
+    };
+    let found = checks(enrolled, false);
+    assert_eq!(found.len(), 1, "nothing will roll: {found:?}");
+    assert!(found[0].text.ends_with("(enrolled)"));
+}
+
+#[test]
+fn only_a_dapr_that_announces_configurations_is_to_be_hushed() {
+    assert!(!announces(Some("1.17.4")));
+    assert!(announces(Some("1.18.0")));
+    assert!(announces(Some("edge")) && announces(None), "it might");
 }
 
 #[test]

@@ -186,6 +186,11 @@ impl Printer {
         state.failed.is_none()
     }
 
+    /// A text in lines that others also read from files: tabs and line breaks stay.
+    pub(crate) fn document_text(&self, text: &str) {
+        self.data(&text.replace(|c| is_harmful(c) && !matches!(c, '\n' | '\t'), "\u{fffd}"));
+    }
+
     /// One line of data.
     pub(crate) fn data_line(&self, tone: Tone, text: &str) {
         let text = harmless(text);

@@ -13,10 +13,12 @@ pub(crate) struct Problem {
 /// What a caller can do about it without a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The API server did not answer: waiting may help.
+    /// The API server, or something behind it, does not answer just now: waiting may help.
     Unreachable,
     /// The cluster knows the caller and says no.
     Forbidden,
+    /// Somebody else owns a field.
+    Conflict,
     /// The thing is not there.
     NotFound,
     /// Anything else: only a person can help.

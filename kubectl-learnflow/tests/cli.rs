@@ -1,10 +1,11 @@
 //! The binary from outside, where no cluster is needed: usage, kubeconfigs, servers that do not answer.
 
+use serde::Deserialize;
 use std::{
     fs,
     io::Read,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -60,22 +61,54 @@ fn refused(output: &Output, words: &[&str]) {
     }
 }
 
+/// A case of `tests/cases/bad-input.yaml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    run: Vec<String>,
+    file: Option<String>,
+    kubeconfig: Option<String>,
+    says: Vec<String>,
+}
+
 #[test]
-fn wrong_usage_is_2_and_names_what_is_wrong() {
-    let wrong: [(&[&str], &str); 9] = [
-        (&[], "Usage"),
-        (&["instal"], "install"),
-        (&["status", "-o", "xml"], "xml"),
-        (&["install", "--timeout", "soon"], "`soon` is not a duration"),
-        (&["install", "--timeout", "0"], "a wait needs an end"),
-        (&["status", "--request-timeout=-1s"], "`-1s` is not a duration"),
-        (&["uninstall", "everything"], "everything"),
-        (&["status", "--color", "sometimes"], "sometimes"),
-        (&["version", "--client", "--nothing"], "--nothing"),
-    ];
-    for (arguments, word) in wrong {
-        refused(&plugin("/nonexistent", arguments), &[word]);
+fn bad_input_is_2_and_says_what_is_wrong_and_where() {
+    let cases: Vec<Case> = serde_saphyr::from_str(include_str!("../../tests/cases/bad-input.yaml")).expect("cases");
+    let folder = folder("bad-input");
+    let (file, config) = (folder.join("learnflow.yaml"), folder.join("config"));
+    let shown = |path: &Path| path.to_string_lossy().into_owned();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        fs::write(&file, case.file.as_deref().unwrap_or_default()).expect("written");
+        fs::write(&config, case.kubeconfig.as_deref().unwrap_or_default()).expect("written");
+        let real = |word: &String| match word.as_str() {
+            "KUBECONFIG" => shown(&config),
+            word => word.replace("FILE", &shown(&file)),
+        };
+        let arguments: Vec<String> = case.run.iter().map(real).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let output = plugin("/nonexistent", &arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let missing: Vec<String> = case
+            .says
+            .iter()
+            .map(real)
+            .filter(|words| !said.contains(words))
+            .collect();
+        let raw = said.chars().any(|c| c.is_control() && c != '\n');
+        if output.status.code() != Some(2) || !output.stdout.is_empty() || !missing.is_empty() || raw {
+            let code = output.status.code();
+            wrong.push(format!("{:?} ({code:?}) does not say {missing:?}:\n{said}", case.run));
+        }
     }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+    assert!(cases.len() >= 60, "{} cases", cases.len());
 }
 
 #[test]
@@ -96,54 +129,13 @@ fn help_and_version_need_no_cluster() {
 }
 
 #[test]
-fn without_a_kubeconfig_it_says_how_to_name_one() {
-    refused(
-        &plugin("/nonexistent", &["status"]),
-        &["No cluster is configured", "--kubeconfig"],
-    );
-    refused(
-        &plugin("/nonexistent", &["status", "--kubeconfig", "/nowhere/config"]),
-        &["/nowhere/config"],
-    );
+fn a_kubeconfig_may_be_named_by_the_environment() {
     let mut named = command("/nonexistent", &["status"]);
     let output = named
         .env("KUBECONFIG", "/nowhere/other")
         .output()
         .expect("the plugin runs");
     refused(&output, &["/nowhere/other"]);
-}
-
-#[test]
-fn broken_kubeconfigs_are_refused() {
-    let file = folder("broken").join("config.yaml");
-    let cases = [
-        ("clusters: [", "cannot be used"),
-        ("just text", "cannot be used"),
-        ("", "no current context"),
-        ("current-context: gone\ncontexts: []", "no context gone"),
-        (
-            "current-context: a\ncontexts: [{name: a, context: {cluster: none}}]",
-            "none",
-        ),
-        (
-            "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {}}]",
-            "cluster url",
-        ),
-    ];
-    for (text, word) in cases {
-        fs::write(&file, text).expect("written");
-        refused(
-            &plugin("/nonexistent", &["status", "--kubeconfig", &file.to_string_lossy()]),
-            &[word],
-        );
-    }
-}
-
-#[test]
-fn a_wrong_context_lists_the_right_ones() {
-    let config = kubeconfig("context", closed_port());
-    let output = plugin("/nonexistent", &["status", "--kubeconfig", &config, "--context", "red"]);
-    refused(&output, &["no context red", "blue, green"]);
 }
 
 #[test]

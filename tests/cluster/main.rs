@@ -1,5 +1,6 @@
 //! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
 
+mod changes;
 mod lab;
 mod line;
 mod rbac;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let tests = refusals::TESTS
         .iter()
         .chain(line::TESTS)
+        .chain(changes::TESTS)
         .chain(verbs::BEFORE)
         .chain(rbac::FIRST);
     let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);

@@ -2,6 +2,7 @@
 
 mod figure;
 mod guest;
+mod plugin;
 
 use std::path::PathBuf;
 
@@ -52,6 +53,18 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "plugin.bytes",
         take: plugin_bytes,
+    },
+    Measure {
+        key: "plugin.help_ms",
+        take: plugin::help,
+    },
+    Measure {
+        key: "install",
+        take: plugin::install,
+    },
+    Measure {
+        key: "diff",
+        take: plugin::diff,
     },
 ];
 

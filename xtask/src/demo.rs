@@ -260,6 +260,8 @@ fn addresses(target: &Target, keep: bool) {
     if let Some(lab) = target.running_lab() {
         println!("\nIts end: cargo xtask lab down --name {}", lab.name());
     } else {
-        println!("\nIts end: kubectl learnflow uninstall --namespace learnflow && kubectl delete namespace learnflow");
+        println!(
+            "\nIts end: kubectl learnflow uninstall --unenroll --namespace learnflow && kubectl delete namespace learnflow"
+        );
     }
 }

@@ -2,13 +2,23 @@
 
 use super::{Cluster, apply::existing};
 use crate::{
-    model::{ControlPlane, Existing, Facts, Rollout, Service},
-    objects::{GUEST, MANAGER, MIDDLEWARE, ObjectRef, RESTARTED, REVISION, VERSION_LABEL},
+    model::{Before, Configuration, ControlPlane, Existing, Facts, Gap, Rollout, Service, Setting},
+    objects::{BEFORE, GUEST, MANAGED_BY, MANAGER, MIDDLEWARE, ObjectRef, RESTARTED, REVISION, VERSION_LABEL},
     permissions::DAPR_NAMESPACE,
     problem::Problem,
 };
 use futures::try_join;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Namespace};
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, DeploymentSpec},
+        core::v1::{Namespace, Node},
+        storage::v1::StorageClass,
+    },
+    apimachinery::pkg::{
+        apis::meta::v1::{ManagedFieldsEntry, ObjectMeta},
+        util::intstr::IntOrString,
+    },
+};
 use kube::{Api, ResourceExt, api::ListParams};
 
 const DAPR: &str = "dapr.io/v1alpha1";
@@ -17,12 +27,13 @@ impl Cluster {
     pub(crate) async fn facts(&self) -> Result<Facts, Problem> {
         // First alone: if this one fails, all would, and each would say so.
         let kubernetes = self.kubernetes_version().await?;
-        let (namespace_exists, dapr_kinds, planes, kafka, services) = try_join!(
+        let (namespace_exists, dapr_kinds, planes, kafka, services, configurations) = try_join!(
             self.namespace_exists(),
             self.dapr_kinds(),
             self.control_planes(),
             self.kafka(),
             self.services(),
+            self.configurations(),
         )?;
         let plane = |app: &str| {
             planes
@@ -40,6 +51,7 @@ impl Cluster {
             injector: plane("dapr-sidecar-injector"),
             kafka,
             services,
+            configurations,
         })
     }
 
@@ -117,7 +129,7 @@ impl Cluster {
 
     /// The `pubsub.kafka` Components of the services' namespace.
     async fn kafka(&self) -> Result<Vec<String>, Problem> {
-        let api = self.dynamic(&self.component());
+        let api = self.dynamic(&self.of_dapr("Component"));
         match api.list(&ListParams::default()).await {
             Ok(list) => Ok(list
                 .into_iter()
@@ -139,7 +151,7 @@ impl Cluster {
 
     /// Namespaces that hold a Component of ours, with it; none when we may not look everywhere.
     pub(crate) async fn middlewares(&self) -> Result<Vec<(String, Existing)>, Problem> {
-        let mut anywhere = self.component();
+        let mut anywhere = self.of_dapr("Component");
         anywhere.namespace = None;
         let wanted = ListParams::default().fields(&format!("metadata.name={MIDDLEWARE}"));
         match self.dynamic(&anywhere).list(&wanted).await {
@@ -153,10 +165,48 @@ impl Cluster {
         }
     }
 
-    fn component(&self) -> ObjectRef {
+    /// Whether claims without a class get a volume; `None` where we may not look.
+    pub(crate) async fn default_storage_class(&self) -> Result<Option<bool>, Problem> {
+        let api: Api<StorageClass> = Api::all(self.client.clone());
+        match api.list_metadata(&ListParams::default()).await {
+            Ok(list) => Ok(Some(list.into_iter().any(|class| {
+                let default = class.annotations().get("storageclass.kubernetes.io/is-default-class");
+                default.is_some_and(|value| value == "true")
+            }))),
+            Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
+            Err(e) => Err(self.list_of("StorageClasses", None)(e)),
+        }
+    }
+
+    /// Nodes, each of which runs a Collector's agent.
+    pub(crate) async fn count_nodes(&self) -> Result<usize, Problem> {
+        let api: Api<Node> = Api::all(self.client.clone());
+        let nodes = api.list_metadata(&ListParams::default()).await;
+        Ok(nodes.map_err(self.list_of("Nodes", None))?.items.len())
+    }
+
+    /// The Dapr Configurations of the services' namespace.
+    pub(crate) async fn configurations(&self) -> Result<Vec<Configuration>, Problem> {
+        let configuration = |mut object: kube::api::DynamicObject| Configuration {
+            name: object.name_any(),
+            ours: object.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER),
+            spec: object.data["spec"].take(),
+        };
+        match self
+            .dynamic(&self.of_dapr("Configuration"))
+            .list(&ListParams::default())
+            .await
+        {
+            Ok(list) => Ok(list.into_iter().map(configuration).collect()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(e) => Err(self.list_of("Dapr Configurations", Some(self.namespace.as_str()))(e)),
+        }
+    }
+
+    fn of_dapr(&self, kind: &str) -> ObjectRef {
         ObjectRef {
             api_version: DAPR.into(),
-            kind: "Component".into(),
+            kind: kind.into(),
             namespace: Some(self.namespace.clone()),
             name: MIDDLEWARE.into(),
         }
@@ -166,36 +216,91 @@ impl Cluster {
 /// A Deployment as a service, when its pods get a sidecar.
 fn service(deployment: Deployment) -> Option<Service> {
     let rollout = rollout(&deployment);
-    let name = deployment.name_any();
-    let enrolled = deployment.managed_fields().iter().any(|entry| {
+    let metadata = deployment.metadata;
+    let enrolled = metadata.managed_fields.iter().flatten().any(|entry| {
         entry.manager.as_deref() == Some(MANAGER)
             && entry.operation.as_deref() == Some("Apply")
             && entry.subresource.as_deref().is_none_or(str::is_empty)
     });
     let spec = deployment.spec?;
+    let gap = gap(&spec);
     let template = spec.template.metadata.unwrap_or_default();
     let annotation = |name: &str| template.annotations.as_ref()?.get(name).cloned();
+    let setting = |name: &str| {
+        Some(Setting {
+            value: annotation(name)?,
+            owners: owners(&metadata, name),
+        })
+    };
     // The spellings that Dapr's injector takes for true.
     let enabled = annotation("dapr.io/enabled")?.to_ascii_lowercase();
     if !["true", "t", "yes", "y", "on", "1"].contains(&enabled.trim()) {
         return None;
     }
-    let volumes = spec.template.spec.and_then(|pod| pod.volumes).unwrap_or_default();
-    let foreign_volume = volumes
-        .iter()
-        .any(|volume| volume.name == GUEST && volume.config_map.as_ref().is_none_or(|map| map.name != GUEST));
+    let pod = spec.template.spec.unwrap_or_default();
+    let own = pod.containers.iter().find(|container| container.name != "daprd");
+    let container = own.map(|container| container.name.clone());
+    let volumes = pod.volumes.unwrap_or_default();
+    let volume = volumes.into_iter().find(|volume| volume.name == GUEST);
+    let foreign_volume = volume
+        .as_ref()
+        .is_some_and(|volume| !is_guest(volume.config_map.as_ref().map(|map| &*map.name)));
+    let before = annotation(BEFORE).and_then(|json| serde_json::from_str::<Before>(&json).ok());
     Some(Service {
-        name,
         app_id: annotation("dapr.io/app-id"),
-        config: annotation("dapr.io/config"),
-        mounts: annotation("dapr.io/volume-mounts"),
+        container,
+        config: setting("dapr.io/config"),
+        mounts: setting("dapr.io/volume-mounts"),
         revision: annotation(REVISION),
         restarted: annotation(RESTARTED),
+        before: before.unwrap_or_default(),
         foreign_volume,
+        guest: volume.and_then(|volume| Some(volume.config_map?.name)),
         enrolled,
         paused: spec.paused.unwrap_or(false),
+        gap,
         rollout,
+        name: metadata.name.unwrap_or_default(),
     })
+}
+
+/// Whether a ConfigMap of that name brings a guest, of this plugin or of an earlier one.
+fn is_guest(config_map: Option<&str>) -> bool {
+    config_map.is_some_and(|name| name == GUEST || name.strip_prefix(GUEST).is_some_and(|rest| rest.starts_with('-')))
+}
+
+/// Who has set an annotation of the pod template.
+fn owners(metadata: &ObjectMeta, annotation: &str) -> Vec<String> {
+    let field = format!("f:{annotation}");
+    let path = ["f:spec", "f:template", "f:metadata", "f:annotations", field.as_str()];
+    let owns = |entry: &&ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        path.iter().fold(fields, |fields, key| fields?.get(key)).is_some()
+    };
+    let entries = metadata.managed_fields.iter().flatten();
+    entries.filter(owns).filter_map(|entry| entry.manager.clone()).collect()
+}
+
+/// What makes a rolling update of a Deployment lose calls.
+fn gap(spec: &DeploymentSpec) -> Option<Gap> {
+    let strategy = spec.strategy.clone().unwrap_or_default();
+    if strategy.type_.as_deref() == Some("Recreate") {
+        return Some(Gap::Recreate);
+    }
+    let replicas = spec.replicas.unwrap_or(1);
+    let unavailable = match strategy.rolling_update.and_then(|update| update.max_unavailable) {
+        Some(IntOrString::Int(number)) => number,
+        Some(IntOrString::String(percent)) => {
+            percent.trim_end_matches('%').parse::<i32>().unwrap_or(25) * replicas / 100
+        }
+        None => replicas / 4,
+    };
+    if replicas > 0 && unavailable >= replicas {
+        return Some(Gap::AllAtOnce);
+    }
+    let containers = spec.template.spec.iter().flat_map(|pod| &pod.containers);
+    let mut unprobed = containers.filter(|container| container.readiness_probe.is_none());
+    unprobed.next().map(|_| Gap::NoReadinessProbe)
 }
 
 pub(super) fn rollout(deployment: &Deployment) -> Rollout {

@@ -2,8 +2,8 @@
 
 use super::{Cluster, Mode, apply::applied};
 use crate::{
+    enrolment::{Enrolment, Release},
     model::{Applied, Service},
-    objects::{enrolment, release},
     problem::Problem,
 };
 use k8s_openapi::api::apps::v1::Deployment;
@@ -14,39 +14,49 @@ use kube::{
 use serde_json::Value;
 
 impl Cluster {
-    /// Gives a service the middleware. Its pods roll, unless they have it already.
-    pub(crate) async fn enrol(&self, service: &Service, revision: &str, mode: Mode) -> Result<Applied, Problem> {
-        let patch = enrolment(&self.namespace, service, revision);
-        self.patch_deployment(&service.name, "enrol", patch, mode.params())
-            .await
+    /// Gives a service the middleware. Its pods roll, unless they have it already. By force only to
+    /// take over the two annotations that the enrolment remembers; the patch has no other field that
+    /// could be anybody's.
+    pub(crate) async fn enrol(
+        &self,
+        service: &Service,
+        enrolment: &Enrolment,
+        force: bool,
+        mode: Mode,
+    ) -> Result<Applied, Problem> {
+        let patch = Patch::Apply(enrolment.patch(&self.namespace, service));
+        let mut params = mode.params();
+        params.force = force;
+        self.patch_deployment(&service.name, "enrol", &patch, params).await
     }
 
-    /// Takes back every field of ours; what others own stays as it is.
-    pub(crate) async fn release(&self, service: &str) -> Result<Applied, Problem> {
-        self.patch_deployment(
-            service,
-            "release",
-            release(&self.namespace, service),
-            Mode::Real.params(),
-        )
-        .await
+    /// Takes back every field of ours and puts back what was there; what others own stays as it is.
+    pub(crate) async fn release(&self, service: &Service) -> Result<Applied, Problem> {
+        let (patch, params) = match Release::of(&self.namespace, service) {
+            Release::Withdraw(patch) => (Patch::Apply(patch), Mode::Real.params()),
+            Release::Restore { manager, patch } => (
+                Patch::Strategic(patch),
+                PatchParams {
+                    field_manager: Some(manager),
+                    ..PatchParams::default()
+                },
+            ),
+        };
+        self.patch_deployment(&service.name, "release", &patch, params).await
     }
 
     async fn patch_deployment(
         &self,
         name: &str,
         verb: &str,
-        patch: Value,
+        patch: &Patch<Value>,
         params: PatchParams,
     ) -> Result<Applied, Problem> {
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
         let doing = format!("{verb} Deployment {}/{name}", self.namespace);
         // Server-side apply creates what is not there; half a Deployment would be of no use.
         let before = api.get_metadata(name).await.map_err(self.explain(&doing))?;
-        let after = api
-            .patch(name, &params, &Patch::Apply(&patch))
-            .await
-            .map_err(self.explain(&doing))?;
+        let after = api.patch(name, &params, patch).await.map_err(self.explain(&doing))?;
         Ok(applied(
             before.resource_version().as_deref(),
             after.resource_version().as_deref(),

@@ -1,8 +1,12 @@
 //! What the API server and the way to it can answer, as a sentence with a next step.
 
 use super::Cluster;
-use crate::problem::{Kind, Problem};
+use crate::{
+    changes,
+    problem::{Kind, Problem},
+};
 use kube::core::Status;
+use serde_json::Value;
 use std::{error::Error, io};
 
 impl Cluster {
@@ -29,8 +33,18 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Fields that somebody else owns: who, which, and what both want. Nothing if it is another error.
+    pub(super) fn conflict(&self, error: &kube::Error, doing: &str, theirs: &Value, ours: &Value) -> Option<Problem> {
+        match error {
+            kube::Error::Api(status) => conflict(status, doing, theirs, ours),
+            _ => None,
+        }
+    }
+}
+
 fn answered(status: &Status, doing: &str, context: &str) -> Problem {
-    if let Some(conflict) = conflict(status, doing) {
+    if let Some(conflict) = conflict(status, doing, &Value::Null, &Value::Null) {
         return conflict;
     }
     let message = status.message.trim_end_matches('.');
@@ -43,13 +57,16 @@ fn answered(status: &Status, doing: &str, context: &str) -> Problem {
             .kind(Kind::Forbidden)
             .next("Ask whoever administers the cluster for that permission."),
         404 => Problem::new(format!("Cannot {doing}: {message}.")).kind(Kind::NotFound),
-        503 | 504 => Problem::new(format!("Cannot {doing}: {message}.")).kind(Kind::Unreachable),
+        429 | 503 | 504 => Problem::new(format!("Cannot {doing}: {message}.")).kind(Kind::Unreachable),
+        _ if passes(status) => Problem::new(format!("Cannot {doing}: {message}.")).kind(Kind::Unreachable),
         _ => Problem::new(format!("Cannot {doing}: {message}.")),
     }
 }
 
-/// Fields that somebody else owns: who, and which. They are never taken over.
-fn conflict(status: &Status, doing: &str) -> Option<Problem> {
+/// How much of a value is shown; more would be a page.
+const SHOWN: usize = 60;
+
+fn conflict(status: &Status, doing: &str, theirs: &Value, ours: &Value) -> Option<Problem> {
     let causes = &status.details.as_ref()?.causes;
     let conflicts: Vec<String> = causes
         .iter()
@@ -57,17 +74,44 @@ fn conflict(status: &Status, doing: &str) -> Option<Problem> {
         .map(|cause| {
             // conflict with "argocd" using apps/v1 at 2026-01-01T00:00:00Z
             let who = cause.message.split('"').nth(1).unwrap_or("somebody else");
-            format!("field {} belongs to {who}", cause.field)
+            let field = &cause.field;
+            match (changes::at(theirs, field), changes::at(ours, field)) {
+                (Some(theirs), Some(ours)) => {
+                    let (theirs, ours) = (short(theirs), short(ours));
+                    format!("field {field} belongs to {who}, who set it to {theirs}; LearnFlow wants {ours}")
+                }
+                _ => format!("field {field} belongs to {who}"),
+            }
         })
         .collect();
     if conflicts.is_empty() {
         return None;
     }
     Some(
-        Problem::new(format!("Cannot {doing}: {}.", conflicts.join("; "))).next(
-            "Take the field out of what that owner applies, and run this again; LearnFlow never takes a field over.",
-        ),
+        Problem::new(format!("Cannot {doing}: {}.", conflicts.join("; ")))
+            .kind(Kind::Conflict)
+            .next("Take the field out of what that owner applies, or take it over with --force-conflicts."),
     )
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// Trouble that passes by itself: a webhook or etcd that does not answer just now, or somebody who wrote
+/// at the same moment.
+fn passes(status: &Status) -> bool {
+    let passing = [
+        "failed calling webhook",
+        "etcdserver: ",
+        "context deadline exceeded",
+        "the object has been modified",
+    ];
+    matches!(status.code, 409 | 500) && passing.iter().any(|words| status.message.contains(words))
 }
 
 /// What really happened is at the bottom: "connection refused", not "client error".
@@ -120,7 +164,19 @@ mod tests {
             "Cannot apply Deployment shop/cart: field .spec.template.metadata.annotations.dapr.io/config \
              belongs to argocd."
         );
-        assert!(problem.next.expect("a next step").contains("never takes a field over"));
+        assert!(problem.next.expect("a next step").contains("--force-conflicts"));
+
+        let object = |config: &str| {
+            let template = serde_json::json!({ "metadata": { "annotations": { "dapr.io/config": config } } });
+            serde_json::json!({ "spec": { "template": template } })
+        };
+        let told = conflict(&answer, "apply X", &object("appconfig"), &object("learnflow")).expect("a conflict");
+        assert!(
+            told.what
+                .ends_with("belongs to argocd, who set it to \"appconfig\"; LearnFlow wants \"learnflow\"."),
+            "{told}"
+        );
+        assert_eq!(told.kind, Kind::Conflict);
     }
 
     #[test]
@@ -136,6 +192,31 @@ mod tests {
                 .starts_with("Not allowed to list Deployments in shop: deployments.apps is forbidden")
         );
         assert_eq!(problem.kind, Kind::Forbidden);
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_does_not() {
+        let kind = |code: u16, message: &str| {
+            let answer = status(serde_json::json!({ "code": code, "message": message }));
+            answered(&answer, "apply X", "c").kind
+        };
+        for (code, message) in [
+            (429, "too many requests"),
+            (503, "starting"),
+            (
+                500,
+                "Internal error occurred: failed calling webhook \"x\": context deadline exceeded",
+            ),
+            (500, "etcdserver: leader changed"),
+            (
+                409,
+                "the object has been modified; please apply your changes to the latest version",
+            ),
+        ] {
+            assert_eq!(kind(code, message), Kind::Unreachable, "{message}");
+        }
+        assert_eq!(kind(500, "a defect"), Kind::Other);
+        assert_eq!(kind(422, "failed calling webhook"), Kind::Other, "it did answer");
     }
 
     #[test]

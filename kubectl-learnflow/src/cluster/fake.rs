@@ -2,7 +2,7 @@
 //! path, merges what is applied, lets workloads become ready at once, and remembers every write.
 
 use super::Cluster;
-use crate::objects::{GUEST_MOUNT, MANAGER, REVISION};
+use crate::objects::{MANAGER, REVISION};
 use http::{Method, Request, Response};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
@@ -28,6 +28,10 @@ struct State {
     stuck: BTreeSet<String>,
     /// Answers that override everything: path → (code, body).
     answers: BTreeMap<String, (u16, Value)>,
+    /// How many times a write to a path still fails, and with what.
+    failures: BTreeMap<String, (u32, u16)>,
+    /// Fields that belong to somebody else: path → (who, field).
+    owners: BTreeMap<String, (String, String)>,
     counter: u64,
 }
 
@@ -56,6 +60,15 @@ impl Fake {
         self.put(&service_path(name), deployment("shop", name));
     }
 
+    /// Sets annotations of a service's pod template in the name of a field manager.
+    pub(crate) fn annotate(&self, name: &str, manager: &str, annotations: Value) {
+        let mut service = self.get(&service_path(name)).expect("the service");
+        let sent = json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
+        merge(&mut service, &sent);
+        own(&mut service, manager, "Update", &sent);
+        self.put(&service_path(name), service);
+    }
+
     pub(crate) fn put(&self, path: &str, object: Value) {
         self.lock(|state| state.objects.insert(path.into(), object));
     }
@@ -72,8 +85,23 @@ impl Fake {
         self.lock(|state| state.answers.insert(path.into(), (code, body)));
     }
 
+    /// Writes that are meant fail so many times.
+    pub(crate) fn fail(&self, path: &str, times: u32, code: u16) {
+        self.lock(|state| state.failures.insert(path.into(), (times, code)));
+    }
+
+    /// Makes a field somebody else's, until it is taken over.
+    pub(crate) fn own(&self, path: &str, who: &str, field: &str) {
+        self.lock(|state| state.owners.insert(path.into(), (who.into(), field.into())));
+    }
+
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
         self.lock(|state| state.objects.get(path).cloned())
+    }
+
+    /// Where there are objects.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.lock(|state| state.objects.keys().cloned().collect())
     }
 
     /// Writes that were meant, in order.
@@ -103,7 +131,10 @@ impl Fake {
 
     /// Runs a command against it.
     pub(crate) fn run<T>(&self, act: impl AsyncFnOnce(&Cluster) -> T) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build();
         runtime
             .expect("a runtime")
             .block_on(async { act(&self.cluster()).await })
@@ -165,19 +196,47 @@ impl State {
                 (201, json!({ "spec": {}, "status": { "allowed": allowed } }))
             }
             Method::POST => (201, json!({ "spec": {}, "status": { "allowed": true } })),
+            Method::PATCH if !dry && self.fails(path).is_some() => {
+                let code = self.failures[path].1;
+                (code, json!({ "kind": "Status", "code": code, "message": "not now" }))
+            }
+            Method::PATCH if self.owners.contains_key(path) && !query.contains("force=true") => {
+                let (who, field) = &self.owners[path];
+                let cause = json!({ "reason": "FieldManagerConflict", "field": field,
+                    "message": format!("conflict with \"{who}\" using v1") });
+                (
+                    409,
+                    json!({ "kind": "Status", "code": 409, "reason": "Conflict", "message": "conflict",
+                    "details": { "causes": [cause] } }),
+                )
+            }
             Method::PATCH => {
-                let after = self.patched(path, sent);
+                let manager = query.split('&').find_map(|part| part.strip_prefix("fieldManager="));
+                let after = self.patched(path, sent, manager.unwrap_or("nobody"));
                 if !dry {
                     self.objects.insert(path.into(), after.clone());
                 }
                 (200, after)
             }
             Method::DELETE => match self.objects.remove(path) {
-                Some(gone) => (200, gone),
+                Some(gone) => {
+                    // As the garbage collector does, by the Secret's owner.
+                    let secret = path
+                        .replace("/apis/dapr.io/v1alpha1/", "/api/v1/")
+                        .replace("/configurations/", "/secrets/");
+                    self.objects.remove(&secret);
+                    (200, gone)
+                }
                 None => (404, not_found(path)),
             },
             _ => self.read(path, query),
         }
+    }
+
+    fn fails(&mut self, path: &str) -> Option<()> {
+        let (left, _) = self.failures.get_mut(path)?;
+        *left = left.checked_sub(1)?;
+        Some(())
     }
 
     fn read(&self, path: &str, query: &str) -> (u16, Value) {
@@ -227,33 +286,41 @@ impl State {
                 false => key.starts_with(&format!("{path}/")),
             };
             let named = query.contains("metadata.name%3Dlearnflow");
-            let items = self
-                .objects
-                .iter()
-                .filter(|(key, object)| below(key) && (!named || object["metadata"]["name"] == "learnflow"));
+            let set = query
+                .split("part-of%3D")
+                .nth(1)
+                .and_then(|rest| rest.split("%2C").next());
+            let labelled = query.contains("labelSelector=app.kubernetes.io%2Fmanaged-by%3D");
+            let ours = |object: &Value| object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == MANAGER;
+            let items = self.objects.iter().filter(|(key, object)| {
+                let member = &object["metadata"]["labels"][crate::applyset::PART_OF];
+                below(key)
+                    && (!named || object["metadata"]["name"] == "learnflow")
+                    && (!labelled || ours(object))
+                    && set.is_none_or(|set| member == set)
+            });
             return (200, list(items.map(|(_, object)| object.clone()).collect()));
         }
         (404, not_found(path))
     }
 
-    /// What a server-side apply makes of an object: merged, ready, with a version of its own.
-    fn patched(&mut self, path: &str, sent: &Value) -> Value {
+    /// What a patch makes of an object: merged, ready, with a version of its own.
+    fn patched(&mut self, path: &str, sent: &Value, manager: &str) -> Value {
         let before = self.objects.get(path).cloned();
         let mut after = before.clone().unwrap_or_else(|| json!({}));
-        merge(&mut after, sent);
         if path.contains("/namespaces/shop/deployments/") {
-            if sent.get("spec").is_none() {
-                let annotations = after["spec"]["template"]["metadata"]["annotations"].as_object_mut();
-                let annotations = annotations.expect("annotations");
-                annotations.retain(|key, value| key != "dapr.io/config" && key != REVISION && value != GUEST_MOUNT);
-                after["metadata"]["managedFields"] = json!([]);
-            } else {
-                after["metadata"]["managedFields"] =
-                    json!([{ "manager": MANAGER, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {} }]);
+            if manager == MANAGER {
+                withdraw(&mut after);
             }
+            merge(&mut after, sent);
+            let operation = if manager == MANAGER { "Apply" } else { "Update" };
+            own(&mut after, manager, operation, sent);
+        } else {
+            merge(&mut after, sent);
         }
         let name = after["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let stuck = self.stuck.contains(&name) && sent.get("spec").is_some();
+        let enrols = !sent["spec"]["template"]["metadata"]["annotations"][REVISION].is_null();
+        let stuck = self.stuck.contains(&name) && (enrols || !path.contains("/shop/"));
         after["status"] = match path {
             _ if path.contains("/daemonsets/") => {
                 json!({ "observedGeneration": 1, "desiredNumberScheduled": 1, "currentNumberScheduled": 1,
@@ -292,6 +359,7 @@ impl State {
                     "labels": template["metadata"]["labels"],
                     "annotations": template["metadata"]["annotations"],
                 },
+                "spec": { "containers": [], "volumes": template["spec"]["volumes"] },
                 "status": {
                     "conditions": [{ "type": "Ready", "status": "True" }],
                     "containerStatuses": containers,
@@ -308,6 +376,8 @@ pub(crate) fn service_path(name: &str) -> String {
 
 fn deployment(namespace: &str, name: &str) -> Value {
     json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
         "metadata": { "name": name, "namespace": namespace, "generation": 1, "resourceVersion": "1" },
         "spec": {
             "replicas": 1,
@@ -335,13 +405,85 @@ fn not_found(path: &str) -> Value {
         "message": format!("{path} not found") })
 }
 
+/// Merges; a null takes a field away, and so does `$patch: delete` an item.
 fn merge(into: &mut Value, from: &Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {
-                merge(into.entry(key).or_insert(Value::Null), value);
+                if value.is_null() {
+                    into.remove(key);
+                } else {
+                    merge(into.entry(key).or_insert(Value::Null), value);
+                }
             }
+        }
+        (Value::Array(into), Value::Array(from)) if from.iter().any(|item| item["$patch"] == "delete") => {
+            into.retain(|item| !from.iter().any(|gone| gone["name"] == item["name"]));
         }
         (into, from) => *into = from.clone(),
     }
+}
+
+fn template(deployment: &mut Value) -> &mut Value {
+    &mut deployment["spec"]["template"]
+}
+
+const ANNOTATIONS: &str = "/f:spec/f:template/f:metadata/f:annotations";
+
+/// Takes back what our last apply has set, as an apply without these fields does.
+fn withdraw(deployment: &mut Value) {
+    let entries = deployment["metadata"]["managedFields"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let ours = entries.iter().find(|entry| entry["manager"] == MANAGER);
+    let fields = ours.and_then(|entry| entry["fieldsV1"].pointer(ANNOTATIONS)?.as_object().cloned());
+    if let Some(annotations) = template(deployment)["metadata"]["annotations"].as_object_mut() {
+        annotations.retain(|key, _| !fields.iter().any(|fields| fields.contains_key(&format!("f:{key}"))));
+    }
+    if let Some(spec) = template(deployment)["spec"].as_object_mut() {
+        spec.remove("volumes");
+    }
+}
+
+/// Notes who has set the annotations that were sent, and that nobody else has any more.
+fn own(deployment: &mut Value, manager: &str, operation: &str, sent: &Value) {
+    let sent = sent
+        .pointer("/spec/template/metadata/annotations")
+        .and_then(Value::as_object);
+    let named = |(key, _): (&String, &Value)| format!("f:{key}");
+    let set = sent.into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let set: BTreeSet<String> = set.map(named).collect();
+    let sent: BTreeSet<String> = sent.into_iter().flatten().map(named).collect();
+    let mut entries = deployment["metadata"]["managedFields"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    entries.retain(|entry| entry["manager"] != manager);
+    for entry in &mut entries {
+        if let Some(fields) = entry["fieldsV1"]
+            .pointer_mut(ANNOTATIONS)
+            .and_then(Value::as_object_mut)
+        {
+            fields.retain(|key, _| !sent.contains(key));
+        }
+    }
+    entries.retain(|entry| {
+        entry["fieldsV1"]
+            .pointer(ANNOTATIONS)
+            .and_then(Value::as_object)
+            .is_some_and(|f| !f.is_empty())
+    });
+    if !set.is_empty() {
+        let fields: Value = set
+            .into_iter()
+            .map(|key| (key, json!({})))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        entries.push(
+            json!({ "manager": manager, "operation": operation, "fieldsType": "FieldsV1",
+            "fieldsV1": { "f:spec": { "f:template": { "f:metadata": { "f:annotations": fields } } } } }),
+        );
+    }
+    deployment["metadata"]["managedFields"] = entries.into();
 }

@@ -11,6 +11,9 @@ mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
 mod forward;
+mod leftovers;
+mod owned;
+mod patience;
 mod prometheus;
 mod remove;
 mod rollout;
@@ -23,9 +26,10 @@ use kube::{
 };
 
 pub(crate) use access::accesses;
-pub(crate) use apply::Mode;
+pub(crate) use apply::{Mode, Tried};
 pub(crate) use collect::{LogOf, MOST};
 pub(crate) use connect::contexts;
+pub(crate) use patience::Patience;
 pub(crate) use rollout::{Progress, Workload};
 
 /// A cluster that can be asked, and the namespace of the services in it.
@@ -43,10 +47,14 @@ impl Cluster {
     /// Objects of a kind that is known by its name only. All kinds that we apply have plurals that
     /// follow the rule, which saves asking the server for them.
     fn dynamic(&self, object: &ObjectRef) -> Api<DynamicObject> {
+        self.dynamic_with(self.client.clone(), object)
+    }
+
+    fn dynamic_with(&self, client: Client, object: &ObjectRef) -> Api<DynamicObject> {
         let resource = resource(object);
         match &object.namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
-            None => Api::all_with(self.client.clone(), &resource),
+            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+            None => Api::all_with(client, &resource),
         }
     }
 

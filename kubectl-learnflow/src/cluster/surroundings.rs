@@ -1,20 +1,16 @@
 //! What else is in the cluster that matters to us: limits we must fit into, things of others that do
 //! what ours do.
 
-use super::{Cluster, resource};
+use super::Cluster;
 use crate::{
     model::{Bounds, Neighbour, Quota},
-    objects::ObjectRef,
     problem::Problem,
 };
 use k8s_openapi::{
-    api::core::v1::{LimitRange, Node, Pod, ResourceQuota, Service},
+    api::core::v1::{LimitRange, Pod, ResourceQuota, Service},
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::APIGroup},
 };
-use kube::{
-    Api, ResourceExt,
-    api::{DynamicObject, ListParams},
-};
+use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -118,15 +114,6 @@ impl Cluster {
         Ok(list.into_iter().flat_map(each).collect())
     }
 
-    /// Nodes that take pods.
-    pub(crate) async fn nodes(&self) -> Result<usize, Problem> {
-        let api: Api<Node> = Api::all(self.client.clone());
-        let list = api
-            .list(&ListParams::default().fields("spec.unschedulable=false"))
-            .await;
-        Ok(list.map_err(self.list_of("Nodes", None))?.items.len())
-    }
-
     /// The spec of one running pod of each app with a sidecar, by app id: with all that was injected.
     pub(crate) async fn sidecar_needs(&self) -> Result<Vec<(String, Value)>, Problem> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
@@ -163,22 +150,6 @@ impl Cluster {
             }
         }
         Ok(found.into_values().collect())
-    }
-
-    /// Names of the Dapr Configurations in the services' namespace.
-    pub(crate) async fn configurations(&self) -> Result<Vec<String>, Problem> {
-        let any = ObjectRef {
-            api_version: "dapr.io/v1alpha1".into(),
-            kind: "Configuration".into(),
-            namespace: Some(self.namespace.clone()),
-            name: String::new(),
-        };
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource(&any));
-        match api.list_metadata(&ListParams::default()).await {
-            Ok(list) => Ok(list.into_iter().map(|object| object.name_any()).collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
-            Err(e) => Err(self.list_of("Dapr Configurations", Some(self.namespace.as_str()))(e)),
-        }
     }
 }
 

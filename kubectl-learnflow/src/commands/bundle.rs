@@ -99,7 +99,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Bundle, printer: &Printer) -> 
 /// Ours by name; the rest of what matters by kind.
 async fn objects(cluster: &Cluster, archive: &mut Archive) -> Result<(), Problem> {
     let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
-    for object in plan.all().map(Object::reference) {
+    for object in plan.outside().map(Object::reference) {
         match cluster.raw(&object).await {
             Ok(Some(found)) => archive.object(&object.kind.clone(), object.namespace.as_deref(), found),
             // Not there: `status.json` says so.
@@ -116,6 +116,7 @@ async fn objects(cluster: &Cluster, archive: &mut Archive) -> Result<(), Problem
         ("dapr.io/v1alpha1", "Configuration", here, ""),
         ("dapr.io/v1alpha1", "Resiliency", here, ""),
         ("dapr.io/v1alpha1", "Subscription", here, ""),
+        ("v1", "ConfigMap", here, OURS),
         ("v1", "ResourceQuota", here, ""),
         ("v1", "ResourceQuota", STACK_NAMESPACE, ""),
         ("v1", "LimitRange", here, ""),
@@ -398,7 +399,7 @@ mod tests {
             !files[0].1.contains("hunter2") && files[0].1.contains("[removed]"),
             "{files:?}"
         );
-        assert!(files[0].0.starts_with("b/objects/shop/Pod."), "{files:?}");
+        assert!(files[0].0.starts_with("b/objects/shop/Pod") && !files[0].0.contains(".."), "{files:?}");
     }
 
     #[test]

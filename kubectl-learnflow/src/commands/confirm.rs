@@ -7,8 +7,9 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Workload},
+    enrolment::{Enrolments, Entry},
     model::{Outcome, Service},
-    objects::{ObjectRef, Plan},
+    objects::ObjectRef,
     printer::{Mark, Printer},
     problem::{Kind, Problem},
     text,
@@ -33,14 +34,13 @@ struct Lacking {
 
 pub(super) async fn all(
     cluster: &Cluster,
-    plan: &Plan,
-    services: &[Service],
+    enrolments: &Enrolments,
     timeout: Duration,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     let mut restarted = false;
     loop {
-        let lacking = match watch(cluster, plan, services, timeout, printer).await {
+        let lacking = match watch(cluster, enrolments, timeout, printer).await {
             Ok(lacking) => lacking,
             // Everything is applied; only the look at it is refused.
             Err(problem) if problem.kind == Kind::Forbidden => {
@@ -72,8 +72,12 @@ pub(super) async fn all(
             return Ok(Outcome::Bad);
         }
         printer.step(Mark::Warn, &format!("{what}; restarting"));
-        let lost: Vec<Service> = lacking.services.iter().map(|&n| restart(&services[n])).collect();
-        if enrol::all(cluster, &lost, &plan.revision, timeout, printer).await? == Outcome::Bad {
+        let lost: Vec<Entry> = lacking
+            .services
+            .iter()
+            .map(|&n| restart(&enrolments.entries[n]))
+            .collect();
+        if enrol::all(cluster, &lost, timeout, printer).await? == Outcome::Bad {
             return Ok(Outcome::Bad);
         }
         restarted = true;
@@ -81,26 +85,24 @@ pub(super) async fn all(
 }
 
 /// The same service, to be enrolled with a mark that makes its pods roll.
-fn restart(service: &Service) -> Service {
+fn restart(entry: &Entry) -> Entry {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Service {
-        restarted: Some(now.as_secs().to_string()),
-        ..service.clone()
-    }
+    let mut again = entry.clone();
+    again.service.restarted = Some(now.as_secs().to_string());
+    again
 }
 
 /// Waits until every sidecar is known to run the middleware, or not to.
 async fn watch(
     cluster: &Cluster,
-    plan: &Plan,
-    services: &[Service],
+    enrolments: &Enrolments,
     timeout: Duration,
     printer: &Printer,
 ) -> Result<Lacking, Problem> {
     let began = Instant::now();
     loop {
         let over = began.elapsed() >= timeout.min(FIRST_SCRAPE);
-        let state = match look(cluster, plan, services).await {
+        let state = match look(cluster, enrolments).await {
             Ok(lacking) if over || !lacking.pending => return Ok(lacking),
             Ok(lacking) => format!("metrics of {}", text::list(&lacking.pods)),
             Err(problem) if problem.kind == Kind::Unreachable && !over => problem.what,
@@ -111,16 +113,17 @@ async fn watch(
     }
 }
 
-async fn look(cluster: &Cluster, plan: &Plan, services: &[Service]) -> Result<Lacking, Problem> {
+async fn look(cluster: &Cluster, enrolments: &Enrolments) -> Result<Lacking, Problem> {
+    let services: Vec<&Service> = enrolments.entries.iter().map(|entry| &entry.service).collect();
     let mut workloads: Vec<Workload> = Vec::with_capacity(services.len());
-    for service in services {
+    for service in &services {
         let object = ObjectRef::deployment(&cluster.namespace, &service.name);
         let found = cluster.workload(&object).await?;
         workloads.push(found.ok_or_else(|| Problem::new(format!("Somebody deleted {object} meanwhile.")))?);
     }
     let pods = cluster.pods_of(&workloads).await?;
     let coverage = Coverage::of(cluster).await?;
-    let component = cluster.existing(&plan.component.reference()).await?;
+    let component = cluster.existing(&enrolments.component.reference()).await?;
     let mut lacking = Lacking::default();
     for (n, (service, pods)) in services.iter().zip(pods).enumerate() {
         for pod in pods.iter().filter(|pod| !pod.leaving) {

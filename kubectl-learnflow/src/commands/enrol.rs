@@ -1,9 +1,11 @@
 //! Enrolling services, one after another, each only when the one before has come up well.
 
+use super::applier::patiently;
 use crate::{
     cluster::{Cluster, Mode},
+    enrolment::{Enrolment, Entry},
     model::{Applied, Outcome, Pod, Service},
-    objects::{MIDDLEWARE, ObjectRef},
+    objects::ObjectRef,
     printer::{Mark, Printer},
     problem::Problem,
     text,
@@ -15,15 +17,17 @@ const BACK: Duration = Duration::from_secs(120);
 
 pub(super) async fn all(
     cluster: &Cluster,
-    services: &[Service],
-    revision: &str,
+    entries: &[Entry],
     timeout: Duration,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
-    for (done, service) in services.iter().enumerate() {
+    for (done, entry) in entries.iter().enumerate() {
+        let service = &entry.service;
         let object = ObjectRef::deployment(&cluster.namespace, &service.name);
-        let applied = cluster.enrol(service, revision, Mode::Real).await?;
-        let failure = come_up(cluster, &object, revision, timeout, printer).await?;
+        let taken_over = !entry.replaces().is_empty();
+        let enrol = async || cluster.enrol(service, &entry.enrolment, taken_over, Mode::Real).await;
+        let applied = patiently(timeout, printer, enrol).await?;
+        let failure = come_up(cluster, &object, &entry.enrolment.revision, timeout, printer).await?;
         printer.done_waiting();
         match failure {
             None if applied == Applied::Unchanged => {
@@ -37,15 +41,15 @@ pub(super) async fn all(
                     Mark::Bad,
                     &format!("{object} does not come up with the middleware: {why}"),
                 );
-                undo(cluster, service, &object, printer).await?;
-                let rest: Vec<&str> = services[done + 1..].iter().map(|s| s.name.as_str()).collect();
+                undo(cluster, entry, &object, printer).await?;
+                let rest: Vec<&str> = entries[done + 1..].iter().map(|e| e.service.name.as_str()).collect();
                 if !rest.is_empty() {
                     printer.hint(&format!("Not touched: {}.", text::list(&rest)));
                 }
                 printer.hint(&format!(
-                    "Look at its log with `kubectl -n {} logs deployment/{} -c daprd`, then run \
-                     `kubectl learnflow install` again, or leave it out with --exclude {}.",
-                    cluster.namespace, service.name, service.name
+                    "Look at its log with `kubectl -n {} logs deployment/{} -c daprd`, then run this again, or \
+                     leave it out.",
+                    cluster.namespace, service.name
                 ));
                 return Ok(Outcome::Bad);
             }
@@ -75,10 +79,14 @@ async fn come_up(
         let time = text::format_duration(timeout);
         return Ok(Some(format!("{} after {time}{trouble}", progress.rollout)));
     }
-    let Some(workload) = cluster.workload(object).await? else {
-        return Ok(Some("somebody deleted it".into()));
+    let pods = async || match cluster.workload(object).await? {
+        Some(workload) => cluster.pods(&workload).await.map(Some),
+        None => Ok(None),
     };
-    Ok(wrong_with(&cluster.pods(&workload).await?, revision))
+    match patiently(timeout, printer, pods).await? {
+        Some(pods) => Ok(wrong_with(&pods, revision)),
+        None => Ok(Some("somebody deleted it".into())),
+    }
 }
 
 /// Ready is not enough: while the injector is down, pods come up well and without a sidecar.
@@ -94,8 +102,16 @@ fn wrong_with(pods: &[Pod], revision: &str) -> Option<String> {
     ))
 }
 
-async fn undo(cluster: &Cluster, service: &Service, object: &ObjectRef, printer: &Printer) -> Result<(), Problem> {
-    cluster.release(&service.name).await?;
+/// Back to what it carried before: an earlier enrolment, or none.
+async fn undo(cluster: &Cluster, entry: &Entry, object: &ObjectRef, printer: &Printer) -> Result<(), Problem> {
+    match Enrolment::of(&entry.service) {
+        Some(earlier) => cluster.enrol(&entry.service, &earlier, false, Mode::Real).await?,
+        None => {
+            let now = cluster.services().await?;
+            let now = now.into_iter().find(|service| service.name == entry.service.name);
+            cluster.release(now.as_ref().unwrap_or(&entry.service)).await?
+        }
+    };
     let objects = [object.clone()];
     let rest = cluster
         .wait_ready(&objects, BACK, |all| printer.waiting(&all[0].to_string()))
@@ -117,7 +133,7 @@ pub(super) async fn release_all(
 ) -> Result<Outcome, Problem> {
     for service in services {
         let object = ObjectRef::deployment(&cluster.namespace, &service.name);
-        cluster.release(&service.name).await?;
+        cluster.release(service).await?;
         let objects = [object.clone()];
         let rest = cluster
             .wait_ready(&objects, timeout, |all| printer.waiting(&all[0].to_string()))
@@ -129,19 +145,28 @@ pub(super) async fn release_all(
             return Ok(Outcome::Bad);
         }
         let still = cluster.services().await?.into_iter().find(|s| s.name == service.name);
-        match still.filter(|service| service.config.as_deref() == Some(MIDDLEWARE)) {
-            Some(_) => {
+        let kept = still.and_then(|now| now.config).map(|config| config.value);
+        let ours = service.config.as_ref().filter(|config| config.is_ours());
+        match ours.filter(|config| kept.as_ref() == Some(&config.value)) {
+            Some(config) => {
                 printer.step(
                     Mark::Bad,
-                    &format!("{object} still names the Configuration {MIDDLEWARE}"),
+                    &format!("{object} still names the Configuration {}", config.value),
                 );
                 printer.hint("Somebody else set the annotation dapr.io/config too: take it off, and run this again.");
                 return Ok(Outcome::Bad);
             }
-            None => printer.step(Mark::Good, &format!("released {object}")),
+            None => printer.step(Mark::Good, &format!("released {object}{}", back_to(service))),
         }
     }
     Ok(Outcome::Good)
+}
+
+fn back_to(service: &Service) -> String {
+    match &service.before.config {
+        Some(config) => format!(" (back to its Configuration {config})"),
+        None => String::new(),
+    }
 }
 
 fn app_id(service: &Service) -> &str {

@@ -1,14 +1,21 @@
-//! `install`: check everything, apply in order, wait, enrol.
+//! `install`: check everything, apply in order, wait, enrol, remove what is no longer wanted.
 
 use super::{
+    applier::{Applier, patiently, trouble},
     confirm, enrol,
-    preflight::{self, Before, is_ours},
+    guard::{self, AT_ONCE, Seen, Wanted, is_ours},
+    middleware, prune,
 };
 use crate::{
-    cli::Install,
-    cluster::{Cluster, Mode, Progress},
+    cli::{DryRun, Install},
+    cluster::{Cluster, Mode, Patience, Progress},
+    concern::Concern,
+    config::Settings,
+    enrolment::{Enrolments, Entry},
     model::{Applied, Facts, Outcome, Service},
-    objects::{Object, ObjectRef, Plan},
+    objects::{Object, ObjectRef, Plan, STACK_NAMESPACE},
+    patches::Shape,
+    preflight,
     printer::{Mark, Printer, Tone},
     problem::Problem,
     text,
@@ -16,86 +23,113 @@ use crate::{
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeSet;
 
-pub(super) async fn run(cluster: &Cluster, args: &Install, printer: &Printer) -> Result<Outcome, Problem> {
-    printer.section("Checking the cluster");
-    preflight::may_install(cluster, printer).await?;
-    let facts = cluster.facts().await?;
-    let (services, plan) = choose(&facts, args, &cluster.namespace)?;
-    let before = preflight::preflight(cluster, &facts, &services, &plan, printer).await?;
-    if args.dry_run {
-        list(&plan, &services, &before, &cluster.namespace, printer);
+/// What there is to do, after everything was looked at.
+struct Job<'a> {
+    cluster: &'a Cluster,
+    args: &'a Install,
+    printer: &'a Printer,
+    plan: &'a Plan,
+    shape: &'a Shape,
+    /// None: the services are left alone.
+    enrolments: Option<&'a Enrolments>,
+    seen: &'a Seen,
+}
+
+pub(super) async fn run(
+    cluster: &Cluster,
+    args: &Install,
+    settings: Settings,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
+    if args.print_config {
+        let settings = settings.found(&cluster.namespace, &cluster.facts().await?);
+        settings
+            .to_yaml()
+            .lines()
+            .for_each(|line| printer.data_line(Tone::Plain, line));
         return Ok(Outcome::Good);
     }
-
-    printer.section("Applying");
-    if !before.contains_key(&plan.namespace.reference()) || is_ours(&before, &plan.namespace) {
-        apply(cluster, &plan.namespace, &before, printer).await?;
-    }
-    // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
-    for workloads in [false, true] {
-        stream::iter(plan.stack.iter().filter(|object| object.is_workload() == workloads))
-            .map(|object| apply(cluster, object, &before, printer))
-            .buffered(8)
-            .try_for_each(|_| async { Ok(()) })
-            .await?;
-    }
-
-    printer.section("Waiting for the stack");
-    let workloads: Vec<ObjectRef> = plan
-        .stack
-        .iter()
-        .filter(|object| object.is_workload())
-        .map(Object::reference)
-        .collect();
-    let rest = cluster.wait_ready(&workloads, args.timeout, tell(printer)).await?;
-    printer.done_waiting();
-    if !rest.is_empty() {
-        for progress in &rest {
-            printer.step(
-                Mark::Bad,
-                &format!("not ready after {}: {progress}", text::format_duration(args.timeout)),
-            );
+    printer.section("Checking the cluster");
+    let shape = shape(cluster, &settings).await?;
+    let rough = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &shape)?;
+    guard::may_install(cluster, &rough, printer).await?;
+    let facts = cluster.facts().await?;
+    let (services, plan) = choose(&facts, &settings, &shape, &cluster.namespace)?;
+    guard::settings(cluster, &facts, &settings, &plan, printer).await?;
+    let enrolments = enrolments(&plan, &services, &facts);
+    let wanted = Wanted {
+        outside: plan.outside().collect(),
+        enrolments: enrolments.as_ref(),
+        force_conflicts: args.force_conflicts,
+    };
+    let rehearsed = args.dry_run != Some(DryRun::Client);
+    let seen = guard::preflight(cluster, &facts, &wanted, rehearsed, printer).await?;
+    if args.dry_run.is_some() {
+        list(&wanted, &seen, &cluster.namespace, printer);
+        for orphan in prune::orphans(cluster, &plan, &shape, &seen.before).await? {
+            printer.data_line(Tone::Plain, &format!("remove {orphan}"));
         }
-        printer.hint(
-            "Nothing of the services was touched. Mend what is named above and run `kubectl learnflow install` again.",
-        );
-        return Ok(Outcome::Bad);
+        printer.step(Mark::Good, "Dry run: nothing was changed");
+        return Ok(Outcome::Good);
     }
+    let job = Job {
+        cluster,
+        args,
+        printer,
+        plan: &plan,
+        shape: &shape,
+        enrolments: enrolments.as_ref(),
+        seen: &seen,
+    };
+    job.install().await
+}
 
-    // Only now anything in the services' own namespace.
-    printer.section("Enrolling services");
-    for object in plan.middleware() {
-        apply(cluster, object, &before, printer).await?;
-    }
-    if enrol::all(cluster, &services, &plan.revision, args.timeout, printer).await? == Outcome::Bad {
-        return Ok(Outcome::Bad);
-    }
-    let outcome = confirm::all(cluster, &plan, &services, args.timeout, printer).await?;
-    if outcome == Outcome::Good {
-        printer.step(Mark::Good, "LearnFlow is installed");
-        printer.hint(&format!(
-            "Look at it with `kubectl learnflow status -n {}`.",
-            cluster.namespace
-        ));
-    }
-    Ok(outcome)
+/// What the settings ask for, where it matters what is there already.
+pub(super) async fn shape(cluster: &Cluster, settings: &Settings) -> Result<Shape, Problem> {
+    let comes = settings.concerns.value.has(Concern::Collector);
+    let gateway = ObjectRef::deployment(STACK_NAMESPACE, "collector-gateway");
+    Ok(settings.shape(comes || cluster.existing(&gateway).await?.is_some()))
 }
 
 /// The services to enrol, and everything to apply for them.
-fn choose(facts: &Facts, args: &Install, namespace: &str) -> Result<(Vec<Service>, Plan), Problem> {
-    for name in &args.exclude {
+pub(super) fn choose(
+    facts: &Facts,
+    settings: &Settings,
+    shape: &Shape,
+    namespace: &str,
+) -> Result<(Vec<Service>, Plan), Problem> {
+    let named = &settings.services.value;
+    let excluded = &settings.exclude.value;
+    for name in named.iter().map(|entry| &entry.name).chain(excluded) {
         if !facts.services.iter().any(|service| service.name == *name) {
+            let there: Vec<&str> = facts.services.iter().map(|service| service.name.as_str()).collect();
             return Err(Problem::new(format!(
-                "--exclude {name}: there is no such Deployment with a Dapr sidecar in namespace {namespace}."
+                "There is no Deployment {name} with a Dapr sidecar in namespace {namespace}."
             ))
-            .next("Nothing was changed."));
+            .next(match there.as_slice() {
+                [] => "Nothing was changed.".to_owned(),
+                there => format!("There is {}. Nothing was changed.", text::list(there)),
+            }));
         }
     }
-    let (left_out, services): (Vec<Service>, Vec<Service>) = facts
-        .services
-        .iter()
-        .cloned()
-        .partition(|service| args.exclude.contains(&service.name));
+    for entry in named {
+        let found = facts.services.iter().find(|service| service.name == entry.name);
+        let real = found.and_then(|service| service.app_id.as_ref());
+        if let (Some(said), Some(real)) = (&entry.app_id, real)
+            && said != real
+        {
+            return Err(Problem::new(format!(
+                "The app id of Deployment {namespace}/{} is {real}, and the settings say {said}.",
+                entry.name
+            ))
+            .next("Correct it, or leave it out. Nothing was changed."));
+        }
+    }
+    let wanted = |service: &Service| {
+        let is_named = named.is_empty() || named.iter().any(|entry| entry.name == service.name);
+        is_named && !excluded.contains(&service.name)
+    };
+    let (services, left_out): (Vec<Service>, Vec<Service>) = facts.services.iter().cloned().partition(wanted);
     // Who is enrolled and now left out stays as it is, and so needs the Component further on.
     let stay = left_out.iter().filter(|service| service.enrolled);
     let app_ids: BTreeSet<String> = services
@@ -103,18 +137,191 @@ fn choose(facts: &Facts, args: &Install, namespace: &str) -> Result<(Vec<Service
         .chain(stay)
         .filter_map(|service| service.app_id.clone())
         .collect();
-    Ok((services, Plan::new(namespace, &app_ids)?))
+    let plan = Plan::shaped(namespace, &app_ids, shape)?;
+    Ok((services, plan))
 }
 
-async fn apply(cluster: &Cluster, object: &Object, before: &Before, printer: &Printer) -> Result<Applied, Problem> {
-    let applied = cluster
-        .apply(object, before.get(&object.reference()), Mode::Real)
-        .await?;
-    match applied {
-        Applied::Unchanged => printer.step(Mark::Good, &format!("{object} unchanged")),
-        applied => printer.step(Mark::Good, &format!("applied {object} ({applied})")),
+/// What the services get, if they are meant.
+pub(super) fn enrolments(plan: &Plan, services: &[Service], facts: &Facts) -> Option<Enrolments> {
+    let quiet = preflight::announces(facts.dapr());
+    plan.enrols
+        .then(|| Enrolments::new(plan, services, &facts.configurations, quiet))
+}
+
+impl Job<'_> {
+    async fn install(self) -> Result<Outcome, Problem> {
+        let Self { args, printer, .. } = &self;
+        let tell = trouble(printer);
+        let patience = Patience::new(args.timeout, &tell);
+        let applier = Applier {
+            cluster: self.cluster,
+            seen: self.seen,
+            force: args.force_conflicts,
+            patience: &patience,
+            printer,
+        };
+        if !self.plan.stack.is_empty() {
+            printer.section("Applying");
+            self.apply_stack(&applier).await?;
+            if args.waits() && self.wait_for_stack().await? == Outcome::Bad {
+                return Ok(Outcome::Bad);
+            }
+        }
+        if let Some(enrolments) = self.enrolments {
+            // Only now anything in the services' own namespace.
+            printer.section("Enrolling services");
+            middleware::prepare(&applier, enrolments).await?;
+            let enrolled = match args.waits() {
+                true => self.enrol(enrolments).await?,
+                false => self.enrol_without_waiting(enrolments, &patience).await?,
+            };
+            if enrolled == Outcome::Bad {
+                return Ok(Outcome::Bad);
+            }
+        }
+        let look = format!("`kubectl learnflow status -n {}`", self.cluster.namespace);
+        if !args.waits() {
+            printer.step(Mark::Good, "Everything is applied, and nothing was waited for");
+            printer.hint(&format!("See what becomes of it with {look}."));
+            return Ok(Outcome::Good);
+        }
+        self.prune(&applier).await?;
+        printer.step(Mark::Good, "LearnFlow is installed");
+        printer.hint(&format!("Look at it with {look}."));
+        Ok(Outcome::Good)
     }
-    Ok(applied)
+
+    async fn apply_stack(&self, applier: &Applier<'_>) -> Result<(), Problem> {
+        let Some((set, members)) = self.plan.stack.split_first() else {
+            return Ok(());
+        };
+        let before = &self.seen.before;
+        let namespace = &self.plan.namespace;
+        if !before.contains_key(&namespace.reference()) || is_ours(before, namespace) {
+            applier.apply(namespace).await?;
+        }
+        applier.apply(&prune::widened(set, before)).await?;
+        // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
+        for workloads in [false, true] {
+            stream::iter(members.iter().filter(|object| object.is_workload() == workloads))
+                .map(|object| applier.apply(object))
+                .buffered(AT_ONCE)
+                .try_for_each(|_| async { Ok(()) })
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_stack(&self) -> Result<Outcome, Problem> {
+        let printer = self.printer;
+        let workloads = self.plan.stack.iter().filter(|object| object.is_workload());
+        let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
+        printer.section("Waiting for the stack");
+        let timeout = self.args.timeout;
+        let rest = self.cluster.wait_ready(&workloads, timeout, tell(printer)).await?;
+        printer.done_waiting();
+        for progress in &rest {
+            printer.step(
+                Mark::Bad,
+                &format!("not ready after {}: {progress}", text::format_duration(timeout)),
+            );
+        }
+        if rest.is_empty() {
+            return Ok(Outcome::Good);
+        }
+        printer.hint(
+            "Nothing of the services was touched. Mend what is named above and run `kubectl learnflow install` again.",
+        );
+        Ok(Outcome::Bad)
+    }
+
+    async fn enrol(&self, enrolments: &Enrolments) -> Result<Outcome, Problem> {
+        let Self {
+            cluster, args, printer, ..
+        } = self;
+        if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
+            return Ok(Outcome::Bad);
+        }
+        let prometheus = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
+        let outcome = match patiently(args.timeout, printer, async || cluster.existing(&prometheus).await).await? {
+            Some(_) => confirm::all(cluster, enrolments, args.timeout, printer).await?,
+            None => {
+                printer.step(
+                    Mark::Warn,
+                    "Whether the middleware runs cannot be seen without Prometheus",
+                );
+                Outcome::Good
+            }
+        };
+        middleware::prune(cluster, Some(enrolments), args.timeout, printer).await?;
+        Ok(outcome)
+    }
+
+    async fn enrol_without_waiting(
+        &self,
+        enrolments: &Enrolments,
+        patience: &Patience<'_>,
+    ) -> Result<Outcome, Problem> {
+        for entry in &enrolments.entries {
+            let object = ObjectRef::deployment(&self.cluster.namespace, &entry.service.name);
+            let taken_over = !entry.replaces().is_empty();
+            let enrol = async || {
+                let Entry { service, enrolment, .. } = entry;
+                self.cluster.enrol(service, enrolment, taken_over, Mode::Real).await
+            };
+            let what = match patience.with(enrol).await? {
+                Applied::Unchanged => format!("{object} unchanged"),
+                _ => format!("enrolled {object}"),
+            };
+            self.printer.step(Mark::Good, &what);
+        }
+        Ok(Outcome::Good)
+    }
+
+    /// Removes what nothing asks for any more, then lets the set forget those kinds.
+    async fn prune(&self, applier: &Applier<'_>) -> Result<(), Problem> {
+        let before = &self.seen.before;
+        let orphans = async || prune::orphans(self.cluster, self.plan, self.shape, before).await;
+        for orphan in applier.patience.with(orphans).await? {
+            applier
+                .patience
+                .with(async || self.cluster.delete(&orphan).await)
+                .await?;
+            self.printer.step(
+                Mark::Good,
+                &format!("removed {orphan}, which this version does not have"),
+            );
+        }
+        if let Some(set) = self.plan.set().filter(|set| prune::widened(set, before) != **set) {
+            let mode = Mode::Real.forced(applier.force);
+            let known = before.get(&set.reference());
+            let apply = async || self.cluster.apply(set, known, mode).await;
+            applier.patience.with(apply).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What would be done, one line an object.
+pub(super) fn list(wanted: &Wanted<'_>, seen: &Seen, namespace: &str, printer: &Printer) {
+    let tried = |object: &ObjectRef| seen.tried.get(object).map(|tried| tried.applied());
+    for object in wanted.objects() {
+        let known = seen.before.contains_key(&object.reference());
+        let what = match (known, is_ours(&seen.before, object), tried(&object.reference())) {
+            (false, ..) => "create",
+            (true, false, _) => "leave",
+            (true, true, Some(Applied::Unchanged)) => "keep",
+            (true, true, _) => "change",
+        };
+        printer.data_line(Tone::Plain, &format!("{what} {object}"));
+    }
+    for entry in wanted.enrolments.into_iter().flat_map(|enrolments| &enrolments.entries) {
+        let what = if entry.is_done() { "keep" } else { "enrol and roll" };
+        printer.data_line(
+            Tone::Plain,
+            &format!("{what} Deployment {namespace}/{}", entry.service.name),
+        );
+    }
 }
 
 /// Reports a wait: each workload once when it is ready, the others as long as they are not.
@@ -133,24 +340,6 @@ fn tell(printer: &Printer) -> impl FnMut(&[Progress]) {
     }
 }
 
-fn list(plan: &Plan, services: &[Service], before: &Before, namespace: &str, printer: &Printer) {
-    for object in plan.all() {
-        let known = before.contains_key(&object.reference());
-        let what = match (known, is_ours(before, object)) {
-            (false, _) => "create",
-            (true, true) => "apply",
-            (true, false) => "leave",
-        };
-        printer.data_line(Tone::Plain, &format!("{what} {object}"));
-    }
-    for service in services {
-        let again = service.revision.as_deref() == Some(&plan.revision);
-        let what = if again { "keep" } else { "enrol and roll" };
-        printer.data_line(Tone::Plain, &format!("{what} Deployment {namespace}/{}", service.name));
-    }
-    printer.step(Mark::Good, "Dry run: nothing was changed");
-}
-
 #[cfg(test)]
 #[path = "install_tests.rs"]
-mod tests;
+pub(super) mod tests;

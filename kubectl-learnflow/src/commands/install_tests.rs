@@ -1,10 +1,14 @@
 use super::*;
-use crate::cluster::fake::{Fake, service_path};
-use crate::printer::tests::captured;
+use crate::{
+    cli::{Cli, Global, Verb},
+    cluster::fake::{Fake, service_path},
+    objects::MANAGER,
+    printer::tests::captured,
+};
+use clap::Parser;
 use serde_json::json;
-use std::time::Duration;
 
-const CONFIGURATION: &str = "/apis/dapr.io/v1alpha1/namespaces/shop/configurations/learnflow";
+const CONFIGURATIONS: &str = "/apis/dapr.io/v1alpha1/namespaces/shop/configurations/";
 
 struct Ended {
     result: Result<Outcome, Problem>,
@@ -12,15 +16,29 @@ struct Ended {
     err: String,
 }
 
-fn install(fake: &Fake, change: impl FnOnce(&mut Install)) -> Ended {
-    let mut args = Install {
-        dry_run: false,
-        exclude: Vec::new(),
-        timeout: Duration::from_secs(1),
-    };
-    change(&mut args);
+/// Flags of an installation that waits for a second, unless told otherwise.
+fn flags(arguments: &[&str]) -> (Install, Global) {
+    let told = arguments.iter().any(|argument| argument.starts_with("--timeout"));
+    let timeout: &[&str] = if told { &[] } else { &["--timeout=1s"] };
+    let cli = Cli::try_parse_from([&["x", "install"], timeout, arguments].concat()).expect("good flags");
+    match cli.verb {
+        Verb::Install(args) => (args, cli.global),
+        _ => panic!("not install"),
+    }
+}
+
+/// With defaults, for tests of other verbs.
+pub(crate) fn installed() -> Fake {
+    let fake = Fake::sound();
+    assert_eq!(install(&fake, &[]).result, Ok(Outcome::Good));
+    fake
+}
+
+fn install(fake: &Fake, arguments: &[&str]) -> Ended {
+    let (args, global) = flags(arguments);
+    let settings = Settings::read(&args.choice, &global).expect("good settings");
     let (printer, out, err) = captured();
-    let result = fake.run(async |cluster| run(cluster, &args, &printer).await);
+    let result = fake.run(async |cluster| run(cluster, &args, settings, &printer).await);
     Ended {
         result,
         out: out.text(),
@@ -38,16 +56,17 @@ fn position(writes: &[String], part: &str) -> usize {
 #[test]
 fn install_applies_in_order_and_enrols_last() {
     let fake = Fake::sound();
-    let ended = install(&fake, |_| {});
+    let ended = install(&fake, &[]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     let writes = fake.writes();
     let order = [
         "namespaces/learnflow-system",
         "configmaps/collector-gateway",
         "deployments/collector-gateway",
-        "configmaps/learnflow-wasm",
+        "configmaps/learnflow-wasm-",
         "components/learnflow",
-        "configurations/learnflow",
+        "configurations/learnflow-",
+        "secrets/learnflow-",
         "namespaces/shop/deployments/cart",
     ];
     let positions: Vec<usize> = order.iter().map(|part| position(&writes, part)).collect();
@@ -71,7 +90,7 @@ fn install_applies_in_order_and_enrols_last() {
     assert_eq!(component["scopes"], json!(["cart"]));
     assert_eq!(component["spec"]["ignoreErrors"], true);
     assert!(
-        ended.err.contains("√ applied ConfigMap shop/learnflow-wasm (created)"),
+        ended.err.contains("√ applied ConfigMap shop/learnflow-wasm-"),
         "{}",
         ended.err
     );
@@ -81,8 +100,8 @@ fn install_applies_in_order_and_enrols_last() {
 #[test]
 fn a_second_install_changes_nothing() {
     let fake = Fake::sound();
-    assert_eq!(install(&fake, |_| {}).result, Ok(Outcome::Good));
-    let again = install(&fake, |_| {});
+    assert_eq!(install(&fake, &[]).result, Ok(Outcome::Good));
+    let again = install(&fake, &[]);
     assert_eq!(again.result, Ok(Outcome::Good));
     assert!(!again.err.contains("applied"), "{}", again.err);
     assert!(again.err.contains("√ Deployment shop/cart unchanged"), "{}", again.err);
@@ -102,25 +121,21 @@ fn nothing_is_written_when_a_check_fails() {
         ),
         (|f| f.remove(&service_path("cart")), "No Deployment with a Dapr sidecar"),
         (
-            |f| {
-                let mut cart = f.get(&service_path("cart")).expect("cart");
-                cart["spec"]["template"]["metadata"]["annotations"]["dapr.io/config"] = json!("appconfig");
-                f.put(&service_path("cart"), cart);
-            },
-            "already uses the Dapr Configuration appconfig",
+            |f| f.annotate("cart", "kubectl-edit", json!({ "dapr.io/config": "gone" })),
+            "uses the Dapr Configuration gone, which does not exist",
         ),
         (
             |f| {
                 let theirs = json!({ "metadata": { "name": "learnflow", "labels": {} } });
-                f.put(CONFIGURATION, theirs);
+                f.put("/apis/dapr.io/v1alpha1/namespaces/shop/components/learnflow", theirs);
             },
-            "Configuration shop/learnflow exists already and is not LearnFlow's",
+            "Component shop/learnflow exists already and is not LearnFlow's",
         ),
     ];
     for (break_it, said) in broken {
         let fake = Fake::sound();
         break_it(&fake);
-        let ended = install(&fake, |_| {});
+        let ended = install(&fake, &[]);
         assert!(ended.err.contains(said), "{said}: {}", ended.err);
         assert!(
             ended
@@ -148,7 +163,7 @@ fn a_conflict_found_by_the_dry_run_stops_before_the_first_write() {
         409,
         conflict,
     );
-    let ended = install(&fake, |_| {});
+    let ended = install(&fake, &[]);
     assert!(ended.err.contains("field .spec.x belongs to argocd"), "{}", ended.err);
     assert!(ended.result.is_err());
     assert_eq!(fake.writes(), Vec::<String>::new());
@@ -159,7 +174,7 @@ fn a_service_that_does_not_come_up_is_let_go_and_the_rest_is_left_alone() {
     let fake = Fake::sound();
     fake.service("zoo");
     fake.stick("cart");
-    let ended = install(&fake, |args| args.timeout = Duration::from_millis(10));
+    let ended = install(&fake, &["--timeout=10ms"]);
     assert_eq!(ended.result, Ok(Outcome::Bad), "{}", ended.err);
     assert!(
         ended.err.contains("× Deployment shop/cart does not come up"),
@@ -187,7 +202,7 @@ fn a_service_that_does_not_come_up_is_let_go_and_the_rest_is_left_alone() {
 #[test]
 fn a_dry_run_lists_and_writes_nothing() {
     let fake = Fake::sound();
-    let ended = install(&fake, |args| args.dry_run = true);
+    let ended = install(&fake, &["--dry-run"]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     assert!(
         ended.out.starts_with("create Namespace learnflow-system\n"),
@@ -203,15 +218,252 @@ fn a_dry_run_lists_and_writes_nothing() {
 fn a_deployment_can_be_left_out() {
     let fake = Fake::sound();
     fake.service("zoo");
-    let ended = install(&fake, |args| args.exclude = vec!["zoo".into()]);
+    let ended = install(&fake, &["--exclude=zoo"]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     assert!(!fake.writes().iter().any(|write| write.contains("deployments/zoo")));
-    let unknown = install(&fake, |args| args.exclude = vec!["nobody".into()]);
+    let unknown = install(&fake, &["--exclude=nobody"]);
     assert!(
         unknown
             .result
             .expect_err("no such Deployment")
             .what
-            .contains("--exclude nobody")
+            .contains("There is no Deployment nobody")
     );
+}
+
+#[test]
+fn parts_can_be_left_out() {
+    let fake = Fake::sound();
+    let ended = install(&fake, &["--only=middleware"]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let writes = fake.writes();
+    assert!(
+        !writes.iter().any(|write| write.contains("learnflow-system")),
+        "{writes:#?}"
+    );
+    let ours = configurations(&fake).pop().expect("a Configuration");
+    let ours = fake.get(&format!("{CONFIGURATIONS}{ours}")).expect("a Configuration");
+    let endpoint = &ours["spec"]["tracing"]["otel"]["endpointAddress"];
+    assert_eq!(endpoint, "", "there is no gateway to send spans to");
+
+    let fake = Fake::sound();
+    let ended = install(&fake, &["--skip=middleware,prometheus"]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let writes = fake.writes();
+    assert!(
+        !writes.iter().any(|w| w.contains("/shop/") || w.contains("prometheus")),
+        "{writes:#?}"
+    );
+}
+
+#[test]
+fn what_is_left_out_later_stays() {
+    let fake = installed();
+    let before = fake.writes().len();
+    let ended = install(&fake, &["--only=middleware"]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let writes = &fake.writes()[before..];
+    // The gateway is still there to send spans to.
+    assert_eq!(
+        writes,
+        [format!("PATCH {}", service_path("cart"))],
+        "only looked at again"
+    );
+}
+
+#[test]
+fn what_a_newer_version_no_longer_has_is_removed_and_nothing_else() {
+    let fake = installed();
+    let labels = |set: &str| json!({ "app.kubernetes.io/managed-by": crate::objects::MANAGER, crate::applyset::PART_OF: crate::applyset::id(set) });
+    let old = "/api/v1/namespaces/learnflow-system/configmaps/old";
+    let volume = "/api/v1/namespaces/learnflow-system/persistentvolumeclaims/prometheus";
+    let theirs = "/api/v1/namespaces/learnflow-system/configmaps/theirs";
+    let elsewhere = "/api/v1/namespaces/other/configmaps/old";
+    fake.put(
+        old,
+        json!({ "metadata": { "name": "old", "namespace": STACK_NAMESPACE, "labels": labels(STACK_NAMESPACE) } }),
+    );
+    fake.put(volume, json!({ "metadata": { "name": "prometheus", "namespace": STACK_NAMESPACE, "labels": labels(STACK_NAMESPACE) } }));
+    fake.put(
+        theirs,
+        json!({ "metadata": { "name": "theirs", "namespace": STACK_NAMESPACE, "labels": {} } }),
+    );
+    fake.put(
+        elsewhere,
+        json!({ "metadata": { "name": "old", "namespace": "other", "labels": labels("other") } }),
+    );
+
+    let listed = install(&fake, &["--dry-run"]);
+    assert!(
+        listed.out.ends_with("remove ConfigMap learnflow-system/old\n"),
+        "{}",
+        listed.out
+    );
+    let before = fake.writes().len();
+    let ended = install(&fake, &[]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let deleted: Vec<String> = fake.writes()[before..]
+        .iter()
+        .filter(|w| w.starts_with("DELETE"))
+        .cloned()
+        .collect();
+    assert_eq!(deleted, [format!("DELETE {old}")]);
+    for stays in [volume, theirs, elsewhere] {
+        assert!(fake.get(stays).is_some(), "{stays}");
+    }
+}
+
+#[test]
+fn fields_of_others_are_taken_over_only_by_force() {
+    let fake = installed();
+    let map = "/api/v1/namespaces/learnflow-system/configmaps/prometheus";
+    let mut changed = fake.get(map).expect("a ConfigMap");
+    changed["data"]["prometheus.yml"] = json!("theirs");
+    fake.put(map, changed);
+    fake.own(map, "argocd", ".data.prometheus.yml");
+    let refused = install(&fake, &[]);
+    let said = "Cannot apply ConfigMap learnflow-system/prometheus: field .data.prometheus.yml belongs to argocd, \
+                who set it to \"theirs\"; LearnFlow wants \"global:";
+    assert!(refused.err.contains(said), "{}", refused.err);
+    assert!(refused.result.is_err());
+    let forced = install(&fake, &["--force-conflicts"]);
+    assert_eq!(forced.result, Ok(Outcome::Good), "{}", forced.err);
+    assert!(
+        forced
+            .err
+            .contains("‼ Taken over: ConfigMap learnflow-system/prometheus"),
+        "{}",
+        forced.err
+    );
+    assert_ne!(fake.get(map).expect("a ConfigMap")["data"]["prometheus.yml"], "theirs");
+}
+
+#[test]
+fn trouble_that_passes_is_waited_for() {
+    let fake = Fake::sound();
+    let path = "/apis/apps/v1/namespaces/learnflow-system/deployments/collector-gateway";
+    fake.fail(path, 2, 429);
+    let ended = install(&fake, &["--timeout=10s"]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    assert_eq!(ended.err.matches("Trying again").count(), 1, "{}", ended.err);
+}
+
+#[test]
+fn nothing_is_waited_for_where_that_is_asked() {
+    let fake = Fake::sound();
+    fake.stick("cart");
+    fake.stick("prometheus");
+    let ended = install(&fake, &["--no-wait"]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    assert!(ended.err.contains("√ enrolled Deployment shop/cart"), "{}", ended.err);
+}
+
+#[test]
+fn settings_that_do_not_fit_the_cluster_are_refused() {
+    let refused = |arguments: &[&str]| {
+        let fake = Fake::sound();
+        let ended = install(&fake, arguments);
+        assert_eq!(fake.writes(), [""; 0], "{arguments:?}");
+        let problem = ended.result.expect_err("refused").what;
+        format!("{}{problem}", ended.err)
+    };
+    assert!(refused(&["--service=zoo"]).contains("There is no Deployment zoo"));
+    assert!(refused(&["--service=cart=other"]).contains("is cart, and the settings say other"));
+    assert!(refused(&["--profile=production"]).contains("no default StorageClass"));
+    let budget = refused(&["--budget=1Gi"]);
+    assert!(budget.contains("of the budget of 1Gi"), "{budget}");
+}
+
+fn annotations(fake: &Fake, service: &str) -> serde_json::Value {
+    fake.get(&service_path(service)).expect("the service")["spec"]["template"]["metadata"]["annotations"].clone()
+}
+
+/// Names of the Configurations there are.
+fn configurations(fake: &Fake) -> Vec<String> {
+    fake.paths()
+        .iter()
+        .filter_map(|path| path.strip_prefix(CONFIGURATIONS))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn with_a_configuration_of_its_own() -> Fake {
+    let fake = Fake::sound();
+    let theirs = json!({
+        "metadata": { "name": "appconfig" },
+        "spec": { "httpPipeline": { "handlers": [{ "name": "alias", "type": "middleware.http.routeralias" }] } },
+    });
+    fake.put(&format!("{CONFIGURATIONS}appconfig"), theirs);
+    let set = json!({ "dapr.io/config": "appconfig", "dapr.io/volume-mounts": "certs:/certs" });
+    fake.annotate("cart", "kubectl-client-side-apply", set);
+    fake
+}
+
+#[test]
+fn a_configuration_of_its_own_is_copied_and_never_touched() {
+    let fake = with_a_configuration_of_its_own();
+    let theirs = fake.get(&format!("{CONFIGURATIONS}appconfig"));
+    let ended = install(&fake, &[]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    assert!(
+        ended
+            .err
+            .contains("‼ Deployment shop/cart has dapr.io/config: appconfig"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(fake.get(&format!("{CONFIGURATIONS}appconfig")), theirs);
+    let now = annotations(&fake, "cart");
+    let copy = now["dapr.io/config"].as_str().expect("a name");
+    assert!(copy.starts_with("learnflow-appconfig-"), "{copy}");
+    assert_eq!(
+        configurations(&fake),
+        ["appconfig", copy],
+        "and none that nobody would use"
+    );
+    assert_eq!(now["dapr.io/volume-mounts"], "certs:/certs,learnflow-wasm:/learnflow");
+    assert_eq!(
+        now["learnflow.dev/before"],
+        r#"{"by":"kubectl-client-side-apply","config":"appconfig","mounts":"certs:/certs"}"#
+    );
+    let again = install(&fake, &[]);
+    assert!(again.err.contains("√ Deployment shop/cart unchanged"), "{}", again.err);
+}
+
+#[test]
+fn a_configuration_that_has_changed_is_copied_anew_and_the_old_copy_goes() {
+    let fake = with_a_configuration_of_its_own();
+    assert_eq!(install(&fake, &[]).result, Ok(Outcome::Good));
+    let before = configurations(&fake);
+    fake.put(
+        &format!("{CONFIGURATIONS}appconfig"),
+        json!({ "metadata": { "name": "appconfig" }, "spec": {} }),
+    );
+    let ended = install(&fake, &[]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let after = configurations(&fake);
+    assert_eq!((before.len(), after.len()), (2, 2));
+    assert_ne!(before, after);
+    assert!(ended.err.contains("nothing uses it any more"), "{}", ended.err);
+}
+
+#[test]
+fn what_an_earlier_version_left_goes_when_no_pod_has_it() {
+    let fake = Fake::sound();
+    let old =
+        |name: &str| json!({ "metadata": { "name": name, "labels": { "app.kubernetes.io/managed-by": MANAGER } } });
+    let maps = "/api/v1/namespaces/shop/configmaps/";
+    for name in ["learnflow-wasm-used", "learnflow-wasm-unused"] {
+        fake.put(&format!("{maps}{name}"), old(name));
+    }
+    let set = json!({ "metadata": { "name": "cart-1" }, "spec": { "template": { "spec": {
+        "containers": [], "volumes": [{ "name": "learnflow-wasm", "configMap": { "name": "learnflow-wasm-used" } }],
+    }}}});
+    fake.put("/apis/apps/v1/namespaces/shop/replicasets/cart-1", set);
+    assert_eq!(install(&fake, &[]).result, Ok(Outcome::Good));
+    assert!(
+        fake.get(&format!("{maps}learnflow-wasm-used")).is_some(),
+        "a rollback would want it"
+    );
+    assert!(fake.get(&format!("{maps}learnflow-wasm-unused")).is_none());
 }

@@ -1,22 +1,29 @@
 //! One verb a file. A verb takes a cluster and a printer and returns how it ended.
 
+mod applier;
 mod bundle;
 mod check;
 pub(crate) mod completion;
 mod confirm;
 mod coverage;
 mod dashboard;
+mod diff;
 mod enrol;
+mod enrol_some;
+mod guard;
 mod install;
-mod preflight;
+mod middleware;
+mod prune;
 mod rbac;
+mod render;
 mod status;
 mod uninstall;
 mod version;
 
 use crate::{
-    cli::{Cli, Verb},
+    cli::{Cli, Global, Verb},
     cluster::Cluster,
+    config::Settings,
     model::Outcome,
     printer::Printer,
     problem::Problem,
@@ -28,7 +35,10 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command; the exit code says how it went.
 pub(crate) fn run(cli: Cli, printer: &Printer) -> ExitCode {
-    let changes = matches!(cli.verb, Verb::Install(_) | Verb::Uninstall(_));
+    let changes = matches!(
+        cli.verb,
+        Verb::Install(_) | Verb::Enroll(_) | Verb::Unenroll(_) | Verb::Uninstall(_)
+    );
     // Ctrl-C is how these are meant to end.
     let endless = match &cli.verb {
         Verb::Dashboard(_) => true,
@@ -79,10 +89,31 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Outcome, Problem> {
         Verb::Check(args) => check::run(&Cluster::connect(global).await?, &args, printer).await,
         Verb::Bundle(args) => bundle::run(&Cluster::connect(global).await?, &args, printer).await,
         Verb::Dashboard(args) => dashboard::run(&Cluster::connect_for_streams(global).await?, &args, printer).await,
-        Verb::Install(args) => install::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Install(args) => {
+            let settings = Settings::read(&args.choice, global)?;
+            let cluster = connect(global, &settings).await?;
+            install::run(&cluster, &args, settings, printer).await
+        }
+        Verb::Diff(args) => {
+            let settings = Settings::read(&args.choice, global)?;
+            let cluster = connect(global, &settings).await?;
+            diff::run(&cluster, &args, settings, printer).await
+        }
+        Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => status::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Enroll(args) => enrol_some::enroll(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Unenroll(args) => enrol_some::unenroll(&Cluster::connect(global).await?, &args, printer).await,
         Verb::Uninstall(args) => uninstall::run(&Cluster::connect(global).await?, &args, printer).await,
     }
+}
+
+/// The namespace may also stand in the settings.
+async fn connect(global: &Global, settings: &Settings) -> Result<Cluster, Problem> {
+    let mut cluster = Cluster::connect(global).await?;
+    if let Some(namespace) = &settings.namespace.value {
+        cluster.namespace.clone_from(namespace);
+    }
+    Ok(cluster)
 }
 
 #[cfg(test)]

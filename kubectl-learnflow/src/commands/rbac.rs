@@ -3,8 +3,10 @@
 use crate::{
     cli::{Format, Global, Rbac, RbacFormat},
     cluster::Cluster,
+    concern::Profile,
     model::Outcome,
     objects::{Plan, STACK_NAMESPACE},
+    patches::Shape,
     permissions::{self, Task},
     printer::Printer,
     problem::Problem,
@@ -19,12 +21,23 @@ pub(super) async fn run(args: &Rbac, global: &Global, printer: &Printer) -> Resu
         Some(namespace) => namespace.clone(),
         None => Cluster::connect(global).await?.namespace,
     };
-    let plan = Plan::new(&namespace, &BTreeSet::new())?;
+    let plan = |profile| {
+        let shape = Shape {
+            profile,
+            ..Shape::default()
+        };
+        Plan::shaped(&namespace, &BTreeSet::new(), &shape)
+    };
+    // Whichever of the two is installed, or is there from before.
+    let plans = [plan(Profile::Dev)?, plan(Profile::Production)?];
     let tasks: BTreeSet<Task> = match args.verbs.as_slice() {
         [] => Task::value_variants().iter().copied().collect(),
         verbs => verbs.iter().copied().collect(),
     };
-    let each = |task: &Task| permissions::roles(*task, &permissions::of(*task, &plan, &namespace));
+    let each = |task: &Task| {
+        let [dev, production] = plans.each_ref().map(|plan| permissions::of(*task, plan, &namespace));
+        permissions::roles(*task, &dev.and(production))
+    };
     let roles: Vec<Value> = tasks.iter().flat_map(each).collect();
     match args.output {
         RbacFormat::Json => {

@@ -1,11 +1,12 @@
 //! `uninstall`: lets the services go, then removes what is ours and nothing else.
 
-use super::{enrol, preflight};
+use super::{enrol, guard};
 use crate::{
     cli::Uninstall,
-    cluster::{Cluster, accesses},
-    model::{Access, Outcome, Service},
+    cluster::Cluster,
+    model::{Outcome, Service},
     objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    permissions::{self, Task},
     printer::{Mark, Printer, Tone},
     problem::Problem,
     text,
@@ -20,12 +21,19 @@ struct Found {
     middleware: Vec<ObjectRef>,
     stack: Vec<ObjectRef>,
     namespace: Option<ObjectRef>,
+    /// What holds data.
+    volumes: Vec<ObjectRef>,
     /// Other namespaces whose services need the stack.
     others: Vec<String>,
 }
 
 pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) -> Result<Outcome, Problem> {
     printer.waiting("asking the cluster");
+    if !args.dry_run {
+        let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+        let wanted = permissions::of(Task::Uninstall, &plan, &cluster.namespace).required;
+        guard::allowed(cluster, wanted, printer).await?;
+    }
     let found = find(cluster).await?;
     printer.done_waiting();
     let here = &cluster.namespace;
@@ -43,21 +51,39 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         printer.step(Mark::Good, &format!("Nothing is installed for namespace {here}"));
         return Ok(Outcome::Good);
     }
+    let named: Vec<&str> = found.services.iter().map(|service| service.name.as_str()).collect();
+    let next = format!(
+        "Let them go first with `kubectl learnflow uninstall --unenroll -n {here}` (a rolling update of each), or \
+         one by one with `kubectl learnflow unenroll NAME`."
+    );
+    let refused = !named.is_empty() && !args.unenroll;
     if args.dry_run {
         for service in &found.services {
-            printer.data_line(
-                Tone::Plain,
-                &format!("release and roll Deployment {here}/{}", service.name),
-            );
+            let line = format!("release and roll Deployment {here}/{}", service.name);
+            printer.data_line(Tone::Plain, &line);
         }
-        for object in found.middleware.iter().chain(&found.stack).chain(&found.namespace) {
+        let objects = found.middleware.iter().chain(&found.stack);
+        for object in objects
+            .chain(found.volumes.iter().filter(|_| args.delete_data))
+            .chain(&found.namespace)
+        {
             printer.data_line(Tone::Plain, &format!("delete {object}"));
+        }
+        if refused {
+            printer.step(
+                Mark::Warn,
+                &format!("Refused without --unenroll: {} enrolled", text::list(&named)),
+            );
         }
         printer.step(Mark::Good, "Dry run: nothing was changed");
         return Ok(Outcome::Good);
     }
+    if refused {
+        let are = if named.len() == 1 { "is" } else { "are" };
+        let what = format!("{} {are} enrolled; nothing was removed.", text::list(&named));
+        return Err(Problem::new(what).next(next));
+    }
 
-    preflight::allowed(cluster, wanted(cluster, &found), printer).await?;
     if !found.services.is_empty() {
         printer.section("Releasing services");
         let released = enrol::release_all(cluster, &found.services, args.timeout, printer).await?;
@@ -66,7 +92,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         }
     }
     printer.section("Removing");
-    // Component first: a pod that starts now must not look for a file that is about to go.
+    // In order: a pod that starts now must not look for a file that is about to go.
     for object in &found.middleware {
         if !remove(cluster, std::slice::from_ref(object), args.timeout, printer).await? {
             return Ok(Outcome::Bad);
@@ -75,7 +101,16 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
     if !remove(cluster, &found.stack, args.timeout, printer).await? {
         return Ok(Outcome::Bad);
     }
-    if let Some(namespace) = found.namespace
+    if args.delete_data && !remove(cluster, &found.volumes, args.timeout, printer).await? {
+        return Ok(Outcome::Bad);
+    }
+    if !args.delete_data && !found.volumes.is_empty() {
+        printer.step(
+            Mark::Warn,
+            &format!("{STACK_NAMESPACE} stays, with its data: {}", shown(&found.volumes)),
+        );
+        printer.hint("Remove that too with `kubectl learnflow uninstall --delete-data`.");
+    } else if let Some(namespace) = found.namespace
         && !remove_namespace(cluster, namespace, args.timeout, printer).await?
     {
         return Ok(Outcome::Bad);
@@ -98,32 +133,41 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
         .collect();
     others.retain(|namespace| *namespace != cluster.namespace);
 
-    let mut middleware = ours(cluster, plan.middleware().into_iter()).await?;
-    // Applied: file, Component, Configuration. Removed: Component, Configuration, file.
-    middleware.sort_by_key(|object| object.kind == "ConfigMap");
-    let (stack, namespace) = if others.is_empty() {
+    // Applied: file, Component, Configuration, Secret. Removed: Component, Configuration (and with it
+    // its Secret), file.
+    let mut middleware = ours(cluster, std::iter::once(&plan.component)).await?;
+    for object in cluster.guests_and_configurations().await? {
+        let secret = (object.kind == "Configuration").then(|| secret_of(&object));
+        middleware.push(object);
+        middleware.extend(secret);
+    }
+    let (stack, namespace, volumes) = if others.is_empty() {
         let namespace = ours(cluster, std::iter::once(&plan.namespace)).await?;
-        (ours(cluster, plan.stack.iter()).await?, namespace.into_iter().next())
+        let stack = ours(cluster, plan.stack.iter()).await?;
+        (stack, namespace.into_iter().next(), cluster.volumes().await?)
     } else {
-        (Vec::new(), None)
+        (Vec::new(), None, Vec::new())
     };
     Ok(Found {
         services,
         middleware,
         stack,
         namespace,
+        volumes,
         others,
     })
 }
 
-fn wanted(cluster: &Cluster, found: &Found) -> BTreeSet<Access> {
-    let objects = found.middleware.iter().chain(&found.stack).chain(&found.namespace);
-    let deployments = [ObjectRef::deployment(&cluster.namespace, "")];
-    let mut wanted = accesses(objects, &["get", "delete"]);
-    if !found.services.is_empty() {
-        wanted.extend(accesses(deployments.iter(), &["get", "patch"]));
+fn secret_of(configuration: &ObjectRef) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".into(),
+        kind: "Secret".into(),
+        ..configuration.clone()
     }
-    wanted
+}
+
+fn shown(objects: &[ObjectRef]) -> String {
+    text::list(&objects.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 /// Those that are there and carry our label.
@@ -172,13 +216,22 @@ async fn remove(
         .await?;
     printer.done_waiting();
     for object in &rest {
-        printer.step(
-            Mark::Bad,
-            &format!("{object} is not gone after {}", text::format_duration(timeout)),
-        );
+        let time = text::format_duration(timeout);
+        printer.step(Mark::Bad, &format!("{object} is not gone after {time}"));
+        let held_by = cluster
+            .existing(object)
+            .await?
+            .map(|existing| existing.held_by)
+            .unwrap_or_default();
+        for holder in held_by {
+            printer.hint(&format!("It waits for: {holder}"));
+        }
     }
     if !rest.is_empty() {
-        printer.hint("See what holds it with `kubectl get -o yaml` (metadata.finalizers), then run this again.");
+        printer.hint(
+            "A finalizer is taken off by the program that set it. When that program is gone, take it off with \
+             `kubectl edit`, then run this again.",
+        );
     }
     Ok(rest.is_empty())
 }
@@ -204,46 +257,65 @@ async fn remove_namespace(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::fake::Fake;
-    use crate::{cli::Install, commands::install, printer::tests::captured};
+    use crate::{cluster::fake::Fake, commands::install::tests::installed, printer::tests::captured};
     use serde_json::json;
 
-    fn installed() -> Fake {
-        let fake = Fake::sound();
-        let args = Install {
-            dry_run: false,
-            exclude: Vec::new(),
-            timeout: Duration::from_secs(1),
-        };
-        let (printer, ..) = captured();
-        let ended = fake.run(async |cluster| install::run(cluster, &args, &printer).await);
-        assert_eq!(ended, Ok(Outcome::Good));
-        fake
-    }
-
-    fn uninstall(fake: &Fake, dry_run: bool) -> (Result<Outcome, Problem>, String, String) {
+    fn uninstall(fake: &Fake, change: impl FnOnce(&mut Uninstall)) -> (Result<Outcome, Problem>, String, String) {
         let (printer, out, err) = captured();
-        let args = Uninstall {
-            dry_run,
+        let mut args = Uninstall {
+            unenroll: true,
+            delete_data: false,
+            dry_run: false,
             timeout: Duration::from_secs(1),
         };
+        change(&mut args);
         let ended = fake.run(async |cluster| run(cluster, &args, &printer).await);
         (ended, out.text(), err.text())
+    }
+
+    #[test]
+    fn while_services_are_enrolled_it_is_refused() {
+        let fake = installed();
+        let before = fake.writes();
+        let (ended, ..) = uninstall(&fake, |args| args.unenroll = false);
+        let problem = ended.expect_err("refused");
+        assert_eq!(problem.what, "cart is enrolled; nothing was removed.");
+        assert!(problem.next.is_some_and(|next| next.contains("--unenroll")));
+        assert_eq!(fake.writes(), before);
+    }
+
+    #[test]
+    fn data_stays_unless_it_is_asked_for() {
+        let fake = installed();
+        let claim = "/api/v1/namespaces/learnflow-system/persistentvolumeclaims/prometheus";
+        let ours =
+            json!({ "metadata": { "name": "prometheus", "labels": { "app.kubernetes.io/managed-by": MANAGER } } });
+        fake.put(claim, ours);
+        let (ended, _, err) = uninstall(&fake, |_| {});
+        assert_eq!(ended, Ok(Outcome::Good), "{err}");
+        assert!(
+            err.contains("learnflow-system stays, with its data: PersistentVolumeClaim"),
+            "{err}"
+        );
+        assert!(fake.get(claim).is_some());
+        let (ended, _, err) = uninstall(&fake, |args| args.delete_data = true);
+        assert_eq!(ended, Ok(Outcome::Good), "{err}");
+        assert!(fake.get(claim).is_none());
     }
 
     #[test]
     fn services_are_released_before_anything_goes_and_nothing_stays() {
         let fake = installed();
         let before = fake.writes().len();
-        let (ended, _, err) = uninstall(&fake, false);
+        let (ended, _, err) = uninstall(&fake, |_| {});
         assert_eq!(ended, Ok(Outcome::Good), "{err}");
         let writes = &fake.writes()[before..];
         let position = |part: &str| writes.iter().position(|w| w.contains(part)).expect(part);
         let order = [
             "PATCH /apis/apps/v1/namespaces/shop/deployments/cart",
             "components/",
-            "configurations/",
-            "configmaps/learnflow-wasm",
+            "configurations/learnflow-",
+            "configmaps/learnflow-wasm-",
         ];
         assert!(order.iter().map(|part| position(part)).is_sorted(), "{writes:#?}");
         assert!(
@@ -252,7 +324,7 @@ mod tests {
                 .is_some_and(|last| last == "DELETE /api/v1/namespaces/learnflow-system")
         );
 
-        let (again, _, err) = uninstall(&fake, false);
+        let (again, _, err) = uninstall(&fake, |_| {});
         assert_eq!(again, Ok(Outcome::Good));
         assert_eq!(err, "√ Nothing is installed for namespace shop\n");
     }
@@ -262,7 +334,7 @@ mod tests {
         let fake = installed();
         let theirs = "/api/v1/namespaces/learnflow-system/configmaps/prometheus";
         fake.put(theirs, json!({ "metadata": { "name": "prometheus", "labels": {} } }));
-        let (ended, _, err) = uninstall(&fake, false);
+        let (ended, _, err) = uninstall(&fake, |_| {});
         assert_eq!(ended, Ok(Outcome::Good), "{err}");
         assert!(fake.get(theirs).is_some());
     }
@@ -274,7 +346,7 @@ mod tests {
             "name": "learnflow", "namespace": "other", "labels": { "app.kubernetes.io/managed-by": MANAGER },
         }});
         fake.put("/apis/dapr.io/v1alpha1/namespaces/other/components/learnflow", ours);
-        let (ended, _, err) = uninstall(&fake, false);
+        let (ended, _, err) = uninstall(&fake, |_| {});
         assert_eq!(ended, Ok(Outcome::Good), "{err}");
         assert!(err.contains("learnflow-system stays: namespace other uses it"), "{err}");
         assert!(fake.get("/api/v1/namespaces/learnflow-system").is_some());
@@ -284,7 +356,7 @@ mod tests {
     fn a_dry_run_lists_and_deletes_nothing() {
         let fake = installed();
         let before = fake.writes();
-        let (ended, out, _) = uninstall(&fake, true);
+        let (ended, out, _) = uninstall(&fake, |args| args.dry_run = true);
         assert_eq!(ended, Ok(Outcome::Good));
         assert!(
             out.starts_with("release and roll Deployment shop/cart\ndelete Component shop/learnflow\n"),

@@ -5,7 +5,7 @@ use crate::{
     cluster::Cluster,
     commands::status::judge,
     model::{Access, Facts, Probe, SidecarPod},
-    objects::{MIDDLEWARE, Object, Plan, STACK_NAMESPACE},
+    objects::{Object, Plan, STACK_NAMESPACE},
     preflight::{self, Check},
     problem::{Kind, Problem},
     text::{count, list},
@@ -168,7 +168,7 @@ pub(super) async fn permissions(cluster: &Cluster, wanted: BTreeSet<Access>) -> 
 
 /// Is what we would apply free, or ours already?
 pub(super) async fn names(cluster: &Cluster, plan: &Plan) -> Result<Vec<Check>, Problem> {
-    let found = stream::iter(plan.all())
+    let found = stream::iter(plan.outside())
         .map(|object| async move { Ok::<_, Problem>((object, cluster.existing(&object.reference()).await?)) });
     let found: Vec<_> = found.buffered(8).try_collect().await?;
     let ours = found.iter().filter(|(_, existing)| existing.is_some()).count();
@@ -197,7 +197,7 @@ pub(super) async fn capacity(cluster: &Cluster, plan: &Plan) -> Result<Vec<Check
         try_join!(
             room(STACK_NAMESPACE),
             room(here),
-            cluster.nodes(),
+            cluster.count_nodes(),
             cluster.sidecar_needs()
         )
     };
@@ -239,7 +239,7 @@ pub(super) async fn capacity(cluster: &Cluster, plan: &Plan) -> Result<Vec<Check
 }
 
 /// What is there already and does what ours do. Nothing of it is wrong.
-pub(super) async fn surroundings(cluster: &Cluster) -> Result<Vec<Check>, Problem> {
+pub(super) async fn surroundings(cluster: &Cluster, facts: &Facts) -> Result<Vec<Check>, Problem> {
     let mut checks = Vec::new();
     match cluster.neighbours().await {
         Ok(found) => {
@@ -281,8 +281,8 @@ pub(super) async fn surroundings(cluster: &Cluster) -> Result<Vec<Check>, Proble
         })
         .id("prometheus-operator"),
     );
-    let mut configurations = cluster.configurations().await?;
-    configurations.retain(|name| name != MIDDLEWARE);
+    let theirs = facts.configurations.iter().filter(|configuration| !configuration.ours);
+    let configurations: Vec<&str> = theirs.map(|configuration| configuration.name.as_str()).collect();
     checks.push(
         Check::good(match configurations.is_empty() {
             true => format!("No other Dapr Configuration in {}", cluster.namespace),

@@ -3,10 +3,11 @@
 mod look;
 mod view;
 
-use super::{preflight, status};
+use super::{guard, install, status};
 use crate::{
     cli::{Check as Args, CheckFormat, Format},
     cluster::Cluster,
+    enrolment::Enrolments,
     model::Outcome,
     objects::Plan,
     permissions::{self, Task},
@@ -66,16 +67,16 @@ pub(super) async fn report(cluster: &Cluster, pre: bool, printer: &Printer) -> R
     // Who may not look would get a report with holes.
     let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
     let own = permissions::of(Task::Check, &plan, &cluster.namespace).required;
-    preflight::allowed(cluster, own, printer).await?;
+    guard::allowed(cluster, own, printer).await?;
     let facts = cluster.facts().await?;
     let mut findings = Findings::default();
     findings.add("kubernetes", look::kubernetes(cluster, &facts).await?);
     findings.add("dapr", look::dapr(cluster, &facts).await?);
     if facts.namespace_exists {
-        findings.add(
-            "services",
-            crate::preflight::services(&facts.services, &cluster.namespace),
-        );
+        let enrolments = install::enrolments(&plan, &facts.services, &facts);
+        let enrolments = enrolments.unwrap_or_else(|| Enrolments::new(&plan, &[], &[], false));
+        let services = crate::preflight::services(&enrolments, &facts, &cluster.namespace, false);
+        findings.add("services", services);
         findings.add("sidecars", look::sidecars(cluster, &facts.kafka).await?);
     }
     if pre {
@@ -84,7 +85,7 @@ pub(super) async fn report(cluster: &Cluster, pre: bool, printer: &Printer) -> R
     }
     findings.add("names", look::names(cluster, &plan).await?);
     findings.add("capacity", look::capacity(cluster, &plan).await?);
-    findings.add("surroundings", look::surroundings(cluster).await?);
+    findings.add("surroundings", look::surroundings(cluster, &facts).await?);
     if !pre {
         findings.add("learnflow", look::installed(&status::report(cluster).await?));
     }

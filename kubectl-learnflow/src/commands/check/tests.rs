@@ -1,7 +1,6 @@
 use super::*;
-use crate::{cli::Install, cluster::fake::Fake, commands::install, printer::tests::captured};
+use crate::{cluster::fake::Fake, commands::install, printer::tests::captured};
 use serde_json::json;
-use std::time::Duration;
 
 fn check(fake: &Fake, pre: bool, output: CheckFormat) -> (Result<Outcome, Problem>, String) {
     let (printer, out, err) = captured();
@@ -112,15 +111,7 @@ fn without_the_permission_to_look_it_says_which_and_ends_with_2() {
 
 #[test]
 fn short_says_only_what_does_not_hold() {
-    let fake = Fake::sound();
-    let args = Install {
-        dry_run: false,
-        exclude: Vec::new(),
-        timeout: Duration::from_secs(1),
-    };
-    let (printer, ..) = captured();
-    fake.run(async |cluster| install::run(cluster, &args, &printer).await)
-        .expect("installed");
+    let fake = install::tests::installed();
     let (ended, said) = check(&fake, false, CheckFormat::Short);
     assert_eq!(ended, Ok(Outcome::Bad));
     assert!(!said.contains('√'), "{said}");

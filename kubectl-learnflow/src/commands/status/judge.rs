@@ -6,11 +6,12 @@ use crate::{
         coverage::{Coverage, Seen},
         version::Versions,
     },
+    enrolment::Enrolment,
     model::{Existing, Pod, Service},
-    objects::MIDDLEWARE,
     problem::Problem,
 };
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
@@ -71,8 +72,8 @@ pub(crate) struct Row {
 pub(crate) struct Evidence {
     pub(crate) namespace: String,
     pub(crate) versions: Versions,
-    /// The revision that this plugin would install.
-    pub(crate) revision: String,
+    /// What this plugin would make of each enrolled service.
+    pub(crate) wanted: BTreeMap<String, Enrolment>,
     pub(crate) parts: Vec<Part>,
     pub(crate) component: Option<Existing>,
     pub(crate) services: Vec<(Service, Vec<Pod>, Option<String>)>,
@@ -105,7 +106,13 @@ pub(crate) fn judge(evidence: Evidence) -> Report {
         .iter()
         .map(|(service, pods, trouble)| {
             let row = row(service, pods, trouble.clone(), &evidence);
-            row.judge(service, scopes, &evidence.revision, &mut problems, &mut notes);
+            row.judge(
+                service,
+                scopes,
+                evidence.wanted.get(&service.name),
+                &mut problems,
+                &mut notes,
+            );
             row
         })
         .collect();
@@ -158,7 +165,7 @@ fn row(service: &Service, pods: &[Pod], reason: Option<String>, evidence: &Evide
     Row {
         deployment: service.name.clone(),
         app_id: service.app_id.clone(),
-        enrolled: service.enrolled && service.config.as_deref() == Some(MIDDLEWARE),
+        enrolled: service.enrolled && Enrolment::of(service).is_some(),
         pods_ready: service.rollout.ready,
         pods_desired: service.rollout.desired,
         pods: pods.len(),
@@ -204,17 +211,15 @@ impl Row {
         &self,
         service: &Service,
         scopes: &[String],
-        revision: &str,
+        wanted: Option<&Enrolment>,
         problems: &mut Vec<String>,
         notes: &mut Vec<String>,
     ) {
         let name = &self.deployment;
         if !self.enrolled {
             // Once taken in and now out again is wrong; never taken in may be meant.
-            if self.app_id.as_ref().is_some_and(|id| scopes.contains(id)) {
-                problems.push(format!(
-                    "{name} has lost its enrolment: run `kubectl learnflow install`."
-                ));
+            if service.enrolled || self.app_id.as_ref().is_some_and(|id| scopes.contains(id)) {
+                problems.push(lost(service));
             } else {
                 notes.push(format!("{name} is not enrolled; `kubectl learnflow install` would."));
             }
@@ -245,12 +250,50 @@ impl Row {
                 "{name} runs {without} without the middleware: run `kubectl learnflow install`."
             ));
         }
-        if service.revision.as_deref() != Some(revision) {
-            notes.push(format!(
+        let Some(wanted) = wanted.filter(|wanted| service.revision.as_deref() != Some(&wanted.revision)) else {
+            return;
+        };
+        let config = service.config.as_ref().map(|config| config.value.as_str());
+        match &wanted.before.config {
+            Some(original) if service.guest.as_ref() == Some(&wanted.guest) && config != Some(&wanted.config) => {
+                problems.push(format!(
+                    "{name} runs an older copy of its Configuration {original}, which has changed since: run \
+                     `kubectl learnflow install`."
+                ));
+            }
+            _ => notes.push(format!(
                 "{name} runs another version of the middleware than this plugin carries; \
                  `kubectl learnflow install` brings this one."
-            ));
+            )),
         }
+    }
+}
+
+/// Taken out by somebody: who, when that can be told.
+fn lost(service: &Service) -> String {
+    let name = &service.name;
+    let how = match (&service.config, &service.mounts) {
+        (Some(config), _) if !config.is_ours() => {
+            format!("{} has set dapr.io/config to {}", who(&config.owners), config.value)
+        }
+        (_, Some(mounts)) if !mounts.is_ours() => {
+            format!(
+                "{} has set dapr.io/volume-mounts to {}",
+                who(&mounts.owners),
+                mounts.value
+            )
+        }
+        (None, _) => "the annotation dapr.io/config is gone".into(),
+        _ => "its volume or annotations are gone".into(),
+    };
+    format!("{name} has lost its enrolment ({how}): run `kubectl learnflow install`.")
+}
+
+fn who(owners: &[String]) -> String {
+    if owners.is_empty() {
+        "somebody".into()
+    } else {
+        owners.join(", ")
     }
 }
 

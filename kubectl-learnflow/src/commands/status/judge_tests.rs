@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Rollout, Sample, Sidecar};
+use crate::model::{Before, Rollout, Sample, Setting, Sidecar};
 
 const NOW: i64 = 1_000;
 
@@ -10,12 +10,31 @@ fn sample(pod: &str, value: f64) -> Sample {
     }
 }
 
+fn ours(value: &str) -> Option<Setting> {
+    Some(Setting {
+        value: value.into(),
+        owners: vec!["kubectl-learnflow".into()],
+    })
+}
+
+fn enrolment(revision: &str) -> Enrolment {
+    Enrolment {
+        config: "learnflow-1".into(),
+        mounts: "learnflow-wasm:/learnflow".into(),
+        guest: "learnflow-wasm-1".into(),
+        revision: revision.into(),
+        before: Before::default(),
+    }
+}
+
 /// One service with one sidecar, everything well.
 fn healthy() -> Evidence {
     let service = Service {
         name: "cart".into(),
         app_id: Some("cart-app".into()),
-        config: Some(MIDDLEWARE.into()),
+        config: ours("learnflow-1"),
+        mounts: ours("learnflow-wasm:/learnflow"),
+        guest: Some("learnflow-wasm-1".into()),
         revision: Some("r1".into()),
         enrolled: true,
         rollout: Rollout {
@@ -42,7 +61,7 @@ fn healthy() -> Evidence {
             kubernetes: None,
             dapr: None,
         },
-        revision: "r1".into(),
+        wanted: [("cart".to_owned(), enrolment("r1"))].into(),
         parts: vec![Part {
             kind: "Deployment".into(),
             namespace: Some("learnflow-system".into()),
@@ -171,7 +190,7 @@ fn a_service_that_was_left_out_is_only_a_note() {
         ..Service::default()
     };
     evidence.services.push((other, Vec::new(), None));
-    evidence.revision = "r2".into();
+    evidence.wanted = [("cart".to_owned(), enrolment("r2"))].into();
     let report = judge(evidence);
     assert_eq!(report.verdict, Verdict::Healthy);
     assert_eq!(
@@ -179,6 +198,36 @@ fn a_service_that_was_left_out_is_only_a_note() {
         2,
         "not enrolled, and an older middleware: {:?}",
         report.notes
+    );
+}
+
+#[test]
+fn who_took_a_service_out_is_named() {
+    let (verdict, text) = problems(|e| {
+        e.services[0].0.config = Some(Setting {
+            value: "appconfig".into(),
+            owners: vec!["argocd-controller".into()],
+        });
+    });
+    assert_eq!(verdict, Verdict::Unhealthy);
+    let why = "cart has lost its enrolment (argocd-controller has set dapr.io/config to appconfig)";
+    assert!(text.starts_with(why), "{text}");
+    let (_, text) = problems(|e| e.services[0].0.config = None);
+    assert!(text.contains("dapr.io/config is gone"), "{text}");
+}
+
+#[test]
+fn a_copy_of_a_configuration_that_has_changed_is_noticed() {
+    let (verdict, text) = problems(|e| {
+        let mut newer = enrolment("r2");
+        newer.config = "learnflow-appconfig-2".into();
+        newer.before.config = Some("appconfig".into());
+        e.wanted = [("cart".to_owned(), newer)].into();
+    });
+    assert_eq!(verdict, Verdict::Unhealthy);
+    assert!(
+        text.starts_with("cart runs an older copy of its Configuration appconfig"),
+        "{text}"
     );
 }
 

@@ -9,8 +9,10 @@ use super::{coverage::Coverage, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
+    enrolment::{self, Enrolments},
     model::{Outcome, Pod, Rollout, Service},
     objects::{Object, ObjectRef, Plan},
+    preflight,
     printer::{Printer, Tone},
     problem::{Kind, Problem},
 };
@@ -100,20 +102,22 @@ async fn watch(cluster: &Cluster, output: Format, printer: &Printer) -> Result<O
 async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     // First alone: if this one fails, all would.
     let versions = version::of(cluster).await?;
-    let services = cluster.services().await?;
+    let (services, configurations) = try_join!(cluster.services(), cluster.configurations())?;
     let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
     let plan = Plan::new(&cluster.namespace, &app_ids)?;
-    let wanted: Vec<&Object> = plan
-        .stack
-        .iter()
-        .filter(|object| object.is_workload())
-        .chain(plan.middleware())
-        .collect();
+    let quiet = preflight::announces(versions.dapr.as_deref());
+    let enrolled: Vec<Service> = services.iter().filter(|service| service.enrolled).cloned().collect();
+    let wanted = Enrolments::new(&plan, &enrolled, &configurations, quiet).entries;
     let component = plan.component.reference();
+    let workloads = plan.stack.iter().filter(|object| object.is_workload());
+    let mut parts: Vec<ObjectRef> = workloads.map(Object::reference).collect();
+    parts.push(component.clone());
+    parts.extend(enrolment::in_use(&cluster.namespace, &enrolled, &configurations));
     let (parts, component, services) = try_join!(
-        stream::iter(wanted)
-            .map(|object| part(cluster, object.reference()))
+        stream::iter(parts)
+            .map(|object| part(cluster, object))
             .buffered(8)
+            .try_filter_map(async |part| Ok(part))
             .try_collect(),
         cluster.existing(&component),
         pods(cluster, services),
@@ -121,7 +125,10 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     Ok(Evidence {
         namespace: cluster.namespace.clone(),
         versions,
-        revision: plan.revision,
+        wanted: wanted
+            .into_iter()
+            .map(|entry| (entry.service.name, entry.enrolment))
+            .collect(),
         parts,
         component,
         services,
@@ -134,7 +141,8 @@ async fn telemetry(cluster: &Cluster) -> Result<Telemetry, Problem> {
     Ok(Telemetry { coverage, topics })
 }
 
-async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Part, Problem> {
+/// None: it is not for us to see.
+async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Option<Part>, Problem> {
     let (present, rollout, reason) = if matches!(object.kind.as_str(), "Deployment" | "DaemonSet") {
         match cluster.workload(&object).await? {
             None => (false, None, None),
@@ -142,9 +150,13 @@ async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Part, Problem> {
             Some(workload) => (true, Some(workload.rollout), cluster.trouble(&workload).await?),
         }
     } else {
-        (cluster.existing(&object).await?.is_some(), None, None)
+        match cluster.existing(&object).await {
+            // Whoever may look at a status need not be one who may read Secrets.
+            Err(problem) if problem.kind == Kind::Forbidden && object.kind == "Secret" => return Ok(None),
+            found => (found?.is_some(), None, None),
+        }
     };
-    Ok(Part {
+    Ok(Some(Part {
         kind: object.kind,
         namespace: object.namespace,
         name: object.name,
@@ -152,7 +164,7 @@ async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Part, Problem> {
         ready: rollout.map(|rollout: Rollout| rollout.ready),
         desired: rollout.map(|rollout| rollout.desired),
         reason,
-    })
+    }))
 }
 
 /// Each service with its pods, and why it is not ready.

@@ -1,0 +1,286 @@
+//! Everything `install` looks at before it writes. What is looked for and what it means is in
+//! [`crate::preflight`]; here the cluster is asked.
+
+use crate::{
+    cluster::{Cluster, Mode, Tried},
+    config::Settings,
+    enrolment::{Enrolments, owned},
+    model::{Access, Existing, Facts},
+    objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    permissions::{self, Task},
+    preflight::{self, Check},
+    printer::{Mark, Printer},
+    problem::{Kind, Problem},
+    text,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::{BTreeSet, HashMap};
+
+/// Requests under way at the same time.
+pub(super) const AT_ONCE: usize = 16;
+
+/// What is in the cluster under the names of a plan.
+pub(super) type Before = HashMap<ObjectRef, Existing>;
+
+/// What the checks have seen.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) before: Before,
+    /// What applying each object would make of it; not of those in a namespace that is still missing.
+    pub(super) tried: HashMap<ObjectRef, Tried>,
+    /// Fields of others that would be taken over for that.
+    pub(super) conflicts: HashMap<ObjectRef, Problem>,
+    /// What the server refuses.
+    failures: Vec<Problem>,
+}
+
+/// What a command is about to apply.
+pub(super) struct Wanted<'a> {
+    /// What does not go to the services' namespace.
+    pub(super) outside: Vec<&'a Object>,
+    /// None: the services are left alone.
+    pub(super) enrolments: Option<&'a Enrolments>,
+    /// Fields that a tool owns may be taken over.
+    pub(super) force_conflicts: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// In the order in which they are applied.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &'a Object> {
+        let enrolments = self.enrolments.into_iter().flat_map(Enrolments::objects);
+        self.outside.clone().into_iter().chain(enrolments)
+    }
+
+    /// What the services' Deployments get, and whether that takes something over which is remembered.
+    pub(super) fn deployments(&self, namespace: &str) -> Vec<(Object, bool)> {
+        let entries = self.enrolments.into_iter().flat_map(|enrolments| &enrolments.entries);
+        let deployment = |entry: &crate::enrolment::Entry| {
+            let patch = entry.enrolment.patch(namespace, &entry.service);
+            (Object::known(patch), !entry.replaces().is_empty())
+        };
+        entries.map(deployment).collect()
+    }
+}
+
+/// May we install? Asked first: without, nothing else can be found out.
+pub(super) async fn may_install(cluster: &Cluster, plan: &Plan, printer: &Printer) -> Result<(), Problem> {
+    let wanted = permissions::of(Task::Install, plan, &cluster.namespace).required;
+    allowed(cluster, wanted, printer).await?;
+    printer.step(Mark::Good, "Permissions");
+    Ok(())
+}
+
+/// Says which permissions are missing, and stops if any is.
+pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer: &Printer) -> Result<(), Problem> {
+    let refused = cluster.refused(wanted).await?;
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let caller = cluster.caller().await;
+    stop(show(printer, &preflight::permissions(&refused, caller.as_deref())))
+}
+
+/// What it takes to enrol services, and to let them go.
+pub(super) fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
+    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+    Ok(permissions::of(Task::Enroll, &plan, &cluster.namespace).required)
+}
+
+/// Do the settings fit this cluster?
+pub(super) async fn settings(
+    cluster: &Cluster,
+    facts: &Facts,
+    settings: &Settings,
+    plan: &Plan,
+    printer: &Printer,
+) -> Result<(), Problem> {
+    let mut checks = Vec::new();
+    checks.extend(preflight::pubsub(settings.pubsub.value.as_deref(), &facts.kafka));
+    // A claim that no storage answers would leave its pod pending for ever.
+    let mut claims = plan.outside().filter(|object| object.kind() == "PersistentVolumeClaim");
+    if let Some(claim) = claims.next()
+        && cluster.existing(&claim.reference()).await?.is_none()
+    {
+        checks.extend(preflight::storage(claim, cluster.default_storage_class().await?));
+    }
+    if let Some(budget) = &settings.budget.value {
+        checks.push(preflight::budget(plan, budget, cluster.count_nodes().await?));
+    }
+    stop(show(printer, &checks))
+}
+
+/// Looks at everything before anything is written, and says all that is wrong, not just the first.
+pub(super) async fn preflight(
+    cluster: &Cluster,
+    facts: &Facts,
+    wanted: &Wanted<'_>,
+    rehearsed: bool,
+    printer: &Printer,
+) -> Result<Seen, Problem> {
+    let failed = match wanted.enrolments {
+        Some(enrolments) => {
+            let force = wanted.force_conflicts;
+            show(printer, &preflight::cluster(facts, &cluster.namespace))
+                + show(
+                    printer,
+                    &preflight::services(enrolments, facts, &cluster.namespace, force),
+                )
+        }
+        None => show(printer, &[preflight::kubernetes(facts)]),
+    };
+    stop(failed)?;
+
+    let before = before(cluster, wanted).await?;
+    let owned = |object: &Object| preflight::ownership(object, before.get(&object.reference())?);
+    let checks: Vec<Check> = wanted.objects().filter_map(owned).collect();
+    stop(show(printer, &checks))?;
+    if !rehearsed {
+        return Ok(Seen {
+            before,
+            ..Seen::default()
+        });
+    }
+    let seen = rehearse(cluster, wanted, before).await?;
+    let mut checks = seen.refused();
+    checks.extend(seen.conflicts.values().map(taken_over));
+    if seen.failures.is_empty() {
+        let number = wanted.objects().count() + wanted.deployments(&cluster.namespace).len();
+        let text = format!("Server-side dry run of {}", text::count(number, "object"));
+        checks.push(Check::good(text));
+    }
+    stop(show(printer, &checks))?;
+    Ok(seen)
+}
+
+/// What is there and what would become of it, were all conflicts taken over; stops at whatever else the
+/// server refuses.
+pub(super) async fn look(cluster: &Cluster, wanted: &Wanted<'_>, printer: &Printer) -> Result<Seen, Problem> {
+    let before = before(cluster, wanted).await?;
+    let seen = rehearse(cluster, wanted, before).await?;
+    stop(show(printer, &seen.refused()))?;
+    Ok(seen)
+}
+
+async fn before(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Before, Problem> {
+    let deployments = wanted.deployments(&cluster.namespace);
+    let deployments = deployments.iter().map(|(deployment, _)| deployment.reference());
+    let all = wanted.objects().map(Object::reference).chain(deployments);
+    let found = stream::iter(all).map(async |object| Ok::<_, Problem>((cluster.existing(&object).await?, object)));
+    let found: Vec<_> = found.buffered(AT_ONCE).try_collect().await?;
+    let there = |(existing, object): (Option<Existing>, _)| Some((object, existing?));
+    Ok(found.into_iter().filter_map(there).collect())
+}
+
+/// Lets the server check every object as if it were applied, admission included.
+async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Result<Seen, Problem> {
+    let nowhere = wanted
+        .outside
+        .iter()
+        .any(|object| object.kind() == "Namespace" && !before.contains_key(&object.reference()));
+    // What is there and not ours is left alone, but the services are of course not ours.
+    let foreign = |object: &&Object| before.contains_key(&object.reference()) && !is_ours(&before, object);
+    let mut objects: Vec<(Object, bool)> = wanted
+        .objects()
+        .filter(|object| !foreign(object))
+        .map(|object| (as_applied(object, wanted, &before), false))
+        .collect();
+    objects.extend(wanted.deployments(&cluster.namespace));
+
+    let tries = objects.iter().map(async |(object, remembered)| {
+        // In a namespace that is not there nothing can be tried. A throw-away name in the services'
+        // namespace shows all that is wrong with the object itself.
+        if nowhere && object.namespace() == Some(STACK_NAMESPACE) {
+            let name = format!("learnflow-try-{}", object.name());
+            let stand_in = object.moved(&cluster.namespace, &name);
+            return match cluster.rehearse(&stand_in, None, Mode::DryRun).await {
+                // What is forbidden there may be allowed where the object really goes.
+                Err(problem) if problem.kind != Kind::Forbidden => Err(problem),
+                _ => Ok(None),
+            };
+        }
+        let reference = object.reference();
+        let known = before.get(&reference);
+        let mode = Mode::DryRun.forced(*remembered);
+        let (tried, conflict) = match cluster.rehearse(object, known, mode).await {
+            Err(conflict) if wanted.force_conflicts && conflict.kind == Kind::Conflict => {
+                let tried = cluster.rehearse(object, known, Mode::ForcedDryRun).await?;
+                (tried, Some(conflict))
+            }
+            tried => (tried?, None),
+        };
+        Ok(Some((reference, tried, conflict)))
+    });
+    let tries: Vec<_> = stream::iter(tries).buffered(AT_ONCE).collect().await;
+    let mut seen = Seen::default();
+    for tried in tries {
+        match tried {
+            Ok(None) => {}
+            Ok(Some((reference, tried, conflict))) => {
+                seen.conflicts
+                    .extend(conflict.map(|conflict| (reference.clone(), conflict)));
+                seen.tried.insert(reference, tried);
+            }
+            // Where the cluster does not answer, there is no use in going on.
+            Err(problem) if problem.kind == Kind::Unreachable => return Err(problem),
+            Err(problem) => seen.failures.push(problem),
+        }
+    }
+    Ok(Seen { before, ..seen })
+}
+
+impl Seen {
+    fn refused(&self) -> Vec<Check> {
+        let refused = self.failures.iter().cloned().map(|problem| Check {
+            id: "dry-run",
+            mark: Mark::Bad,
+            text: problem.what,
+            next: problem.next,
+        });
+        refused.collect()
+    }
+}
+
+/// A Secret belongs to its Configuration, once that is there.
+fn as_applied(object: &Object, wanted: &Wanted<'_>, before: &Before) -> Object {
+    let mut secrets = wanted.enrolments.into_iter().flat_map(Enrolments::secrets);
+    let owner = secrets
+        .find(|(secret, _)| *secret == object)
+        .and_then(|(_, configuration)| {
+            let uid = &before.get(&configuration.reference())?.uid;
+            Some((configuration, uid))
+        });
+    match owner {
+        Some((configuration, uid)) => owned(object, configuration, uid),
+        None => object.clone(),
+    }
+}
+
+fn taken_over(conflict: &Problem) -> Check {
+    let text = conflict.what.trim_start_matches("Cannot apply ");
+    Check::warn(format!("Taken over: {text}"), "Whoever owned it may set it back.")
+}
+
+pub(super) fn is_ours(before: &Before, object: &Object) -> bool {
+    let existing = before.get(&object.reference());
+    existing.is_some_and(|existing| existing.managed_by.as_deref() == Some(MANAGER))
+}
+
+fn show(printer: &Printer, checks: &[Check]) -> usize {
+    for check in checks {
+        printer.step(check.mark, &check.text);
+        if let Some(next) = &check.next {
+            printer.hint(next);
+        }
+    }
+    checks.iter().filter(|check| check.mark == Mark::Bad).count()
+}
+
+fn stop(failed: usize) -> Result<(), Problem> {
+    if failed == 0 {
+        return Ok(());
+    }
+    Err(Problem::new(format!(
+        "{} failed; nothing was changed.",
+        text::count(failed, "check")
+    )))
+}

@@ -1,0 +1,255 @@
+//! `render`: what `install` applies, as files.
+
+use super::{connect, install};
+use crate::{
+    cli::{Global, Render},
+    concern::Concern,
+    config::Settings,
+    enrolment::{Enrolments, Entry},
+    model::{Configuration, Outcome, Service},
+    objects::{Object, Plan},
+    patches,
+    printer::{Mark, Printer, Tone},
+    problem::Problem,
+    text, yaml,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
+
+/// How our files begin; what does not is somebody else's.
+const HEADER: &str = "# Rendered by `kubectl learnflow render`. Changes here are lost.\n";
+const ENROLMENT: &str = "enrolment";
+const README: &str = "\
+# Rendered by `kubectl learnflow render`. Changes here are lost.
+
+Each file here has the few fields that give a Deployment the middleware, and none of the rest. Apply
+them after all other files, one after another, and wait for each Deployment in between:
+
+    kubectl apply --server-side --field-manager=kubectl-learnflow -f deployment-NAME.yaml
+    kubectl -n NAMESPACE rollout status deployment/NAME
+
+Or copy the fields into the Deployments' own manifests. A plain `kubectl apply` without --server-side
+works as well, but then `kubectl learnflow install` will find those fields owned by somebody else.
+";
+
+/// What is rendered.
+struct Rendered {
+    namespace: String,
+    plan: Plan,
+    enrolments: Option<Enrolments>,
+}
+
+pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
+    let settings = Settings::read(&args.choice, global)?;
+    if args.images {
+        let plan = Plan::shaped("default", &BTreeSet::new(), &settings.shape(false))?;
+        let images: BTreeSet<String> = plan.outside().flat_map(patches::images).collect();
+        images.iter().for_each(|image| printer.data_line(Tone::Plain, image));
+        return Ok(Outcome::Good);
+    }
+    let enrols = settings.concerns.value.has(Concern::Middleware);
+    let rendered = if !enrols || !settings.services.value.is_empty() {
+        without_cluster(&settings)?
+    } else {
+        with_cluster(settings, global).await?
+    };
+    let files = rendered.files()?;
+    match &args.output_dir {
+        None => {
+            let objects = files.iter().filter(|(name, _)| name.ends_with(".yaml"));
+            objects.for_each(|(_, text)| printer.document_text(&format!("---\n{text}")));
+        }
+        Some(folder) => {
+            let stale = write(folder, &files)?;
+            let place = folder.display();
+            printer.step(Mark::Good, &format!("{} in {place}", text::count(files.len(), "file")));
+            for name in stale {
+                printer.step(Mark::Good, &format!("removed {name}, which this version does not have"));
+            }
+        }
+    }
+    Ok(Outcome::Good)
+}
+
+/// All is said in the settings.
+fn without_cluster(settings: &Settings) -> Result<Rendered, Problem> {
+    let shape = settings.shape(false);
+    let namespace = match &settings.namespace.value {
+        Some(namespace) => namespace.clone(),
+        // Nothing goes there.
+        None if !shape.concerns.has(Concern::Middleware) => String::new(),
+        None => {
+            return Err(Problem::new("The namespace of the services is not known.")
+                .next("Name it with -n, or as `namespace` in learnflow.yaml."));
+        }
+    };
+    let service = |entry: &crate::config::Entry| Service {
+        name: entry.name.clone(),
+        app_id: entry.app_id.clone().or_else(|| Some(entry.name.clone())),
+        ..Service::default()
+    };
+    let services: Vec<Service> = settings.services.value.iter().map(service).collect();
+    let app_ids = services.iter().filter_map(|service| service.app_id.clone()).collect();
+    let plan = Plan::shaped(&namespace, &app_ids, &shape)?;
+    Ok(Rendered::new(namespace, plan, &services, &[]))
+}
+
+async fn with_cluster(settings: Settings, global: &Global) -> Result<Rendered, Problem> {
+    let hint = "To render without a cluster, name the services with --service or in learnflow.yaml.";
+    let cluster = connect(global, &settings)
+        .await
+        .map_err(|problem| also(problem, hint))?;
+    let facts = cluster.facts().await.map_err(|problem| also(problem, hint))?;
+    let shape = install::shape(&cluster, &settings).await?;
+    let (services, plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
+    if services.is_empty() {
+        let what = format!("No Deployment with a Dapr sidecar in namespace {}.", cluster.namespace);
+        return Err(Problem::new(what).next(hint));
+    }
+    let namespace = cluster.namespace.clone();
+    Ok(Rendered::new(namespace, plan, &services, &facts.configurations))
+}
+
+fn also(mut problem: Problem, hint: &str) -> Problem {
+    let next = problem.next.take();
+    problem.next(next.map_or_else(|| hint.to_owned(), |next| format!("{next} {hint}")))
+}
+
+impl Rendered {
+    fn new(namespace: String, plan: Plan, services: &[Service], known: &[Configuration]) -> Self {
+        // Not quietly: that takes a moment between two objects, which no file can ask for.
+        let enrolments = plan.enrols.then(|| Enrolments::new(&plan, services, known, false));
+        Self {
+            namespace,
+            plan,
+            enrolments,
+        }
+    }
+
+    /// Names and contents, in the order in which they are applied.
+    fn files(&self) -> Result<BTreeMap<String, String>, Problem> {
+        let mut files = BTreeMap::new();
+        let enrolments = self.enrolments.as_ref();
+        let objects = enrolments.into_iter().flat_map(Enrolments::objects);
+        for (n, object) in self.plan.outside().chain(objects).enumerate() {
+            let name = format!("{n:02}-{}-{}.yaml", object.kind().to_lowercase(), object.name());
+            files.insert(name, file(object)?);
+        }
+        for Entry { service, enrolment, .. } in enrolments.into_iter().flat_map(|enrolments| &enrolments.entries) {
+            let patch = Object::known(enrolment.patch(&self.namespace, service));
+            files.insert(format!("{ENROLMENT}/deployment-{}.yaml", service.name), file(&patch)?);
+            files.insert(format!("{ENROLMENT}/README.md"), README.to_owned());
+        }
+        Ok(files)
+    }
+}
+
+fn file(object: &Object) -> Result<String, Problem> {
+    Ok(format!("{HEADER}{}", yaml::write(object.value())?))
+}
+
+/// Writes what is new or different, and removes what was rendered once and is not any more.
+fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<Vec<String>, Problem> {
+    let failed = |path: &Path| {
+        let path = path.display().to_string();
+        move |e: io::Error| {
+            Problem::new(format!("Cannot write {path}: {e}.")).next("Name another folder with --output-dir.")
+        }
+    };
+    for (name, text) in files {
+        let path = folder.join(name);
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).map_err(failed(parent))?;
+        let same = fs::read_to_string(&path).is_ok_and(|there| there == *text);
+        if !same {
+            // Whole or not at all: somebody may be reading.
+            let half = path.with_extension("part");
+            fs::write(&half, text).map_err(failed(&half))?;
+            fs::rename(&half, &path).map_err(failed(&path))?;
+        }
+    }
+    let mut stale = Vec::new();
+    for (folder, prefix) in [(folder.to_owned(), ""), (folder.join(ENROLMENT), "enrolment/")] {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let ours = || fs::read_to_string(entry.path()).is_ok_and(|text| text.starts_with(HEADER));
+            if !files.contains_key(&name) && ours() {
+                fs::remove_file(entry.path()).map_err(failed(&entry.path()))?;
+                stale.push(name);
+            }
+        }
+    }
+    stale.sort();
+    Ok(stale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Verb};
+    use clap::Parser;
+
+    fn rendered(arguments: &[&str]) -> Result<BTreeMap<String, String>, Problem> {
+        let cli = Cli::try_parse_from([&["x", "render"], arguments].concat()).expect("good flags");
+        let Verb::Render(args) = cli.verb else {
+            panic!("not render")
+        };
+        without_cluster(&Settings::read(&args.choice, &cli.global)?)?.files()
+    }
+
+    /// Written anew by `UPDATE_EXPECT=1`.
+    #[test]
+    fn it_is_rendered_as_it_was() {
+        let files = rendered(&[
+            "-n=shop",
+            "--service=cart=cart-app",
+            "--registry=r.io/m",
+            "--image-pull-secret=pull",
+            "--profile=production",
+        ]);
+        let all = files
+            .expect("files")
+            .iter()
+            .map(|(name, text)| format!("==> {name}\n{text}"))
+            .collect::<String>();
+        // These change with the middleware.
+        let guest = crate::assets::guest();
+        let name = crate::objects::revision(&[guest]);
+        let lines = all.lines().map(|line| match line.trim_start().split_once(": ") {
+            Some((key @ ("learnflow.wasm" | "learnflow.dev/guest"), _)) => format!("{key}: …\n"),
+            _ => line.replace(&name, "…") + "\n",
+        });
+        crate::testing::same_as_file("tests/cases/render.expected.txt", &lines.collect::<String>());
+    }
+
+    #[test]
+    fn the_same_settings_give_the_same_bytes() {
+        let arguments = ["-n=shop", "--service=b", "--service=a"];
+        assert_eq!(
+            rendered(&arguments),
+            rendered(&["-n=shop", "--service=a", "--service=b"])
+        );
+        assert_ne!(rendered(&arguments), rendered(&["-n=shop", "--service=a"]));
+    }
+
+    #[test]
+    fn a_folder_follows_and_what_is_not_ours_stays() {
+        let folder = std::env::temp_dir().join(format!("learnflow-render-{}", std::process::id()));
+        let two = rendered(&["-n=shop", "--service=a", "--service=b"]).expect("files");
+        let one = rendered(&["-n=shop", "--service=a", "--only=middleware"]).expect("files");
+        assert_eq!(write(&folder, &two), Ok(Vec::new()));
+        fs::write(folder.join("kustomization.yaml"), "theirs").expect("written");
+        let stale = write(&folder, &one).expect("written");
+        assert!(stale.contains(&"enrolment/deployment-b.yaml".to_owned()), "{stale:?}");
+        let left: BTreeSet<String> = fs::read_dir(&folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(left.len(), 3 + 2, "{left:?}");
+        assert!(left.contains("kustomization.yaml"));
+        fs::remove_dir_all(&folder).expect("removed");
+    }
+}

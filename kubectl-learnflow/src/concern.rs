@@ -1,0 +1,167 @@
+//! The parts that can be installed apart from each other, each with a folder of manifests.
+
+use crate::{assets, objects::Object, problem::Problem};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, fmt};
+
+// Each is a folder of `manifests/`. The order is the one in which they are applied: what is needed comes
+// before what needs it, and what goes into the services' own namespace comes last.
+/// A part of LearnFlow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Concern {
+    /// Reads the sidecars' logs and turns them into metrics and traces.
+    Collector,
+    /// Keeps the metrics.
+    Prometheus,
+    /// What the sidecars load, and the enrolment of the services.
+    Middleware,
+}
+
+/// The size and the care of an installation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Profile {
+    /// Small, and forgets: metrics of a day, in the pod.
+    #[default]
+    Dev,
+    /// Metrics of 15 days on a volume; requests that hold under load.
+    Production,
+}
+
+/// Those that are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Selection(BTreeSet<Concern>);
+
+impl Concern {
+    pub(crate) const ALL: [Self; 3] = [Self::Collector, Self::Prometheus, Self::Middleware];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Collector => "collector",
+            Self::Prometheus => "prometheus",
+            Self::Middleware => "middleware",
+        }
+    }
+
+    /// What it cannot do without. The middleware needs nobody: its records can be read from the
+    /// sidecars' logs.
+    pub(crate) fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Prometheus => &[Self::Collector],
+            Self::Collector | Self::Middleware => &[],
+        }
+    }
+
+    /// Its objects as they stand in the manifests; a profile may have a folder with more of them.
+    pub(crate) fn objects(self, profile: Profile) -> Result<Vec<Object>, Problem> {
+        let mut objects = assets::folder(self.name())?;
+        objects.extend(assets::folder_if_any(&format!("{}/{profile}", self.name()))?);
+        Ok(objects)
+    }
+}
+
+impl Selection {
+    /// `only` these and what they need, without those to `skip`.
+    pub(crate) fn new(only: &[Concern], skip: &[Concern]) -> Result<Self, String> {
+        let mut chosen: BTreeSet<Concern> = match only {
+            [] => Concern::ALL.into(),
+            only => only.iter().copied().collect(),
+        };
+        if let Some(both) = only.iter().find(|concern| skip.contains(concern)) {
+            return Err(format!("{both} is both in only and in skip"));
+        }
+        for concern in chosen.clone() {
+            chosen.extend(concern.needs());
+        }
+        chosen.retain(|concern| !skip.contains(concern));
+        for concern in &chosen {
+            if let Some(missing) = concern.needs().iter().find(|needed| !chosen.contains(needed)) {
+                return Err(format!("{concern} needs {missing}: skip both, or neither"));
+            }
+        }
+        if chosen.is_empty() {
+            return Err("nothing is left to install".into());
+        }
+        Ok(Self(chosen))
+    }
+
+    pub(crate) fn all() -> Self {
+        Self(Concern::ALL.into())
+    }
+
+    pub(crate) fn has(&self, concern: Concern) -> bool {
+        self.0.contains(&concern)
+    }
+
+    /// In the order in which they are applied.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Concern> {
+        self.0.iter().copied()
+    }
+}
+
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dev => "dev",
+            Self::Production => "production",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Concern::{Collector, Middleware, Prometheus};
+
+    fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
+        Selection::new(only, skip).map(|selection| selection.iter().collect())
+    }
+
+    #[test]
+    fn what_is_needed_comes_along() {
+        assert_eq!(chosen(&[], &[]), Ok(Concern::ALL.to_vec()));
+        assert_eq!(chosen(&[Prometheus], &[]), Ok(vec![Collector, Prometheus]));
+        assert_eq!(chosen(&[Middleware], &[]), Ok(vec![Middleware]));
+        assert_eq!(chosen(&[], &[Prometheus]), Ok(vec![Collector, Middleware]));
+    }
+
+    #[test]
+    fn a_selection_that_makes_no_sense_is_refused() {
+        let refused = |only: &[Concern], skip: &[Concern]| chosen(only, skip).expect_err("refused");
+        assert_eq!(
+            refused(&[], &[Collector]),
+            "prometheus needs collector: skip both, or neither"
+        );
+        assert_eq!(
+            refused(&[Prometheus], &[Prometheus]),
+            "prometheus is both in only and in skip"
+        );
+        assert_eq!(refused(&[], &Concern::ALL), "nothing is left to install");
+    }
+
+    #[test]
+    fn needs_come_first_and_every_concern_has_a_folder() {
+        assert!(Concern::ALL.is_sorted());
+        for concern in Concern::ALL {
+            assert!(
+                concern.needs().iter().all(|needed| *needed < concern),
+                "{concern} comes too early"
+            );
+            for profile in [Profile::Dev, Profile::Production] {
+                assert!(!concern.objects(profile).expect("manifests").is_empty());
+            }
+            let named: Concern = serde_json::from_value(concern.name().into()).expect("its own name");
+            assert_eq!(named, concern);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What is to be installed: flags over `learnflow.yaml` over what the cluster shows over defaults, each
+//! value with where it comes from.
+
+mod file;
+mod show;
+mod values;
+
+use crate::{
+    cli::{Choice, Global},
+    concern::{Profile, Selection},
+    model::Facts,
+    patches::Shape,
+    problem::Problem,
+};
+use std::fmt;
+
+pub(crate) use file::{Entry, File};
+pub(crate) use values::{Memory, Share, bytes, label, name, registry};
+
+/// A value, and where it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Setting<T> {
+    pub(crate) value: T,
+    pub(crate) from: Source,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    Default,
+    /// The name of the file.
+    File(String),
+    Flag(&'static str),
+    Kubeconfig,
+    /// What it was found in.
+    Cluster,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+            Self::Kubeconfig => f.write_str("kubeconfig"),
+            Self::Cluster => f.write_str("found in the cluster"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) namespace: Setting<Option<String>>,
+    /// None: all that the cluster has.
+    pub(crate) services: Setting<Vec<Entry>>,
+    pub(crate) exclude: Setting<Vec<String>>,
+    pub(crate) pubsub: Setting<Option<String>>,
+    pub(crate) concerns: Setting<Selection>,
+    pub(crate) profile: Setting<Profile>,
+    pub(crate) budget: Setting<Option<Memory>>,
+    pub(crate) registry: Setting<Option<String>>,
+    pub(crate) pull_secret: Setting<Option<String>>,
+    pub(crate) sampling: Setting<Share>,
+}
+
+impl Settings {
+    /// From the command line and the file it names; no cluster is asked.
+    pub(crate) fn read(choice: &Choice, global: &Global) -> Result<Self, Problem> {
+        let file = choice.file.as_deref().map(File::read).transpose()?.unwrap_or_default();
+        let name = choice.file.as_ref().map(|path| path.display().to_string());
+        Self::merge(choice, global, file, &name.unwrap_or_default())
+    }
+
+    fn merge(choice: &Choice, global: &Global, file: File, file_name: &str) -> Result<Self, Problem> {
+        let from = Layers { file_name };
+        let File { only, skip, .. } = file;
+        let concerns = if choice.only.is_empty() && choice.skip.is_empty() {
+            let in_file = only.is_some() || skip.is_some();
+            let only = only.map(|only| only.value).unwrap_or_default();
+            let skip = skip.map(|skip| skip.value).unwrap_or_default();
+            // The file was checked for itself.
+            let selection = Selection::new(&only, &skip).map_err(|why| usage(&why))?;
+            from.either(None, "", in_file.then_some(selection), Selection::all())
+        } else {
+            let flag = if choice.only.is_empty() { "--skip" } else { "--only" };
+            let selection = Selection::new(&choice.only, &choice.skip).map_err(|why| usage(&why))?;
+            from.either(Some(selection), flag, None, Selection::all())
+        };
+        let services = file.services.into_iter().map(|service| service.value).collect();
+        let exclude = file.exclude.into_iter().map(|name| name.0).collect();
+        let settings = Self {
+            namespace: from.maybe(global.namespace.clone(), "-n", file.namespace),
+            services: from.list(&choice.service, "--service", services),
+            exclude: from.list(&choice.exclude, "--exclude", exclude),
+            pubsub: from.maybe(None, "", file.pubsub),
+            concerns,
+            profile: from.either(choice.profile, "--profile", file.profile, Profile::default()),
+            budget: from.maybe(choice.budget.clone(), "--budget", file.budget),
+            registry: from.maybe(choice.registry.clone(), "--registry", file.registry),
+            pull_secret: from.maybe(
+                choice.image_pull_secret.clone(),
+                "--image-pull-secret",
+                file.image_pull_secret,
+            ),
+            sampling: from.either(choice.sampling, "--sampling", file.sampling, Share::ALL),
+        };
+        // Each may come from another layer.
+        let named = &settings.services.value;
+        for (n, Entry { name, .. }) in named.iter().enumerate() {
+            if named[..n].iter().any(|other| other.name == *name) {
+                return Err(usage(&format!("service {name} is named twice")));
+            }
+            if settings.exclude.value.contains(name) {
+                return Err(usage(&format!("service {name} is both named and excluded")));
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Fills in what the cluster shows; what is said stays.
+    pub(crate) fn found(mut self, namespace: &str, facts: &Facts) -> Self {
+        if self.namespace.value.is_none() {
+            self.namespace = Setting {
+                value: Some(namespace.to_owned()),
+                from: Source::Kubeconfig,
+            };
+        }
+        if self.services.value.is_empty() {
+            let found = facts.services.iter().map(|service| Entry {
+                name: service.name.clone(),
+                app_id: service.app_id.clone(),
+                container: service.container.clone(),
+            });
+            let value = found
+                .filter(|entry| !self.exclude.value.contains(&entry.name))
+                .collect();
+            self.services = Setting {
+                value,
+                from: Source::Cluster,
+            };
+        } else {
+            for entry in &mut self.services.value {
+                let known = facts.services.iter().find(|service| service.name == entry.name);
+                let Some(known) = known else { continue };
+                entry.app_id = entry.app_id.take().or_else(|| known.app_id.clone());
+                entry.container = entry.container.take().or_else(|| known.container.clone());
+            }
+        }
+        if let (None, [first, ..]) = (&self.pubsub.value, facts.kafka.as_slice()) {
+            self.pubsub = Setting {
+                value: Some(first.clone()),
+                from: Source::Cluster,
+            };
+        }
+        self
+    }
+
+    /// What the objects depend on, where it is known whether a gateway is there.
+    pub(crate) fn shape(&self, gateway: bool) -> Shape {
+        Shape {
+            concerns: self.concerns.value.clone(),
+            profile: self.profile.value,
+            registry: self.registry.value.clone(),
+            pull_secret: self.pull_secret.value.clone(),
+            sampling: self.sampling.value,
+            gateway,
+        }
+    }
+}
+
+/// Flags over a file over a default.
+struct Layers<'a> {
+    file_name: &'a str,
+}
+
+impl Layers<'_> {
+    fn either<T>(&self, flag: Option<T>, flag_name: &'static str, file: Option<T>, default: T) -> Setting<T> {
+        let (value, from) = match (flag, file) {
+            (Some(value), _) => (value, Source::Flag(flag_name)),
+            (None, Some(value)) => (value, Source::File(self.file_name.to_owned())),
+            (None, None) => (default, Source::Default),
+        };
+        Setting { value, from }
+    }
+
+    fn maybe<T>(&self, flag: Option<T>, flag_name: &'static str, file: Option<T>) -> Setting<Option<T>> {
+        self.either(flag.map(Some), flag_name, file.map(Some), None)
+    }
+
+    fn list<T: Clone>(&self, flag: &[T], flag_name: &'static str, file: Vec<T>) -> Setting<Vec<T>> {
+        let flag = (!flag.is_empty()).then(|| flag.to_vec());
+        self.either(flag, flag_name, (!file.is_empty()).then_some(file), Vec::new())
+    }
+}
+
+fn usage(why: &str) -> Problem {
+    Problem::new(format!("The settings contradict each other: {why}.")).next("Nothing was changed.")
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

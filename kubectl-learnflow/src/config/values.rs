@@ -1,0 +1,210 @@
+//! Single values, as they stand in a file or behind a flag: what is wrong with one is said in the
+//! same words for both.
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use std::fmt;
+
+/// Kubernetes' limit for the name of a namespace, a container, an app id.
+const LABEL: usize = 63;
+/// And for that of most other objects.
+const NAME: usize = 253;
+
+/// The name of a namespace, a container, an app id.
+pub(crate) fn label(text: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let ends = text.starts_with('-') || text.ends_with('-');
+    if text.is_empty() || text.len() > LABEL || ends || !text.chars().all(inner) {
+        return Err(format!(
+            "`{text}` is not a name; write lower-case letters, digits and -, at most {LABEL} of them"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// The name of a Deployment, a Component, a Secret: labels with dots between.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    if text.len() > NAME || text.split('.').any(|part| label(part).is_err()) {
+        return Err(format!(
+            "`{text}` is not a name; write lower-case letters, digits, - and ., at most {NAME} of them"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// `registry.example.com:5000/mirror`
+pub(crate) fn registry(text: &str) -> Result<String, String> {
+    let wrong = |why: &str| Err(format!("`{text}` is not a registry; {why}"));
+    if text.contains("://") {
+        return wrong("leave out the scheme: registry.example.com/mirror");
+    }
+    let (host, path) = text.split_once('/').unwrap_or((text, "x"));
+    let (host, port) = host.split_once(':').unwrap_or((host, "0"));
+    let in_path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | '/');
+    let good_path = path.chars().all(in_path) && !path.split('/').any(str::is_empty);
+    if name(&host.to_ascii_lowercase()).is_err() || port.parse::<u16>().is_err() || !good_path {
+        return wrong("write a host and, if you like, a port and a path: registry.example.com:5000/mirror");
+    }
+    Ok(text.to_owned())
+}
+
+/// A share of all traces, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(transparent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(transparent))]
+pub(crate) struct Share(#[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))] f64);
+
+impl Share {
+    pub(crate) const ALL: Self = Self(1.0);
+
+    fn new(number: f64) -> Result<Self, String> {
+        if (0.0..=1.0).contains(&number) {
+            return Ok(Self(number));
+        }
+        Err(format!(
+            "`{number}` is not a share; write a number from 0 (no trace) to 1 (every trace)"
+        ))
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let number = text.parse::<f64>();
+        let number = number.map_err(|_| format!("`{text}` is not a number; write for example 0.1"))?;
+        Self::new(number)
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// An amount of memory, as Kubernetes writes it: `512Mi`, `1Gi`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(transparent))]
+pub(crate) struct Memory(#[cfg_attr(test, schemars(regex(pattern = r"^[0-9]+(\.[0-9]+)?([KMGT]i?|k)?$")))] String);
+
+impl Memory {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match bytes(text) {
+            None => Err(format!(
+                "`{text}` is not an amount of memory; write for example 512Mi or 1Gi"
+            )),
+            Some(0) => Err("no memory at all is not enough for anything; write for example 1Gi".into()),
+            Some(_) => Ok(Self(text.to_owned())),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        bytes(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Memory {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// A Kubernetes quantity of bytes.
+pub(crate) fn bytes(text: &str) -> Option<u64> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let unit = match &text[end..] {
+        "" => 1.0,
+        "k" | "K" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "Ki" => 1024.0,
+        "Mi" => 1024.0 * 1024.0,
+        "Gi" => 1024.0 * 1024.0 * 1024.0,
+        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    let number: f64 = text[..end].parse().ok()?;
+    let bytes = number * unit;
+    // Beyond this a float no longer counts single bytes, and nobody has so many.
+    (bytes < 9e15).then_some(bytes as u64)
+}
+
+pub(super) fn label_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    checked(deserializer, label).map(Some)
+}
+
+pub(super) fn name_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    checked(deserializer, name).map(Some)
+}
+
+pub(super) fn needed_name_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked(deserializer, name)
+}
+
+pub(super) fn registry_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    checked(deserializer, registry).map(Some)
+}
+
+fn checked<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    parse: fn(&str) -> Result<String, String>,
+) -> Result<String, D::Error> {
+    parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for good in ["shop", "a", "course-agent", "0"] {
+            assert_eq!(label(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "Shop", "-a", "a-", "a.b", "a/b", "ü", &"a".repeat(64)] {
+            assert!(label(bad).is_err(), "{bad}");
+        }
+        assert!(name("a.b-c").is_ok() && name("a..b").is_err() && name("").is_err());
+    }
+
+    #[test]
+    fn registries() {
+        for good in ["r", "registry.example.com", "localhost:5000/a/b_c", "10.0.0.1/x"] {
+            assert_eq!(registry(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "https://r.io", "r.io/", "r.io//x", "r.io:port", "r.io/X", "r io"] {
+            assert!(registry(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares_and_memory() {
+        assert_eq!(Share::parse("0.1").map(|share| share.to_string()), Ok("0.1".into()));
+        assert_eq!(Share::ALL.to_string(), "1");
+        for bad in ["-0.1", "1.1", "NaN", "ten", ""] {
+            assert!(Share::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(bytes("1.5Gi"), Some(1_610_612_736));
+        assert_eq!(bytes("400Mi"), Some(419_430_400));
+        assert_eq!(bytes("1k"), Some(1000));
+        for bad in ["", "Gi", "1GB", "-1Gi", "1 Gi", "1e400", "1.2.3Gi"] {
+            assert_eq!(bytes(bad), None, "{bad}");
+        }
+        assert!(Memory::parse("0").is_err() && Memory::parse("0Gi").is_err());
+        assert_eq!(Memory::parse("1Gi").map(|memory| memory.bytes()), Ok(1 << 30));
+    }
+}
