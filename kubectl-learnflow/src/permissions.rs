@@ -77,8 +77,7 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Status => status(plan, namespace),
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
-        // It lets the server try everything out, which takes the same.
-        Task::Diff => install(plan, namespace),
+        Task::Diff => diff(plan, namespace),
         Task::Render => facts(namespace),
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
@@ -180,6 +179,14 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
         .like(to("list", "", "nodes", None))
 }
 
+/// It lets the server try everything out, which takes the same; only that nothing is removed, and nothing waited for.
+fn diff(plan: &Plan, namespace: &str) -> Permissions {
+    let Permissions { mut required, helpful } = install(plan, namespace);
+    let waits = |access: &Access| access.resource == "pods" && access.verb == "list" && access.namespace.is_some();
+    required.retain(|access| access.verb != "delete" && !waits(access));
+    Permissions { required, helpful }
+}
+
 fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
     let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
     let here = Some(namespace);
@@ -211,6 +218,7 @@ fn bundle(plan: &Plan, namespace: &str) -> Permissions {
     check(plan, namespace)
         .need(both(namespace, "list", "", "pods,events"))
         .need(both(namespace, "get", "", "pods/log"))
+        .need(to("list", "", "configmaps", Some(namespace)))
         .need(to("list", "dapr.io", kinds, Some(namespace)))
 }
 
@@ -258,13 +266,17 @@ fn both(namespace: &str, verbs: &str, group: &str, resources: &str) -> Vec<Acces
         .collect()
 }
 
-/// What a Role or ClusterRole of ours gives to whoever is bound to it.
+/// What it takes to give out a Role or ClusterRole of ours: all that it gives, and to bind it, which a dry
+/// run is asked for while the role itself is not there yet.
 pub(crate) fn granted(object: &Object) -> Vec<Access> {
     let texts = |rule: &Value, field: &str| -> Vec<String> {
         let list = rule[field].as_array().into_iter().flatten();
         list.filter_map(|text| text.as_str().map(str::to_owned)).collect()
     };
     let mut given = Vec::new();
+    if matches!(object.kind(), "Role" | "ClusterRole") {
+        given.extend(accesses(std::iter::once(&object.reference()), &["bind"]));
+    }
     for rule in object.value()["rules"].as_array().into_iter().flatten() {
         let names = texts(rule, "resourceNames");
         let names: Vec<Option<String>> = match names.is_empty() {

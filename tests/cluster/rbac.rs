@@ -189,6 +189,8 @@ fn install_under_its_role(target: &Target) -> Result<()> {
 
 fn every_verb_that_looks_under_its_role(target: &Target) -> Result<()> {
     run(target, "version", &["version"], 0)?;
+    run(target, "diff", &["diff"], 0)?;
+    run(target, "enroll", &["enroll", "course-agent"], 0)?;
     run(target, "status", &["status", "--wait=60s"], 0)?;
     run(target, "check", &["check"], 0)?;
     let file = std::env::temp_dir().join(format!("learnflow-rbac-{}.tar.gz", std::process::id()));
@@ -206,13 +208,17 @@ fn every_verb_that_looks_under_its_role(target: &Target) -> Result<()> {
 
 fn one_permission_less_is_named(target: &Target) -> Result<()> {
     // `install` asks about everything first: a dry run tells as much.
-    let verbs: [(&str, &[&str]); 6] = [
+    let verbs: [(&str, &[&str]); 10] = [
         ("version", &["version"]),
         ("status", &["status"]),
         ("check", &["check", "--output=short"]),
         ("dashboard", &["dashboard", "prometheus", "--port=0"]),
         ("install", &["install", "--dry-run"]),
-        ("uninstall", &["uninstall"]),
+        ("enroll", &["enroll", "course-agent", "--dry-run"]),
+        ("unenroll", &["unenroll", "course-agent", "--dry-run"]),
+        ("diff", &["diff"]),
+        ("render", &["render"]),
+        ("uninstall", &["uninstall", "--unenroll"]),
     ];
     let mut wrong = Vec::new();
     let mut tried = 0;
@@ -247,7 +253,7 @@ fn one_permission_less_is_named(target: &Target) -> Result<()> {
 }
 
 fn uninstall_under_its_role(target: &Target) -> Result<()> {
-    run(target, "uninstall", &["uninstall"], 0)?;
+    run(target, "uninstall", &["uninstall", "--unenroll"], 0)?;
     // It was not ours, so it stayed, with the Roles in it.
     let users: Vec<String> = [
         "bundle",

@@ -35,7 +35,7 @@ impl Cluster {
                 }
                 Ok(versions)
             }
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
             Err(e) => Err(self.explain(&doing)(e)),
         }
     }
@@ -64,7 +64,7 @@ impl Cluster {
                 .filter(|resource| !resource.name.contains('/'))
                 .map(|resource| resource.kind)
                 .collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
             Err(e) => Err(self.explain(&format!("ask for the kinds of {group_version}"))(e)),
         }
     }

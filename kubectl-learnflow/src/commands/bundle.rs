@@ -399,7 +399,10 @@ mod tests {
             !files[0].1.contains("hunter2") && files[0].1.contains("[removed]"),
             "{files:?}"
         );
-        assert!(files[0].0.starts_with("b/objects/shop/Pod") && !files[0].0.contains(".."), "{files:?}");
+        assert!(
+            files[0].0.starts_with("b/objects/shop/Pod") && !files[0].0.contains(".."),
+            "{files:?}"
+        );
     }
 
     #[test]

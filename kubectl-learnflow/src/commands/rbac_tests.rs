@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     cli::{Cli, Verb},
     cluster::fake::Fake,
-    commands::{check, enrol_some, install, status, uninstall, version},
+    commands::{check, diff, enrol_some, install, status, uninstall, version},
     config::Settings,
     model::Access,
     permissions::{access, granted, of},
@@ -151,6 +151,13 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     // Where something does not become ready, or an older version has left something.
     agree(Task::Install, &install, &UNUSED);
 
+    let diff = asked(&fake, async |cluster, printer| {
+        let cli = Cli::try_parse_from(["x", "diff"]).expect("good flags");
+        let Verb::Diff(args) = cli.verb else { panic!("not diff") };
+        let settings = Settings::read(&args.choice, &cli.global).expect("good settings");
+        assert_eq!(diff::run(cluster, &args, settings, printer).await, Ok(Outcome::Good));
+    });
+    agree(Task::Diff, &diff, &["list replicasets", "list pods"]);
     let status = asked(&fake, async |cluster, _| {
         status::report(cluster).await.expect("a report");
     });

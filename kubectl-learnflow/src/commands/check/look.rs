@@ -171,16 +171,19 @@ pub(super) async fn names(cluster: &Cluster, plan: &Plan) -> Result<Vec<Check>, 
     let found = stream::iter(plan.outside())
         .map(|object| async move { Ok::<_, Problem>((object, cluster.existing(&object.reference()).await?)) });
     let found: Vec<_> = found.buffered(8).try_collect().await?;
-    let ours = found.iter().filter(|(_, existing)| existing.is_some()).count();
+    let there = found.iter().filter(|(_, existing)| existing.is_some()).count();
     let number = found.len();
     let mut checks: Vec<Check> = found
         .iter()
         .filter_map(|(object, existing)| preflight::ownership(object, existing.as_ref()?))
         .collect();
     if checks.iter().all(|check| check.mark != crate::printer::Mark::Bad) {
-        let text = match ours {
+        let text = match there {
             0 => format!("{} to create, all names are free", count(number, "object")),
-            ours => format!("{ours} of {} there, all of them ours", count(number, "object")),
+            there => format!(
+                "{there} of {} there, none of anybody else's in the way",
+                count(number, "object")
+            ),
         };
         checks.insert(0, Check::good(text).id("name"));
     }
