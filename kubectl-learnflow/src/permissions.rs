@@ -143,6 +143,8 @@ fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("get,create,patch", "", "secrets", Some(namespace)))
         .need(to("get,list,patch", "apps", "deployments", Some(namespace)))
         .need(to("list", "apps", "replicasets", Some(namespace)))
+        // Whether there is somebody to ask about the sidecars.
+        .need(accesses(std::iter::once(&prometheus_itself()), &["get"]))
         .need(to("list", "", "pods", Some(namespace)))
         // Whether the middleware runs, and why something does not become ready.
         .like(prometheus())
@@ -195,7 +197,7 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("get,list,delete", "", "configmaps", here))
         .need(to("get,delete", "dapr.io", "components,configurations", here))
         .need(to("list", "dapr.io", "configurations", here))
-        .need(to("get,delete", "", "secrets", here))
+        .need(to("get", "", "secrets", here))
         .need(to("get,list,patch", "apps", "deployments", here))
         // Whether another namespace still needs the stack.
         .need(to("list", "dapr.io", "components", None))
@@ -220,6 +222,10 @@ fn bundle(plan: &Plan, namespace: &str) -> Permissions {
         .need(both(namespace, "get", "", "pods/log"))
         .need(to("list", "", "configmaps", Some(namespace)))
         .need(to("list", "dapr.io", kinds, Some(namespace)))
+}
+
+fn prometheus_itself() -> ObjectRef {
+    ObjectRef::deployment(STACK_NAMESPACE, "prometheus")
 }
 
 fn prometheus() -> [Access; 1] {

@@ -1,6 +1,8 @@
 //! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
 
 mod changes;
+#[cfg(target_os = "linux")]
+mod downtime;
 mod lab;
 mod line;
 mod rbac;
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
     let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
+        #[cfg(target_os = "linux")]
+        trials.extend(downtime::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
         trials.extend(lab::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()

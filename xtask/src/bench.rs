@@ -43,6 +43,10 @@ const MEASURES: &[Measure] = &[
         take: guest::publish,
     },
     Measure {
+        key: "guest.added_cost",
+        take: guest::added_cost,
+    },
+    Measure {
         key: "guest.delivery",
         take: guest::delivery,
     },

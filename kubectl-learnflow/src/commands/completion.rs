@@ -32,7 +32,7 @@ pub(super) fn run(args: &Completion, printer: &Printer) -> Result<Outcome, Probl
         Shell::Bash => aot::Shell::Bash,
         Shell::Zsh => aot::Shell::Zsh,
         Shell::Fish => aot::Shell::Fish,
-        Shell::PowerShell => aot::Shell::PowerShell,
+        Shell::Pwsh => aot::Shell::PowerShell,
         Shell::Elvish => aot::Shell::Elvish,
     };
     let mut script = Vec::new();

@@ -41,7 +41,14 @@ pub(super) async fn all(
                     Mark::Bad,
                     &format!("{object} does not come up with the middleware: {why}"),
                 );
-                undo(cluster, entry, &object, printer).await?;
+                if applied == Applied::Unchanged {
+                    printer.hint(&format!(
+                        "Nothing of it was changed now. Take the middleware out with `kubectl learnflow unenroll {}`.",
+                        service.name
+                    ));
+                } else {
+                    undo(cluster, entry, &object, printer).await?;
+                }
                 let rest: Vec<&str> = entries[done + 1..].iter().map(|e| e.service.name.as_str()).collect();
                 if !rest.is_empty() {
                     printer.hint(&format!("Not touched: {}.", text::list(&rest)));

@@ -1,7 +1,7 @@
 //! `install`: check everything, apply in order, wait, enrol, remove what is no longer wanted.
 
 use super::{
-    applier::{Applier, patiently, trouble},
+    applier::{Applier, trouble},
     confirm, enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
     middleware, prune,
@@ -242,17 +242,7 @@ impl Job<'_> {
         if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
             return Ok(Outcome::Bad);
         }
-        let prometheus = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
-        let outcome = match patiently(args.timeout, printer, async || cluster.existing(&prometheus).await).await? {
-            Some(_) => confirm::all(cluster, enrolments, args.timeout, printer).await?,
-            None => {
-                printer.step(
-                    Mark::Warn,
-                    "Whether the middleware runs cannot be seen without Prometheus",
-                );
-                Outcome::Good
-            }
-        };
+        let outcome = confirm::all(cluster, enrolments, args.timeout, printer).await?;
         middleware::prune(cluster, Some(enrolments), args.timeout, printer).await?;
         Ok(outcome)
     }
@@ -311,7 +301,9 @@ pub(super) fn list(wanted: &Wanted<'_>, seen: &Seen, namespace: &str, printer: &
             (false, ..) => "create",
             (true, false, _) => "leave",
             (true, true, Some(Applied::Unchanged)) => "keep",
-            (true, true, _) => "change",
+            (true, true, Some(_)) => "change",
+            // The server was not asked.
+            (true, true, None) => "apply",
         };
         printer.data_line(Tone::Plain, &format!("{what} {object}"));
     }
