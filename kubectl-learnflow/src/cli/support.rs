@@ -80,7 +80,7 @@ pub(crate) enum Page {
 /// Collect what somebody needs to help you into one archive
 ///
 /// Takes our objects, the enrolled services and their pods, events, logs, `status`, `check` and
-/// versions. Secrets, tokens and passwords are removed; Secrets are never even read, and your
+/// versions. Secrets, tokens and passwords are removed; none of your Secrets is even read, and your
 /// kubeconfig is not part of it. Look into the archive before you give it away all the same.
 #[derive(Debug, Args)]
 pub(crate) struct Bundle {

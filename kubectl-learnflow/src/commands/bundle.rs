@@ -36,7 +36,7 @@ What `kubectl learnflow bundle` has collected:
   logs/NAMESPACE/POD/CONTAINER.log         of our pods, and of the sidecars; not of your own containers
   missing.txt                              what could not be had, and what is not all there
 
-Secrets are not read at all. In everything else, values that look secret are replaced by [removed]:
+None of your Secrets is read. In everything else, values that look secret are replaced by [removed]:
 passwords, tokens, keys, connection strings, Authorization headers, JSON Web Tokens, private keys. The
 kubeconfig is not part of it. Look into it before you give it away all the same.
 ";

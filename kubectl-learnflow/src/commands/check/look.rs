@@ -166,8 +166,8 @@ pub(super) async fn permissions(cluster: &Cluster, wanted: BTreeSet<Access>) -> 
     Ok(preflight::permissions(&refused, caller.as_deref()))
 }
 
-/// Is what we would apply free, or ours already?
-pub(super) async fn names(cluster: &Cluster, plan: &Plan) -> Result<Vec<Check>, Problem> {
+/// Is what we would apply free, or ours already? What of it is yet to come is the second value.
+pub(super) async fn names<'a>(cluster: &Cluster, plan: &'a Plan) -> Result<(Vec<Check>, Vec<&'a Object>), Problem> {
     let found = stream::iter(plan.outside())
         .map(|object| async move { Ok::<_, Problem>((object, cluster.existing(&object.reference()).await?)) });
     let found: Vec<_> = found.buffered(8).try_collect().await?;
@@ -187,11 +187,12 @@ pub(super) async fn names(cluster: &Cluster, plan: &Plan) -> Result<Vec<Check>, 
         };
         checks.insert(0, Check::good(text).id("name"));
     }
-    Ok(checks)
+    let coming = found.into_iter().filter(|(_, existing)| existing.is_none());
+    Ok((checks, coming.map(|(object, _)| object).collect()))
 }
 
 /// Is there room for the stack, and for one more pod of each service while it rolls?
-pub(super) async fn capacity(cluster: &Cluster, plan: &Plan) -> Result<Vec<Check>, Problem> {
+pub(super) async fn capacity(cluster: &Cluster, coming: &[&Object]) -> Result<Vec<Check>, Problem> {
     let here = cluster.namespace.as_str();
     let room = async |namespace: &str| -> Result<_, Problem> {
         try_join!(cluster.quotas(namespace), cluster.bounds(namespace))
@@ -214,17 +215,10 @@ pub(super) async fn capacity(cluster: &Cluster, plan: &Plan) -> Result<Vec<Check
         }
         Err(problem) => return Err(problem),
     };
-    let mut coming: Vec<&Object> = Vec::new();
-    for object in plan
-        .stack
+    let coming = coming
         .iter()
-        .filter(|object| object.namespace() == Some(STACK_NAMESPACE))
-    {
-        if cluster.existing(&object.reference()).await?.is_none() {
-            coming.push(object);
-        }
-    }
-    let stack = Needs::of_objects(coming.into_iter(), nodes.max(1), &bounds);
+        .filter(|object| object.namespace() == Some(STACK_NAMESPACE));
+    let stack = Needs::of_objects(coming.copied(), nodes.max(1), &bounds);
     let mut checks = capacity::fits(&stack, &quotas, &bounds, "The stack", STACK_NAMESPACE);
     for (app_id, spec) in pods {
         let pod = Needs::of_pods(&spec, 1, &our_bounds);

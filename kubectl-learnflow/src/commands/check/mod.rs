@@ -83,8 +83,9 @@ pub(super) async fn report(cluster: &Cluster, pre: bool, printer: &Printer) -> R
         let wanted = permissions::of(Task::Install, &plan, &cluster.namespace).required;
         findings.add("permissions", look::permissions(cluster, wanted).await?);
     }
-    findings.add("names", look::names(cluster, &plan).await?);
-    findings.add("capacity", look::capacity(cluster, &plan).await?);
+    let (names, coming) = look::names(cluster, &plan).await?;
+    findings.add("names", names);
+    findings.add("capacity", look::capacity(cluster, &coming).await?);
     findings.add("surroundings", look::surroundings(cluster, &facts).await?);
     if !pre {
         findings.add("learnflow", look::installed(&status::report(cluster).await?));
