@@ -306,7 +306,16 @@ pub(crate) fn granted(object: &Object) -> Vec<Access> {
 /// ClusterRole and Roles that give exactly this.
 pub(crate) fn roles(task: Task, permissions: &Permissions) -> Vec<Value> {
     let mut places: BTreeMap<Option<&str>, Vec<&Access>> = BTreeMap::new();
-    for access in permissions.all() {
+    // Who may do it everywhere needs not be told that he may here.
+    let everywhere = |access: &Access| {
+        let anywhere = Access {
+            namespace: None,
+            name: None,
+            ..access.clone()
+        };
+        access.namespace.is_some() && permissions.all().any(|other| *other == anywhere)
+    };
+    for access in permissions.all().filter(|access| !everywhere(access)) {
         places.entry(access.namespace.as_deref()).or_default().push(access);
     }
     let role = |(namespace, accesses): (Option<&str>, Vec<&Access>)| {

@@ -49,3 +49,14 @@ fn nothing_is_given_beyond_our_own_names_that_could_change_the_cluster() {
         }
     }
 }
+
+#[test]
+fn what_is_given_everywhere_is_not_given_again() {
+    let permissions = Permissions::default()
+        .need(to("list", "", "pods", Some(SHOP)))
+        .need(to("list", "", "pods", None))
+        .need(to("get", "", "pods", Some(SHOP)));
+    let roles = roles(Task::Install, &permissions);
+    let verbs: Vec<&Value> = roles.iter().map(|role| &role["rules"][0]["verbs"]).collect();
+    assert_eq!(verbs, [&serde_json::json!(["list"]), &serde_json::json!(["get"])]);
+}

@@ -29,6 +29,7 @@ const HELPFUL: &[&str] = &[
     "list nodes",
     "list services",
     "list resourcequotas",
+    "list storageclasses",
     "list limitranges",
     "list *",
     "get namespaces",
