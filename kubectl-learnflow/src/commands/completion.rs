@@ -5,7 +5,7 @@ use crate::{
     cli::{Cli, Completion, Global, ManPages, Shell},
     cluster::{self, Cluster},
     model::Outcome,
-    printer::Printer,
+    printer::{Printer, Tone},
     problem::Problem,
     text::harmless,
 };
@@ -72,7 +72,7 @@ pub(crate) fn complete() -> Option<ExitCode> {
             format!("{value}\t{help}\n")
         });
     }
-    printer.data(NO_FILES);
+    printer.data_line(Tone::Plain, NO_FILES);
     Some(ExitCode::SUCCESS)
 }
 
