@@ -11,7 +11,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// Who we are to the API server, and in `app.kubernetes.io/managed-by`.
 pub(crate) const MANAGER: &str = "kubectl-learnflow";
@@ -21,6 +24,8 @@ pub(crate) const STACK_NAMESPACE: &str = "learnflow-system";
 pub(crate) const MIDDLEWARE: &str = "learnflow";
 /// The volume that brings the guest into a sidecar, and how the names of its ConfigMaps begin.
 pub(crate) const GUEST: &str = "learnflow-wasm";
+/// The ConfigMap that `prometheus.yaml` mounts for its rules.
+const RULES: &str = "prometheus-rules";
 /// Where the sidecar finds the guest; `component.yaml` says the same.
 pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
 
@@ -303,17 +308,27 @@ impl Plan {
     }
 }
 
-/// Of every concern and profile, whatever is chosen: others of them may be there.
-fn set_of_stack() -> Result<Object, Problem> {
-    let mut kinds = BTreeSet::new();
+/// The kinds that the stack has in any part and profile, whatever is chosen: others of them may be there.
+pub(crate) fn kinds_of_stack() -> Result<BTreeMap<String, ObjectRef>, Problem> {
+    let mut kinds = BTreeMap::new();
     for concern in Concern::ALL
         .into_iter()
         .filter(|concern| *concern != Concern::Middleware)
     {
         for profile in [Profile::Dev, Profile::Production] {
-            kinds.extend(concern.objects(profile)?.iter().map(applyset::kind));
+            let objects = concern.objects(profile)?;
+            kinds.extend(
+                objects
+                    .iter()
+                    .map(|object| (applyset::kind(object), object.reference())),
+            );
         }
     }
+    Ok(kinds)
+}
+
+fn set_of_stack() -> Result<Object, Problem> {
+    let kinds = kinds_of_stack()?.into_keys().collect();
     let set = applyset::parent(STACK_NAMESPACE, &kinds).map_err(Problem::new)?;
     Ok(set.labelled().versioned())
 }
@@ -326,6 +341,19 @@ fn only(path: &str) -> Result<Object, Problem> {
             "The manifest {path} inside this plugin must hold one object."
         ))),
     }
+}
+
+/// What Prometheus computes and watches for.
+pub(crate) fn rules_config_map() -> Object {
+    let data: Map<String, Value> = assets::rules()
+        .map(|(name, text)| (name.to_owned(), text.into()))
+        .collect();
+    Object(json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": RULES, "namespace": STACK_NAMESPACE },
+        "data": data,
+    }))
 }
 
 fn guest_config_map(namespace: &str, wasm: &[u8]) -> Object {

@@ -3,6 +3,7 @@
 mod changes;
 #[cfg(target_os = "linux")]
 mod downtime;
+mod enrolment;
 mod lab;
 mod line;
 mod rbac;
@@ -31,12 +32,9 @@ fn main() -> ExitCode {
     );
     let on_a_lab = variable("LEARNFLOW_TEST_LAB").is_some();
     let mut trials = Vec::new();
-    let tests = refusals::TESTS
-        .iter()
-        .chain(line::TESTS)
-        .chain(changes::TESTS)
-        .chain(verbs::BEFORE)
-        .chain(rbac::FIRST);
+    let tests = refusals::TESTS.iter().chain(line::TESTS);
+    let tests = tests.chain(enrolment::TESTS).chain(changes::TESTS);
+    let tests = tests.chain(verbs::BEFORE).chain(rbac::FIRST);
     let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {

@@ -68,7 +68,8 @@ impl Cluster {
         let group = match oneshot::group(&self.client, group).await {
             Ok(group) => group,
             Err(kube::Error::Discovery(_)) => return Ok(None),
-            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(None),
+            // A group that is not there is a page that is not, without a reason.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
             Err(e) => return Err(self.explain(&format!("ask for the kind {kind}"))(e)),
         };
         let found = group.recommended_kind(name);

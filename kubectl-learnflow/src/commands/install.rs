@@ -2,7 +2,7 @@
 
 use super::{
     applier::{Applier, trouble},
-    confirm, enrol,
+    enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
     middleware, prune,
 };
@@ -239,12 +239,11 @@ impl Job<'_> {
         let Self {
             cluster, args, printer, ..
         } = self;
-        if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
+        if enrol::carefully(cluster, enrolments, args.timeout, printer).await? == Outcome::Bad {
             return Ok(Outcome::Bad);
         }
-        let outcome = confirm::all(cluster, enrolments, args.timeout, printer).await?;
         middleware::prune(cluster, Some(enrolments), args.timeout, printer).await?;
-        Ok(outcome)
+        Ok(Outcome::Good)
     }
 
     async fn enrol_without_waiting(
