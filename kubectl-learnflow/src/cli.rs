@@ -1,12 +1,17 @@
 //! The command line: types and their help texts, nothing else.
 
+mod support;
+
 use crate::{
+    commands::completion,
     concern::{Concern, Profile},
     config::{self, Entry, Memory, Share},
     text::parse_duration,
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use std::{path::PathBuf, time::Duration};
+pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
 
 /// Shows every event that Dapr services send through Kafka.
 ///
@@ -40,11 +45,17 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig to use instead of its current one
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = ArgValueCompleter::new(completion::contexts))]
     pub(crate) context: Option<String>,
     /// Namespace of the services [default: the namespace of the context]
-    #[arg(short, long, global = true, value_name = "NAME", value_parser = config::label)]
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = config::label, add = ArgValueCompleter::new(completion::namespaces))]
     pub(crate) namespace: Option<String>,
+    /// User to act as, if you may impersonate others
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub(crate) as_user: Option<String>,
+    /// Group to act as together with --as; may be given several times
+    #[arg(long, global = true, value_name = "GROUP")]
+    pub(crate) as_group: Vec<String>,
     /// How long to wait for one answer of the cluster; 0 waits for ever
     #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub(crate) request_timeout: Duration,
@@ -58,14 +69,21 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Check(Check),
     Install(Install),
     Diff(Diff),
     Render(Render),
     Status(Status),
+    Dashboard(Dashboard),
     Enroll(Enroll),
     Unenroll(Unenroll),
     Uninstall(Uninstall),
+    Bundle(Bundle),
+    Rbac(Rbac),
     Version(Version),
+    Completion(Completion),
+    #[command(hide = true)]
+    ManPages(ManPages),
 }
 
 /// Install LearnFlow, upgrade it, or repair it
@@ -137,7 +155,7 @@ pub(crate) struct Choice {
     #[arg(long, value_name = "DEPLOYMENT[=APP-ID]", value_parser = parse_service)]
     pub(crate) service: Vec<Entry>,
     /// A Deployment to leave alone; may be given several times
-    #[arg(long, value_name = "DEPLOYMENT", value_parser = config::name)]
+    #[arg(long, value_name = "DEPLOYMENT", value_parser = config::name, add = ArgValueCompleter::new(completion::services))]
     pub(crate) exclude: Vec<String>,
     /// The memory that all we install may take, by its limits
     #[arg(long, value_name = "MEMORY", value_parser = Memory::parse)]
@@ -193,6 +211,13 @@ pub(crate) struct Render {
 /// when something is not, 2 when that cannot be told.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
+    /// Look again every two seconds and show what has changed, until Ctrl-C
+    #[arg(short, long, conflicts_with = "wait")]
+    pub(crate) watch: bool,
+    /// Wait until it is healthy, for at most this long
+    #[arg(long, value_name = "DURATION", require_equals = true, num_args = 0..=1, default_missing_value = "5m",
+          value_parser = parse_timeout)]
+    pub(crate) wait: Option<Duration>,
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
@@ -207,7 +232,7 @@ pub(crate) struct Status {
 #[derive(Debug, Args)]
 pub(crate) struct Enroll {
     /// Deployments, by name or as deployment/NAME
-    #[arg(required = true, value_name = "WORKLOAD")]
+    #[arg(required = true, value_name = "WORKLOAD", add = ArgValueCompleter::new(completion::services))]
     pub(crate) workloads: Vec<String>,
     /// Check everything and list what would be done, without changing anything
     #[arg(long)]
@@ -226,7 +251,7 @@ pub(crate) struct Enroll {
 #[derive(Debug, Args)]
 pub(crate) struct Unenroll {
     /// Deployments, by name or as deployment/NAME
-    #[arg(required = true, value_name = "WORKLOAD")]
+    #[arg(required = true, value_name = "WORKLOAD", add = ArgValueCompleter::new(completion::services))]
     pub(crate) workloads: Vec<String>,
     /// List what would be done, without changing anything
     #[arg(long)]
@@ -313,6 +338,12 @@ mod tests {
         let cli = Cli::try_parse_from(["x", "status", "-n", "shop", "-o", "json", "--context", "c"])
             .expect("flags after the verb");
         assert_eq!(cli.global.namespace.as_deref(), Some("shop"));
-        assert!(matches!(cli.verb, Verb::Status(Status { output: Format::Json })));
+        assert!(matches!(
+            cli.verb,
+            Verb::Status(Status {
+                output: Format::Json,
+                ..
+            })
+        ));
     }
 }

@@ -5,6 +5,7 @@
 
 mod applyset;
 mod assets;
+mod capacity;
 mod changes;
 mod cli;
 mod cluster;
@@ -15,9 +16,11 @@ mod enrolment;
 mod model;
 mod objects;
 mod patches;
+mod permissions;
 mod preflight;
 mod printer;
 mod problem;
+mod redact;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -27,6 +30,9 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = commands::completion::complete() {
+        return code;
+    }
     let cli = cli::Cli::parse();
     let printer = printer::Printer::new(cli.global.color, cli.global.verbose);
     commands::run(cli, &printer)

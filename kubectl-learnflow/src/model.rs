@@ -2,7 +2,7 @@
 
 use crate::objects::MANAGER;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// A Deployment with a Dapr sidecar, in the namespace of the services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -226,10 +226,14 @@ impl fmt::Display for Applied {
 /// Something a command wants to do: a verb on a kind of thing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Access {
-    pub(crate) verb: &'static str,
+    pub(crate) verb: String,
     pub(crate) group: String,
+    /// With its subresource, if any: `pods/log`.
     pub(crate) resource: String,
+    /// None: the whole cluster.
     pub(crate) namespace: Option<String>,
+    /// None: all of them.
+    pub(crate) name: Option<String>,
 }
 
 impl Access {
@@ -244,10 +248,58 @@ impl Access {
     }
 }
 
+/// A running pod with a Dapr sidecar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SidecarPod {
+    pub(crate) name: String,
+    pub(crate) app_id: String,
+    /// The port of its metrics, unless they are off.
+    pub(crate) metrics: Option<u16>,
+}
+
+/// What a sidecar says of itself; errors are its own, as a clause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Probe {
+    pub(crate) outbound: Result<(), String>,
+    /// Names of the components it has loaded.
+    pub(crate) components: Result<Vec<String>, String>,
+    /// The status that `/metrics` answers with.
+    pub(crate) metrics: Option<Result<u16, String>>,
+}
+
+/// A ResourceQuota; figures as Kubernetes writes them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Quota {
+    pub(crate) name: String,
+    pub(crate) hard: BTreeMap<String, String>,
+    pub(crate) used: BTreeMap<String, String>,
+}
+
+/// One item of a LimitRange.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) name: String,
+    /// `Container` or `Pod`.
+    pub(crate) of: String,
+    pub(crate) max: BTreeMap<String, String>,
+    pub(crate) min: BTreeMap<String, String>,
+    pub(crate) default_limit: BTreeMap<String, String>,
+    pub(crate) default_request: BTreeMap<String, String>,
+}
+
+/// A Service of somebody else that does what a part of ours does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Neighbour {
+    pub(crate) what: &'static str,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) ports: Vec<i32>,
+}
+
 /// One value Prometheus answered with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
-    pub(crate) labels: std::collections::BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) value: f64,
 }
 

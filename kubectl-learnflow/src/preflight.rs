@@ -26,6 +26,8 @@ const ANNOUNCES: Version = Version(1, 18, 0);
 /// Something that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Check {
+    /// What was looked at, for programs; it stays the same from version to version.
+    pub(crate) id: &'static str,
     pub(crate) mark: Mark,
     pub(crate) text: String,
     pub(crate) next: Option<String>,
@@ -34,6 +36,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn good(text: impl Into<String>) -> Self {
         Self {
+            id: "",
             mark: Mark::Good,
             text: text.into(),
             next: None,
@@ -42,6 +45,7 @@ impl Check {
 
     pub(crate) fn warn(text: impl Into<String>, next: impl Into<String>) -> Self {
         Self {
+            id: "",
             mark: Mark::Warn,
             text: text.into(),
             next: Some(next.into()),
@@ -50,37 +54,43 @@ impl Check {
 
     pub(crate) fn bad(text: impl Into<String>, next: impl Into<String>) -> Self {
         Self {
+            id: "",
             mark: Mark::Bad,
             text: text.into(),
             next: Some(next.into()),
         }
     }
+
+    pub(crate) fn id(self, id: &'static str) -> Self {
+        Self { id, ..self }
+    }
 }
 
 /// Looks at the cluster and its Dapr.
 pub(crate) fn cluster(facts: &Facts, namespace: &str) -> Vec<Check> {
-    let mut checks = vec![kubernetes(facts)];
-    checks.push(dapr_kinds(facts));
-    checks.push(plane("operator", facts.operator.as_ref()));
-    checks.push(plane("sidecar injector", facts.injector.as_ref()));
+    let mut checks = vec![
+        kubernetes(facts).id("kubernetes-version"),
+        dapr_kinds(facts).id("dapr-kinds"),
+        plane("operator", facts.operator.as_ref()).id("dapr-operator"),
+        plane("sidecar injector", facts.injector.as_ref()).id("dapr-injector"),
+    ];
     if let Some(version) = facts.operator.as_ref().map(|operator| operator.version.as_deref()) {
-        checks.push(dapr_version(version));
+        checks.push(dapr_version(version).id("dapr-version"));
     }
     if !facts.namespace_exists {
-        checks.push(Check::bad(
-            format!("Namespace {namespace} does not exist"),
-            "Name the namespace of your services with -n.",
-        ));
+        let why = format!("Namespace {namespace} does not exist");
+        checks.push(Check::bad(why, "Name the namespace of your services with -n.").id("namespace"));
         return checks;
     }
-    checks.push(if facts.kafka.is_empty() {
+    let kafka = if facts.kafka.is_empty() {
         Check::bad(
             format!("No Component of type pubsub.kafka in namespace {namespace}"),
             "Create the Dapr Component for your Kafka, or name the namespace that has it with -n.",
         )
     } else {
         Check::good(format!("Kafka component {}", list(&facts.kafka)))
-    });
+    };
+    checks.push(kafka.id("kafka-component"));
     checks
 }
 
@@ -92,25 +102,45 @@ pub(crate) fn announces(dapr: Option<&str>) -> bool {
 
 /// Names the permissions that are missing, one kind of object a line.
 pub(crate) fn permissions(refused: &[Access], caller: Option<&str>) -> Vec<Check> {
-    let who = caller.unwrap_or("you");
-    let mut verbs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    // What can be done to the same things is told together.
+    let mut names: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
     for access in refused {
-        verbs.entry(access.place()).or_default().push(access.verb);
+        let key = (access.place(), access.verb.as_str());
+        names.entry(key).or_default().extend(access.name.as_deref());
     }
+    let mut verbs: BTreeMap<(String, Vec<&str>), Vec<&str>> = BTreeMap::new();
+    for ((place, verb), names) in names {
+        verbs.entry((place, names)).or_default().push(verb);
+    }
+    let who = caller.unwrap_or("you");
     let ask = format!(
-        "Ask whoever administers the cluster to give {who} these permissions, or use another context with --context."
+        "Ask whoever administers the cluster to give {who} these permissions (`kubectl learnflow rbac` prints \
+         them), or use another context with --context."
     );
     let last = verbs.len().saturating_sub(1);
-    let line = |(n, (place, verbs)): (usize, (String, Vec<&str>))| Check {
-        mark: Mark::Bad,
-        text: format!("No permission to {} {place}", verbs.join(", ")),
-        next: (n == last).then(|| ask.clone()),
+    type What<'a> = (String, Vec<&'a str>);
+    let line = |(n, ((place, names), verbs)): (usize, (What<'_>, Vec<&str>))| {
+        let which = if names.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", list(&names))
+        };
+        Check {
+            id: "permissions",
+            mark: Mark::Bad,
+            text: format!("No permission to {} {place}{which}", verbs.join(", ")),
+            next: (n == last).then(|| ask.clone()),
+        }
     };
     verbs.into_iter().enumerate().map(line).collect()
 }
 
 /// What is there under a name we want, and is not ours, is never touched.
 pub(crate) fn ownership(object: &Object, existing: &Existing) -> Option<Check> {
+    owner(object, existing).map(|check| check.id("name"))
+}
+
+fn owner(object: &Object, existing: &Existing) -> Option<Check> {
     if existing.leaving {
         let why = match existing.held_by.as_slice() {
             [] => String::new(),

@@ -221,11 +221,12 @@ fn only_a_dapr_that_announces_configurations_is_to_be_hushed() {
 
 #[test]
 fn missing_permissions_are_named_one_by_one() {
-    let access = |verb, namespace: Option<&str>| Access {
-        verb,
+    let access = |verb: &str, namespace: Option<&str>| Access {
+        verb: verb.into(),
         group: "apps".into(),
         resource: "deployments".into(),
         namespace: namespace.map(str::to_owned),
+        name: namespace.map(|_| "cart".to_owned()),
     };
     let refused = [
         access("get", Some("shop")),
@@ -235,7 +236,7 @@ fn missing_permissions_are_named_one_by_one() {
     let checks = permissions(&refused, Some("eve"));
     assert_eq!(
         checks[0].text,
-        "No permission to get, patch deployments.apps in namespace shop"
+        "No permission to get, patch deployments.apps in namespace shop: cart"
     );
     assert_eq!(
         checks[1].text,

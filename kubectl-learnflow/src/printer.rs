@@ -59,6 +59,11 @@ struct State {
     spinner: bool,
     last_line: Instant,
     failed: Option<io::Error>,
+    /// What is collected of a picture that is shown as a whole, and the one before.
+    frame: Option<String>,
+    shown: Option<String>,
+    /// A new picture goes over the old one.
+    redraws: bool,
 }
 
 impl Printer {
@@ -82,6 +87,9 @@ impl Printer {
                 spinner,
                 last_line: Instant::now(),
                 failed: None,
+                frame: None,
+                shown: None,
+                redraws: io::stdout().is_terminal(),
             }),
         }
     }
@@ -143,11 +151,39 @@ impl Printer {
     /// Data for stdout: text that we made ourselves, line breaks included.
     pub(crate) fn data(&self, text: &str) {
         let mut state = self.lock();
-        if state.failed.is_none()
-            && let Err(error) = state.out.write_all(text.as_bytes()).and_then(|()| state.out.flush())
-        {
-            state.failed = Some(error);
+        match &mut state.frame {
+            Some(frame) => frame.push_str(text),
+            None => state.write(text),
         }
+    }
+
+    /// From here on data is kept back, until [`Self::end_frame`] shows all of it at once.
+    pub(crate) fn begin_frame(&self) {
+        self.lock().frame = Some(String::new());
+    }
+
+    /// Shows what was kept back: a terminal gets it in the place of the picture before, anything else
+    /// gets it when it differs, with `between` in between. False when nobody reads any more.
+    pub(crate) fn end_frame(&self, between: &str) -> bool {
+        let mut state = self.lock();
+        let frame = state.frame.take().unwrap_or_default();
+        if state.redraws {
+            // Home, each line cleared to its end, the rest of the screen cleared: nothing flickers.
+            let picture = frame.replace('\n', "\x1b[K\n");
+            let start = if state.shown.is_none() {
+                "\x1b[2J\x1b[H"
+            } else {
+                "\x1b[H"
+            };
+            state.write(&format!("{start}{picture}\x1b[J"));
+        } else if state.shown.as_ref() != Some(&frame) {
+            if state.shown.is_some() {
+                state.write(between);
+            }
+            state.write(&frame);
+        }
+        state.shown = Some(frame);
+        state.failed.is_none()
     }
 
     /// A text in lines that others also read from files: tabs and line breaks stay.
@@ -205,6 +241,14 @@ impl Printer {
 }
 
 impl State {
+    fn write(&mut self, text: &str) {
+        if self.failed.is_none()
+            && let Err(error) = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush())
+        {
+            self.failed = Some(error);
+        }
+    }
+
     /// Progress that nobody can read any more is not worth failing for.
     fn line(&mut self, line: &str) {
         self.last_line = Instant::now();

@@ -14,6 +14,9 @@ pub(crate) fn captured() -> (Printer, Captured, Captured) {
             spinner: false,
             last_line: Instant::now(),
             failed: None,
+            frame: None,
+            shown: None,
+            redraws: false,
         }),
     };
     (printer, out, err)
@@ -115,4 +118,34 @@ fn a_long_wait_says_something_without_a_terminal() {
     printer.waiting("DaemonSet a/b 0/1 ready");
     printer.waiting("DaemonSet a/b 0/1 ready");
     assert_eq!(err.text(), "  … DaemonSet a/b 0/1 ready\n");
+}
+
+#[test]
+fn a_picture_is_shown_again_only_when_it_has_changed() {
+    let (printer, out, _) = captured();
+    for text in ["one\n", "one\n", "two\n"] {
+        printer.begin_frame();
+        printer.data(text);
+        assert!(printer.end_frame("\n"));
+    }
+    assert_eq!(out.text(), "one\n\ntwo\n");
+    let printer = broken(ErrorKind::BrokenPipe);
+    printer.begin_frame();
+    printer.data("x");
+    assert!(!printer.end_frame("\n"), "nobody reads any more");
+}
+
+#[test]
+fn a_terminal_sees_one_picture_over_the_other() {
+    let (printer, out, _) = captured();
+    printer.lock().redraws = true;
+    for text in ["long line\nb\n", "short\n"] {
+        printer.begin_frame();
+        printer.data(text);
+        printer.end_frame("\n");
+    }
+    assert_eq!(
+        out.text(),
+        "\u{1b}[2J\u{1b}[Hlong line\u{1b}[K\nb\u{1b}[K\n\u{1b}[J\u{1b}[Hshort\u{1b}[K\n\u{1b}[J"
+    );
 }

@@ -72,6 +72,15 @@ pub(crate) fn format_seconds(seconds: f64) -> String {
     }
 }
 
+/// Bytes, as a person reads them: `412 bytes`, `1.5 KiB`, `3.2 MiB`.
+pub(crate) fn format_bytes(bytes: u64) -> String {
+    match bytes as f64 / 1024.0 {
+        kib if kib < 1.0 => format!("{bytes} bytes"),
+        kib if kib < 1024.0 => format!("{kib:.1} KiB"),
+        kib => format!("{:.1} MiB", kib / 1024.0),
+    }
+}
+
 /// `1 thing`, `2 things`.
 pub(crate) fn count(n: usize, thing: &str) -> String {
     if n == 1 {
@@ -133,6 +142,9 @@ mod tests {
         assert_eq!(format_seconds(0.999_9), "1.0s");
         assert_eq!(format_seconds(1.53), "1.5s");
         assert_eq!(format_seconds(130.0), "2m10s");
+        assert_eq!(format_bytes(412), "412 bytes");
+        assert_eq!(format_bytes(1536), "1.5 KiB");
+        assert_eq!(format_bytes(3 << 20), "3.0 MiB");
     }
 
     #[test]

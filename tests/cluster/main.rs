@@ -6,7 +6,9 @@ mod downtime;
 mod enrolment;
 mod lab;
 mod line;
+mod rbac;
 mod refusals;
+mod verbs;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     let tests = refusals::TESTS.iter().chain(line::TESTS);
     let tests = tests.chain(enrolment::TESTS).chain(changes::TESTS);
+    let tests = tests.chain(verbs::BEFORE).chain(rbac::FIRST);
+    let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
         #[cfg(target_os = "linux")]

@@ -4,9 +4,11 @@ mod artifacts;
 mod bench;
 mod ci;
 mod demo;
+mod dist;
 mod fuzz;
 mod host;
 mod lab;
+mod sbom;
 mod test;
 mod wasm;
 
@@ -36,6 +38,8 @@ enum Command {
     Ci,
     /// A real cluster on this machine: Kubernetes, Dapr, Kafka
     Lab(lab::Arguments),
+    /// Make a release for this platform: the program, completions, man pages, krew manifest, checksums, SBOM
+    Dist(dist::Arguments),
     /// Build the middleware: target/wasm/learnflow.wasm, and the filter for Envoy beside it
     Wasm,
 }
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Command::Fuzz(arguments) => fuzz::run(arguments),
         Command::Ci => ci::run(),
         Command::Lab(arguments) => lab::run(arguments),
+        Command::Dist(arguments) => dist::run(arguments),
         Command::Wasm => wasm::run(),
     };
     match result {

@@ -12,16 +12,18 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::{Api, api::PostParams};
 use std::collections::BTreeSet;
 
-/// What it takes to do `verbs` to `objects`, each once.
+/// What it takes to do `verbs` to exactly these `objects`, each once. Only a thing that is yet to be
+/// created has no name to be known by.
 pub(crate) fn accesses<'a>(objects: impl Iterator<Item = &'a ObjectRef>, verbs: &[&'static str]) -> BTreeSet<Access> {
     objects
         .flat_map(|object| {
             let resource = resource(object);
             verbs.iter().map(move |verb| Access {
-                verb,
+                verb: (*verb).into(),
                 group: resource.group.clone(),
                 resource: resource.plural.clone(),
                 namespace: object.namespace.clone(),
+                name: (*verb != "create").then(|| object.name.clone()),
             })
         })
         .collect()
@@ -32,10 +34,11 @@ impl Cluster {
     pub(crate) async fn refused(&self, wanted: BTreeSet<Access>) -> Result<Vec<Access>, Problem> {
         // Most who install are administrators: one question instead of fifty.
         let all = Access {
-            verb: "*",
+            verb: "*".into(),
             group: "*".into(),
             resource: "*".into(),
             namespace: None,
+            name: None,
         };
         if self.may(&all).await? {
             return Ok(Vec::new());
@@ -67,11 +70,12 @@ impl Cluster {
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(ResourceAttributes {
-                    verb: Some(access.verb.to_owned()),
+                    verb: Some(access.verb.clone()),
                     group: Some(access.group.clone()),
                     resource: Some(resource.to_owned()),
                     subresource,
                     namespace: access.namespace.clone(),
+                    name: access.name.clone(),
                     ..Default::default()
                 }),
                 ..Default::default()
@@ -96,14 +100,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_permission_is_asked_for_once() {
-        let deployments = ["a", "b"].map(|name| ObjectRef::deployment("shop", name));
-        let wanted = accesses(deployments.iter(), &["get", "patch"]);
-        let verbs: Vec<&str> = wanted.iter().map(|access| access.verb).collect();
-        assert_eq!(verbs, ["get", "patch"]);
-        assert_eq!(
-            wanted.first().map(Access::place).as_deref(),
-            Some("deployments.apps in namespace shop")
-        );
+    fn each_permission_is_asked_for_once_and_by_name() {
+        let deployments = ["a", "a"].map(|name| ObjectRef::deployment("shop", name));
+        let wanted = accesses(deployments.iter(), &["get", "create"]);
+        let wanted: Vec<_> = wanted.iter().map(|a| (a.verb.as_str(), a.name.as_deref())).collect();
+        assert_eq!(wanted, [("create", None), ("get", Some("a"))]);
     }
 }

@@ -2,18 +2,30 @@
 
 use super::Cluster;
 use crate::{cli::Global, problem::Problem, text};
+use http::Request;
 use kube::{
     Client, Config,
+    client::{AuthError, Body, retry::RetryPolicy},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use std::{io::ErrorKind, time::Duration};
+use tower::{BoxError, retry::Retry, service_fn};
 
 /// No cluster takes longer to accept a connection; a wrong address would.
 const CONNECT: Duration = Duration::from_secs(10);
 
 impl Cluster {
+    /// The same for streams that may be silent for as long as they like.
+    pub(crate) async fn connect_for_streams(options: &Global) -> Result<Self, Problem> {
+        Self::within(options, Duration::ZERO).await
+    }
+
     /// Reads the kubeconfig. The cluster itself is first asked by the first request.
     pub(crate) async fn connect(options: &Global) -> Result<Self, Problem> {
+        Self::within(options, options.request_timeout).await
+    }
+
+    async fn within(options: &Global, limit: Duration) -> Result<Self, Problem> {
         let (mut config, context) = match kubeconfig(options)? {
             Some(kubeconfig) => {
                 let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
@@ -29,8 +41,9 @@ impl Cluster {
             }
             None => (Config::incluster().map_err(|_| nowhere())?, "in-cluster".to_owned()),
         };
+        impersonate(&mut config, options)?;
         // 0 waits for ever, as with kubectl.
-        let limit = Some(options.request_timeout).filter(|limit| !limit.is_zero());
+        let limit = Some(limit).filter(|limit| !limit.is_zero());
         config.connect_timeout = Some(limit.unwrap_or(CONNECT).min(CONNECT));
         config.read_timeout = limit;
         config.write_timeout = limit;
@@ -43,17 +56,55 @@ impl Cluster {
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
 
         // A Prometheus without ready pods is "service unavailable": an answer, no reason to retry.
-        let mut impatient = config.clone();
-        impatient.default_retry = false;
-        let client = |config| Client::try_from(config).map_err(|e| unusable(&e));
+        config.default_retry = false;
+        let login = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+        let impatient = Client::try_from(config).map_err(|e| no_client(&e, login.as_deref(), &context))?;
         Ok(Self {
-            client: client(config)?,
-            impatient: client(impatient)?,
+            client: retrying(&impatient),
+            impatient,
             context,
             server,
             namespace,
         })
     }
+}
+
+/// The same client, patient: one login and one connection for both.
+fn retrying(client: &Client) -> Client {
+    let base = client.clone();
+    let service = service_fn(move |request: Request<Body>| {
+        let base = base.clone();
+        async move { base.send(request).await.map_err(BoxError::from) }
+    });
+    let service = Retry::new(RetryPolicy::server_retry(), service);
+    Client::new(service, client.default_namespace())
+}
+
+/// Who the flags say we are; the kubeconfig may say so too.
+fn impersonate(config: &mut Config, options: &Global) -> Result<(), Problem> {
+    let Some(user) = &options.as_user else {
+        if options.as_group.is_empty() {
+            return Ok(());
+        }
+        return Err(
+            Problem::new("--as-group alone is not enough: a group has no name of its own.")
+                .next("Name the user with --as too."),
+        );
+    };
+    let names = [user].into_iter().chain(&options.as_group);
+    if let Some(name) = names
+        .into_iter()
+        .find(|n| n.trim().is_empty() || n.chars().any(char::is_control))
+    {
+        return Err(Problem::new(format!("`{name}` is no name to act as.")).next("Correct --as or --as-group."));
+    }
+    let auth = &mut config.auth_info;
+    auth.impersonate = Some(user.clone());
+    auth.impersonate_groups = (!options.as_group.is_empty()).then(|| options.as_group.clone());
+    // What the kubeconfig says of another user is not this one's.
+    auth.impersonate_uid = None;
+    auth.impersonate_user_extra = None;
+    Ok(())
 }
 
 fn kubeconfig(options: &Global) -> Result<Option<Kubeconfig>, Problem> {
@@ -73,6 +124,14 @@ fn kubeconfig(options: &Global) -> Result<Option<Kubeconfig>, Problem> {
         .next("Name another one with --kubeconfig or $KUBECONFIG.")),
         Err(e) => Err(unusable(&e).next("Correct it, or name another one with --kubeconfig or $KUBECONFIG.")),
     }
+}
+
+/// Names of the contexts there are.
+pub(crate) fn contexts(options: &Global) -> Result<Vec<String>, Problem> {
+    let contexts = kubeconfig(options)?
+        .map(|kubeconfig| kubeconfig.contexts)
+        .unwrap_or_default();
+    Ok(contexts.into_iter().map(|context| context.name).collect())
 }
 
 fn known_context(kubeconfig: &Kubeconfig, wanted: Option<String>) -> Result<String, Problem> {
@@ -95,6 +154,36 @@ fn known_context(kubeconfig: &Kubeconfig, wanted: Option<String>) -> Result<Stri
 fn nowhere() -> Problem {
     Problem::new("No cluster is configured: there is no ~/.kube/config and $KUBECONFIG is not set.")
         .next("Name a kubeconfig with --kubeconfig or $KUBECONFIG.")
+}
+
+/// A login program is the part of a kubeconfig that goes wrong most often. What it was called with is
+/// not shown: that may be secret.
+fn no_client(error: &kube::Error, login: Option<&str>, context: &str) -> Problem {
+    let kube::Error::Auth(e) = error else {
+        return unusable(error);
+    };
+    let login = login.unwrap_or("the login program");
+    let why = match e {
+        AuthError::AuthExecStart(e) => format!("{login} does not start ({e})"),
+        AuthError::AuthExecRun { out, .. } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said = said
+                .trim()
+                .lines()
+                .last()
+                .unwrap_or("it said nothing")
+                .trim()
+                .to_owned();
+            format!("{login} ended with {} ({said})", out.status)
+        }
+        AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => format!("{login} gave no ExecCredential"),
+        other => other.to_string(),
+    };
+    Problem::new(format!(
+        "Cannot get credentials for context {context}: {}.",
+        why.trim_end_matches('.')
+    ))
+    .next("Log in again, or correct the user of that context in the kubeconfig.")
 }
 
 fn unusable(error: &dyn std::error::Error) -> Problem {

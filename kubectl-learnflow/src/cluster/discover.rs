@@ -4,6 +4,7 @@ use super::{Cluster, apply::existing};
 use crate::{
     model::{Before, Configuration, ControlPlane, Existing, Facts, Gap, Rollout, Service, Setting},
     objects::{BEFORE, GUEST, MANAGED_BY, MANAGER, MIDDLEWARE, ObjectRef, RESTARTED, REVISION, VERSION_LABEL},
+    permissions::DAPR_NAMESPACE,
     problem::Problem,
 };
 use futures::try_join;
@@ -21,8 +22,6 @@ use k8s_openapi::{
 use kube::{Api, ResourceExt, api::ListParams};
 
 const DAPR: &str = "dapr.io/v1alpha1";
-/// Where Dapr's documentation puts it, for callers who may not look everywhere.
-const DAPR_NAMESPACE: &str = "dapr-system";
 
 impl Cluster {
     pub(crate) async fn facts(&self) -> Result<Facts, Problem> {
@@ -86,6 +85,13 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(true),
             Err(e) => Err(self.explain(&format!("read Namespace {}", self.namespace))(e)),
         }
+    }
+
+    pub(crate) async fn namespaces(&self) -> Result<Vec<String>, Problem> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let list = api.list_metadata(&ListParams::default()).await;
+        let list = list.map_err(self.list_of("Namespaces", None))?;
+        Ok(list.into_iter().map(|namespace| namespace.name_any()).collect())
     }
 
     async fn dapr_kinds(&self) -> Result<Vec<String>, Problem> {

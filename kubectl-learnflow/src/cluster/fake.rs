@@ -20,6 +20,10 @@ struct State {
     objects: BTreeMap<String, Value>,
     /// `METHOD path`, with `(dry run)` after it where nothing was kept.
     writes: Vec<String>,
+    /// `METHOD path` of everything that was asked, reads too.
+    asked: Vec<String>,
+    /// Permissions that are refused, as `verb resource`.
+    refused: BTreeSet<String>,
     /// Names of workloads that never become ready once applied.
     stuck: BTreeSet<String>,
     /// Names of services whose sidecars cannot load the middleware.
@@ -118,6 +122,15 @@ impl Fake {
         })
     }
 
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.lock(|state| state.asked.clone())
+    }
+
+    /// Says no when asked whether `verb resource` is allowed.
+    pub(crate) fn refuse(&self, what: &str) {
+        self.lock(|state| state.refused.insert(what.into()));
+    }
+
     pub(crate) fn all_writes(&self) -> Vec<String> {
         self.lock(|state| state.writes.clone())
     }
@@ -173,12 +186,21 @@ impl State {
         {
             return (*code, body.clone());
         }
+        self.asked.push(format!("{method} {path}"));
         let dry = query.contains("dryRun=All");
         if method != Method::GET && !path.ends_with("/selfsubjectaccessreviews") {
             self.writes
                 .push(format!("{method} {path}{}", if dry { " (dry run)" } else { "" }));
         }
         match *method {
+            Method::POST if path.ends_with("/selfsubjectaccessreviews") => {
+                let wanted = &sent["spec"]["resourceAttributes"];
+                let text = |field: &str| wanted[field].as_str().unwrap_or_default();
+                let what = format!("{} {}", text("verb"), text("resource"));
+                let all = text("verb") == "*" && !self.refused.is_empty();
+                let allowed = !all && !self.refused.contains(&what);
+                (201, json!({ "spec": {}, "status": { "allowed": allowed } }))
+            }
             Method::POST => (201, json!({ "spec": {}, "status": { "allowed": true } })),
             Method::PATCH if !dry && self.fails(path).is_some() => {
                 let code = self.failures[path].1;

@@ -3,18 +3,21 @@
 
 mod access;
 mod apply;
+mod collect;
 mod connect;
 mod discover;
 mod enrol;
 mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
+mod forward;
 mod leftovers;
 mod owned;
 mod patience;
 mod prometheus;
 mod remove;
 mod rollout;
+mod surroundings;
 
 use crate::{objects::ObjectRef, problem::Problem};
 use kube::{
@@ -24,10 +27,13 @@ use kube::{
 
 pub(crate) use access::accesses;
 pub(crate) use apply::{Mode, Tried};
+pub(crate) use collect::{LogOf, MOST};
+pub(crate) use connect::contexts;
 pub(crate) use patience::Patience;
 pub(crate) use rollout::{Progress, Workload};
 
 /// A cluster that can be asked, and the namespace of the services in it.
+#[derive(Clone)]
 pub(crate) struct Cluster {
     client: Client,
     /// Does not retry what the server calls "unavailable".

@@ -1,6 +1,6 @@
 //! Applying one object: the same for every verb.
 
-use super::check::Seen;
+use super::guard::Seen;
 use crate::{
     cluster::{Cluster, Mode, Patience},
     model::Applied,

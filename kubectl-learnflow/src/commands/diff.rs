@@ -1,7 +1,7 @@
 //! `diff`: what `install` would change, field by field.
 
 use super::{
-    check::{self, Seen, Wanted, is_ours},
+    guard::{self, Seen, Wanted, is_ours},
     install, middleware, prune,
 };
 use crate::{
@@ -10,7 +10,8 @@ use crate::{
     cluster::Cluster,
     config::Settings,
     model::{Applied, Outcome},
-    objects::{Object, ObjectRef},
+    objects::{Object, ObjectRef, Plan},
+    permissions::{self, Task},
     printer::{Mark, Printer, Tone},
     problem::Problem,
     text,
@@ -18,6 +19,7 @@ use crate::{
 use serde::Serialize;
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
+use std::collections::BTreeSet;
 
 /// Lines around a change.
 const CONTEXT: usize = 2;
@@ -51,6 +53,9 @@ pub(super) async fn run(
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     let shape = install::shape(cluster, &settings).await?;
+    let rough = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &shape)?;
+    let needed = permissions::of(Task::Diff, &rough, &cluster.namespace).required;
+    guard::allowed(cluster, needed, printer).await?;
     let facts = cluster.facts().await?;
     let (services, plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
     let enrolments = install::enrolments(&plan, &services, &facts);
@@ -60,7 +65,7 @@ pub(super) async fn run(
         // What belongs to others differs as well, and is named.
         force_conflicts: true,
     };
-    let seen = check::look(cluster, &wanted, printer).await?;
+    let seen = guard::look(cluster, &wanted, printer).await?;
     let deployments = wanted.deployments(&cluster.namespace);
     let mut entries: Vec<Entry> = wanted
         .objects()

@@ -2,8 +2,9 @@
 
 use super::{
     applier::{Applier, trouble},
-    check::{self, Wanted},
-    enrol, install, middleware,
+    enrol,
+    guard::{self, Wanted},
+    install, middleware,
 };
 use crate::{
     cli::{Enroll, Unenroll},
@@ -20,7 +21,7 @@ use std::collections::BTreeSet;
 pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) -> Result<Outcome, Problem> {
     let names = names(&args.workloads)?;
     printer.section("Checking the cluster");
-    check::allowed(cluster, check::to_enrol(cluster)?, printer).await?;
+    guard::allowed(cluster, guard::to_enrol(cluster)?, printer).await?;
     printer.step(Mark::Good, "Permissions");
     let facts = cluster.facts().await?;
     let services = chosen(&facts.services, &names, cluster)?;
@@ -38,7 +39,7 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
         enrolments: Some(&enrolments),
         force_conflicts: args.force_conflicts,
     };
-    let seen = check::preflight(cluster, &facts, &wanted, true, printer).await?;
+    let seen = guard::preflight(cluster, &facts, &wanted, true, printer).await?;
     if args.dry_run {
         install::list(&wanted, &seen, &cluster.namespace, printer);
         printer.step(Mark::Good, "Dry run: nothing was changed");
@@ -63,7 +64,7 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
 
 pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Printer) -> Result<Outcome, Problem> {
     let names = names(&args.workloads)?;
-    check::allowed(cluster, check::to_enrol(cluster)?, printer).await?;
+    guard::allowed(cluster, guard::to_enrol(cluster)?, printer).await?;
     // First alone: if this one fails, all would.
     cluster.kubernetes_version().await?;
     let all = cluster.services().await?;

@@ -2,8 +2,9 @@
 
 use super::{
     applier::{Applier, trouble},
-    check::{self, AT_ONCE, Seen, Wanted, is_ours},
-    enrol, middleware, prune,
+    enrol,
+    guard::{self, AT_ONCE, Seen, Wanted, is_ours},
+    middleware, prune,
 };
 use crate::{
     cli::{DryRun, Install},
@@ -51,10 +52,10 @@ pub(super) async fn run(
     printer.section("Checking the cluster");
     let shape = shape(cluster, &settings).await?;
     let rough = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &shape)?;
-    check::may_install(cluster, &rough, printer).await?;
+    guard::may_install(cluster, &rough, printer).await?;
     let facts = cluster.facts().await?;
     let (services, plan) = choose(&facts, &settings, &shape, &cluster.namespace)?;
-    check::settings(cluster, &facts, &settings, &plan, printer).await?;
+    guard::settings(cluster, &facts, &settings, &plan, printer).await?;
     let enrolments = enrolments(&plan, &services, &facts);
     let wanted = Wanted {
         outside: plan.outside().collect(),
@@ -62,7 +63,7 @@ pub(super) async fn run(
         force_conflicts: args.force_conflicts,
     };
     let rehearsed = args.dry_run != Some(DryRun::Client);
-    let seen = check::preflight(cluster, &facts, &wanted, rehearsed, printer).await?;
+    let seen = guard::preflight(cluster, &facts, &wanted, rehearsed, printer).await?;
     if args.dry_run.is_some() {
         list(&wanted, &seen, &cluster.namespace, printer);
         for orphan in prune::orphans(cluster, &plan, &shape, &seen.before).await? {

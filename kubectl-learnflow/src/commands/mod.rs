@@ -1,15 +1,20 @@
 //! One verb a file. A verb takes a cluster and a printer and returns how it ended.
 
 mod applier;
+mod bundle;
 mod check;
+pub(crate) mod completion;
 mod confirm;
 mod coverage;
+mod dashboard;
 mod diff;
 mod enrol;
 mod enrol_some;
+mod guard;
 mod install;
 mod middleware;
 mod prune;
+mod rbac;
 mod render;
 mod status;
 mod uninstall;
@@ -30,10 +35,16 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command; the exit code says how it went.
 pub(crate) fn run(cli: Cli, printer: &Printer) -> ExitCode {
-    let changes = !matches!(
+    let changes = matches!(
         cli.verb,
-        Verb::Status(_) | Verb::Version(_) | Verb::Diff(_) | Verb::Render(_)
+        Verb::Install(_) | Verb::Enroll(_) | Verb::Unenroll(_) | Verb::Uninstall(_)
     );
+    // Ctrl-C is how these are meant to end.
+    let endless = match &cli.verb {
+        Verb::Dashboard(_) => true,
+        Verb::Status(status) => status.watch,
+        _ => false,
+    };
     let ended = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             tokio::select! {
@@ -45,6 +56,7 @@ pub(crate) fn run(cli: Cli, printer: &Printer) -> ExitCode {
     };
     let closed = printer.close();
     match ended {
+        None if endless => exit_code(Ok(Outcome::Good), closed, printer),
         None => {
             if changes {
                 printer.hint("Interrupted. Run the same command again: it goes on where it stopped.");
@@ -71,6 +83,12 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Outcome, Problem> {
     let global = &cli.global;
     match cli.verb {
         Verb::Version(args) => version::run(&args, global, printer).await,
+        Verb::Rbac(args) => rbac::run(&args, global, printer).await,
+        Verb::Completion(args) => completion::run(&args, printer),
+        Verb::ManPages(args) => completion::man_pages(&args),
+        Verb::Check(args) => check::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Bundle(args) => bundle::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Dashboard(args) => dashboard::run(&Cluster::connect_for_streams(global).await?, &args, printer).await,
         Verb::Install(args) => {
             let settings = Settings::read(&args.choice, global)?;
             let cluster = connect(global, &settings).await?;

@@ -3,7 +3,7 @@
 //! This is about the stack. In the services' namespace versions lie side by side, and what decides there
 //! is which of them a pod still reads: see [`super::middleware`].
 
-use super::check::Before;
+use super::guard::Before;
 use crate::{
     applyset,
     cluster::Cluster,

@@ -1,11 +1,12 @@
 //! `uninstall`: lets the services go, then removes what is ours and nothing else.
 
-use super::{check, enrol};
+use super::{enrol, guard};
 use crate::{
     cli::Uninstall,
-    cluster::{Cluster, accesses},
-    model::{Access, Outcome, Service},
+    cluster::Cluster,
+    model::{Outcome, Service},
     objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    permissions::{self, Task},
     printer::{Mark, Printer, Tone},
     problem::Problem,
     text,
@@ -31,6 +32,11 @@ struct Found {
 
 pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) -> Result<Outcome, Problem> {
     printer.waiting("asking the cluster");
+    if !args.dry_run {
+        let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+        let wanted = permissions::of(Task::Uninstall, &plan, &cluster.namespace).required;
+        guard::allowed(cluster, wanted, printer).await?;
+    }
     let found = find(cluster).await?;
     printer.done_waiting();
     let here = &cluster.namespace;
@@ -81,7 +87,6 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         return Err(Problem::new(what).next(next));
     }
 
-    check::allowed(cluster, wanted(cluster, &found), printer).await?;
     if !found.services.is_empty() {
         printer.section("Releasing services");
         let released = enrol::release_all(cluster, &found.services, args.timeout, printer).await?;
@@ -170,17 +175,6 @@ fn secret_of(configuration: &ObjectRef) -> ObjectRef {
 
 fn shown(objects: &[ObjectRef]) -> String {
     text::list(&objects.iter().map(ToString::to_string).collect::<Vec<_>>())
-}
-
-fn wanted(cluster: &Cluster, found: &Found) -> BTreeSet<Access> {
-    let objects = found.middleware.iter().chain(&found.stack).chain(&found.namespace);
-    let deployments = [ObjectRef::deployment(&cluster.namespace, "")];
-    let mut wanted = accesses(objects, &["get", "delete"]);
-    wanted.extend(accesses(found.secrets.iter(), &["get"]));
-    if !found.services.is_empty() {
-        wanted.extend(accesses(deployments.iter(), &["get", "patch"]));
-    }
-    wanted
 }
 
 /// Those that are there and carry our label.

@@ -12,19 +12,24 @@ use crate::{
 pub(crate) fn services(enrolments: &Enrolments, facts: &Facts, namespace: &str, force: bool) -> Vec<Check> {
     let entries = &enrolments.entries;
     if entries.is_empty() {
-        return vec![Check::bad(
+        let none = Check::bad(
             format!("No Deployment with a Dapr sidecar in namespace {namespace}"),
             "Annotate the pod template of your services with dapr.io/enabled: \"true\", or name their \
              namespace with -n.",
-        )];
+        );
+        return vec![none.id("services")];
     }
     let mut checks: Vec<Check> = Vec::new();
     for entry in entries {
-        let check = service(entry, &facts.configurations, namespace, force);
+        let check = service(entry, &facts.configurations, namespace, force).id("service");
         let well = check.mark == Mark::Good;
         checks.push(check);
         if well && !entry.is_done() {
-            checks.extend(merging(entry, namespace));
+            checks.extend(
+                merging(entry, namespace)
+                    .into_iter()
+                    .map(|check| check.id("service-merge")),
+            );
         }
     }
     let rolling = || {
@@ -39,7 +44,7 @@ pub(crate) fn services(enrolments: &Enrolments, facts: &Facts, namespace: &str, 
             .map(|s| s.name.as_str())
             .collect();
         if !gappy.is_empty() {
-            checks.push(interrupted(gap, &list(&gappy)));
+            checks.push(interrupted(gap, &list(&gappy)).id("service-gap"));
         }
     }
     let restless: Vec<&str> = rolling()
@@ -47,10 +52,9 @@ pub(crate) fn services(enrolments: &Enrolments, facts: &Facts, namespace: &str, 
         .map(|s| s.name.as_str())
         .collect();
     if !restless.is_empty() {
-        checks.push(Check::warn(
-            format!("Not all pods are ready yet: {}", list(&restless)),
-            "If they do not become ready, enrolling them will stop there and be undone.",
-        ));
+        let why = format!("Not all pods are ready yet: {}", list(&restless));
+        let next = "If they do not become ready, enrolling them will stop there and be undone.";
+        checks.push(Check::warn(why, next).id("services-ready"));
     }
     checks
 }

@@ -14,23 +14,23 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Report {
-    pub(super) verdict: Verdict,
+pub(crate) struct Report {
+    pub(crate) verdict: Verdict,
     /// What is wrong, each a sentence.
-    pub(super) problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
     /// What is worth knowing, and wrong nowhere.
-    pub(super) notes: Vec<String>,
-    pub(super) namespace: String,
-    pub(super) versions: Versions,
-    pub(super) stack: Vec<Part>,
-    pub(super) services: Vec<Row>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) namespace: String,
+    pub(crate) versions: Versions,
+    pub(crate) stack: Vec<Part>,
+    pub(crate) services: Vec<Row>,
     /// Absent when Prometheus cannot be asked.
-    pub(super) topics: Option<Vec<Topic>>,
+    pub(crate) topics: Option<Vec<Topic>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Healthy,
     Unhealthy,
     NotInstalled,
@@ -40,59 +40,59 @@ pub(super) enum Verdict {
 
 /// A part of the stack, or of the middleware.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Part {
-    pub(super) kind: String,
-    pub(super) namespace: Option<String>,
-    pub(super) name: String,
-    pub(super) present: bool,
-    pub(super) ready: Option<i32>,
-    pub(super) desired: Option<i32>,
+pub(crate) struct Part {
+    pub(crate) kind: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+    pub(crate) present: bool,
+    pub(crate) ready: Option<i32>,
+    pub(crate) desired: Option<i32>,
     /// Why it is not ready: its pods' reasons and the last warning.
-    pub(super) reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Row {
-    pub(super) deployment: String,
-    pub(super) app_id: Option<String>,
-    pub(super) enrolled: bool,
-    pub(super) pods_ready: i32,
-    pub(super) pods_desired: i32,
+pub(crate) struct Row {
+    pub(crate) deployment: String,
+    pub(crate) app_id: Option<String>,
+    pub(crate) enrolled: bool,
+    pub(crate) pods_ready: i32,
+    pub(crate) pods_desired: i32,
     /// Pods there are, those on their way out aside.
-    pub(super) pods: usize,
-    pub(super) sidecars: usize,
+    pub(crate) pods: usize,
+    pub(crate) sidecars: usize,
     /// Sidecars that run the middleware; absent when that cannot be told.
-    pub(super) middleware_loaded: Option<usize>,
+    pub(crate) middleware_loaded: Option<usize>,
     /// Sidecars whose metrics Prometheus gets; absent when it cannot be asked.
-    pub(super) metrics_scraped: Option<usize>,
+    pub(crate) metrics_scraped: Option<usize>,
     /// Pods whose sidecar surely runs without the middleware.
-    pub(super) without_middleware: Vec<String>,
+    pub(crate) without_middleware: Vec<String>,
     /// Those of them whose sidecar tried to load it and could not.
-    pub(super) could_not_load: Vec<String>,
+    pub(crate) could_not_load: Vec<String>,
     /// Pods whose sidecar gives no metrics.
-    pub(super) without_metrics: Vec<String>,
-    pub(super) reason: Option<String>,
+    pub(crate) without_metrics: Vec<String>,
+    pub(crate) reason: Option<String>,
 }
 
 /// Everything the verdict rests on.
-pub(super) struct Evidence {
-    pub(super) namespace: String,
-    pub(super) versions: Versions,
+pub(crate) struct Evidence {
+    pub(crate) namespace: String,
+    pub(crate) versions: Versions,
     /// What this plugin would make of each enrolled service.
-    pub(super) wanted: BTreeMap<String, Enrolment>,
-    pub(super) parts: Vec<Part>,
-    pub(super) component: Option<Existing>,
-    pub(super) services: Vec<(Service, Vec<Pod>, Option<String>)>,
-    pub(super) telemetry: Result<Telemetry, Problem>,
+    pub(crate) wanted: BTreeMap<String, Enrolment>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) component: Option<Existing>,
+    pub(crate) services: Vec<(Service, Vec<Pod>, Option<String>)>,
+    pub(crate) telemetry: Result<Telemetry, Problem>,
 }
 
 #[derive(Default)]
-pub(super) struct Telemetry {
-    pub(super) coverage: Coverage,
-    pub(super) topics: Vec<Topic>,
+pub(crate) struct Telemetry {
+    pub(crate) coverage: Coverage,
+    pub(crate) topics: Vec<Topic>,
 }
 
-pub(super) fn judge(evidence: Evidence) -> Report {
+pub(crate) fn judge(evidence: Evidence) -> Report {
     let mut problems = Vec::new();
     let mut notes = Vec::new();
     let installed =
@@ -196,19 +196,19 @@ fn row(service: &Service, pods: &[Pod], reason: Option<String>, evidence: &Evide
 }
 
 impl Part {
-    fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         match &self.namespace {
             Some(namespace) => format!("{} {namespace}/{}", self.kind, self.name),
             None => format!("{} {}", self.kind, self.name),
         }
     }
 
-    pub(super) fn is_well(&self) -> bool {
+    pub(crate) fn is_well(&self) -> bool {
         // None of the stack is of use with no pod at all.
         self.present && self.ready >= self.desired && self.desired != Some(0) && self.reason.is_none()
     }
 
-    fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         let reason = self
             .reason
             .as_ref()

@@ -1,10 +1,10 @@
 //! `status`: one screen that answers "does it work?".
 
-mod judge;
+pub(super) mod judge;
 mod topics;
 mod view;
 
-use self::judge::{Evidence, Part, Telemetry, Verdict};
+use self::judge::{Evidence, Part, Report, Telemetry, Verdict};
 use super::{coverage::Coverage, version};
 use crate::{
     cli::{Format, Status},
@@ -13,27 +13,89 @@ use crate::{
     model::{Outcome, Pod, Rollout, Service},
     objects::{Object, ObjectRef, Plan},
     preflight,
-    printer::Printer,
-    problem::Problem,
+    printer::{Printer, Tone},
+    problem::{Kind, Problem},
 };
 use futures::{StreamExt, TryStreamExt, stream, try_join};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// How often it looks again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(cluster: &Cluster, args: &Status, printer: &Printer) -> Result<Outcome, Problem> {
-    printer.waiting("asking the cluster");
-    let report = judge::judge(gather(cluster).await?);
-    printer.done_waiting();
-    match args.output {
-        Format::Json | Format::Yaml => printer.document(args.output, &report)?,
-        Format::Name => view::names(&report, printer),
-        Format::Table | Format::Wide => view::show(&report, args.output == Format::Wide, printer),
+    if args.watch {
+        return watch(cluster, args.output, printer).await;
     }
+    printer.waiting("asking the cluster");
+    let report = match args.wait {
+        None => report(cluster).await?,
+        Some(limit) => wait(cluster, limit, printer).await?,
+    };
+    printer.done_waiting();
+    show(&report, args.output, printer)?;
     match report.verdict {
         Verdict::Healthy => Ok(Outcome::Good),
-        Verdict::Unhealthy | Verdict::NotInstalled => Ok(Outcome::Bad),
-        Verdict::Unknown => {
+        Verdict::Unknown if args.wait.is_none() => {
             Err(Problem::new(report.problems.join(" ")).next("Everything that can be seen without Prometheus is well."))
         }
+        Verdict::Unhealthy | Verdict::NotInstalled | Verdict::Unknown => Ok(Outcome::Bad),
+    }
+}
+
+pub(super) async fn report(cluster: &Cluster) -> Result<Report, Problem> {
+    Ok(judge::judge(gather(cluster).await?))
+}
+
+fn show(report: &Report, output: Format, printer: &Printer) -> Result<(), Problem> {
+    match output {
+        Format::Json | Format::Yaml => printer.document(output, report)?,
+        Format::Name => view::names(report, printer),
+        Format::Table | Format::Wide => view::show(report, output == Format::Wide, printer),
+    }
+    Ok(())
+}
+
+/// Looks until it is healthy or time is up; what it saw last is what counts.
+async fn wait(cluster: &Cluster, limit: Duration, printer: &Printer) -> Result<Report, Problem> {
+    let began = Instant::now();
+    loop {
+        let over = began.elapsed() >= limit;
+        let state = match report(cluster).await {
+            Ok(report) if over || report.verdict == Verdict::Healthy => return Ok(report),
+            Ok(report) => report.problems.into_iter().next().unwrap_or_default(),
+            Err(problem) if problem.kind == Kind::Unreachable && !over => problem.what,
+            Err(problem) => return Err(problem),
+        };
+        printer.waiting(&state);
+        sleep(PAUSE.min(limit.saturating_sub(began.elapsed()))).await;
+    }
+}
+
+/// Shows what has changed, until somebody ends it or nobody reads it any more.
+async fn watch(cluster: &Cluster, output: Format, printer: &Printer) -> Result<Outcome, Problem> {
+    let between = if output == Format::Yaml { "---\n" } else { "\n" };
+    loop {
+        let report = report(cluster).await;
+        printer.begin_frame();
+        match report {
+            Ok(report) => {
+                show(&report, output, printer)?;
+                if report.verdict == Verdict::Unknown && matches!(output, Format::Table | Format::Wide) {
+                    printer.data_line(Tone::Bad, &format!("× {}", report.problems.join(" ")));
+                }
+            }
+            // An API server that restarts is no reason to end.
+            Err(problem) if problem.kind == Kind::Unreachable => match output {
+                Format::Table | Format::Wide => printer.data_line(Tone::Bad, &format!("× {problem}")),
+                _ => printer.problem(&problem),
+            },
+            Err(problem) => return Err(problem),
+        }
+        if !printer.end_frame(between) {
+            return Ok(Outcome::Good);
+        }
+        sleep(PAUSE).await;
     }
 }
 
@@ -55,6 +117,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
         stream::iter(parts)
             .map(|object| part(cluster, object))
             .buffered(8)
+            .try_filter_map(async |part| Ok(part))
             .try_collect(),
         cluster.existing(&component),
         pods(cluster, services),
@@ -78,7 +141,8 @@ async fn telemetry(cluster: &Cluster) -> Result<Telemetry, Problem> {
     Ok(Telemetry { coverage, topics })
 }
 
-async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Part, Problem> {
+/// None: it is not for us to see.
+async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Option<Part>, Problem> {
     let (present, rollout, reason) = if matches!(object.kind.as_str(), "Deployment" | "DaemonSet") {
         match cluster.workload(&object).await? {
             None => (false, None, None),
@@ -86,9 +150,13 @@ async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Part, Problem> {
             Some(workload) => (true, Some(workload.rollout), cluster.trouble(&workload).await?),
         }
     } else {
-        (cluster.existing(&object).await?.is_some(), None, None)
+        match cluster.existing(&object).await {
+            // Whoever may look at a status need not be one who may read Secrets.
+            Err(problem) if problem.kind == Kind::Forbidden && object.kind == "Secret" => return Ok(None),
+            found => (found?.is_some(), None, None),
+        }
     };
-    Ok(Part {
+    Ok(Some(Part {
         kind: object.kind,
         namespace: object.namespace,
         name: object.name,
@@ -96,7 +164,7 @@ async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Part, Problem> {
         ready: rollout.map(|rollout: Rollout| rollout.ready),
         desired: rollout.map(|rollout| rollout.desired),
         reason,
-    })
+    }))
 }
 
 /// Each service with its pods, and why it is not ready.

@@ -32,7 +32,7 @@ const OPERATION: &str = "messaging_operation_type";
 
 /// One direction of one topic. What is not known is absent, never a zero.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Topic {
+pub(crate) struct Topic {
     pub(super) topic: String,
     pub(super) direction: Direction,
     /// Services that publish to it, or that it is delivered to.
@@ -50,7 +50,7 @@ pub(super) struct Topic {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     Publish,
     Deliver,
 }

@@ -2,11 +2,12 @@
 //! [`crate::preflight`]; here the cluster is asked.
 
 use crate::{
-    cluster::{Cluster, Mode, Tried, accesses},
+    cluster::{Cluster, Mode, Tried},
     config::Settings,
     enrolment::{Enrolments, owned},
     model::{Access, Existing, Facts},
     objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    permissions::{self, Task},
     preflight::{self, Check},
     printer::{Mark, Printer},
     problem::{Kind, Problem},
@@ -63,17 +64,7 @@ impl<'a> Wanted<'a> {
 
 /// May we install? Asked first: without, nothing else can be found out.
 pub(super) async fn may_install(cluster: &Cluster, plan: &Plan, printer: &Printer) -> Result<(), Problem> {
-    let outside: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
-    let members = outside.iter().filter(|object| object.kind != "Namespace");
-    let mut wanted = accesses(outside.iter(), &["get", "create", "patch"]);
-    // What a newer version no longer has is looked for by its labels.
-    wanted.extend(accesses(members, &["list"]));
-    if plan.enrols {
-        wanted.extend(to_enrol(cluster)?);
-    }
-    if !outside.is_empty() {
-        wanted.extend([to_list("", "pods", STACK_NAMESPACE)]);
-    }
+    let wanted = permissions::of(Task::Install, plan, &cluster.namespace).required;
     allowed(cluster, wanted, printer).await?;
     printer.step(Mark::Good, "Permissions");
     Ok(())
@@ -91,30 +82,8 @@ pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer
 
 /// What it takes to enrol services, and to let them go.
 pub(super) fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
-    let here = &cluster.namespace;
-    let plan = Plan::new(here, &BTreeSet::new())?;
-    let objects = plan.middleware().map(Object::reference);
-    let secret = ObjectRef {
-        api_version: "v1".into(),
-        kind: "Secret".into(),
-        namespace: Some(here.clone()),
-        name: String::new(),
-    };
-    let deployments = [ObjectRef::deployment(here, "")];
-    let mut wanted = accesses(objects.iter(), &["get", "list", "create", "patch", "delete"]);
-    wanted.extend(accesses([secret].iter(), &["get", "create", "patch"]));
-    wanted.extend(accesses(deployments.iter(), &["get", "list", "patch"]));
-    wanted.extend([to_list("", "pods", here), to_list("apps", "replicasets", here)]);
-    Ok(wanted)
-}
-
-fn to_list(group: &str, resource: &str, namespace: &str) -> Access {
-    Access {
-        verb: "list",
-        group: group.into(),
-        resource: resource.into(),
-        namespace: Some(namespace.to_owned()),
-    }
+    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+    Ok(permissions::of(Task::Enroll, &plan, &cluster.namespace).required)
 }
 
 /// Do the settings fit this cluster?
@@ -262,6 +231,7 @@ async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Res
 impl Seen {
     fn refused(&self) -> Vec<Check> {
         let refused = self.failures.iter().cloned().map(|problem| Check {
+            id: "dry-run",
             mark: Mark::Bad,
             text: problem.what,
             next: problem.next,

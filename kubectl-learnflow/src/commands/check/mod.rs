@@ -1,0 +1,122 @@
+//! `check`: what must hold before an installation, and whether what is installed is well.
+
+mod look;
+mod view;
+
+use super::{guard, install, status};
+use crate::{
+    cli::{Check as Args, CheckFormat, Format},
+    cluster::Cluster,
+    enrolment::Enrolments,
+    model::Outcome,
+    objects::Plan,
+    permissions::{self, Task},
+    preflight::Check,
+    printer::{Mark, Printer},
+    problem::Problem,
+};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// What one look found; the order is that of the report.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Finding {
+    pub(super) section: &'static str,
+    /// What was looked at; it stays the same from version to version.
+    pub(super) id: &'static str,
+    pub(super) state: State,
+    pub(super) text: String,
+    /// What to do about it.
+    pub(super) next: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum State {
+    Ok,
+    Warning,
+    Failed,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Report {
+    /// The worst of all findings.
+    pub(super) verdict: State,
+    /// Only what must hold before an installation was looked at.
+    pub(super) pre: bool,
+    pub(super) namespace: String,
+    pub(super) findings: Vec<Finding>,
+}
+
+pub(super) async fn run(cluster: &Cluster, args: &Args, printer: &Printer) -> Result<Outcome, Problem> {
+    printer.waiting("asking the cluster");
+    let report = report(cluster, args.pre, printer).await?;
+    printer.done_waiting();
+    match args.output {
+        CheckFormat::Json => printer.document(Format::Json, &report)?,
+        CheckFormat::Table => view::show(&report, false, printer),
+        CheckFormat::Short => view::show(&report, true, printer),
+    }
+    Ok(match report.verdict {
+        State::Ok | State::Warning => Outcome::Good,
+        State::Failed => Outcome::Bad,
+    })
+}
+
+pub(super) async fn report(cluster: &Cluster, pre: bool, printer: &Printer) -> Result<Report, Problem> {
+    // Who may not look would get a report with holes.
+    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+    let own = permissions::of(Task::Check, &plan, &cluster.namespace).required;
+    guard::allowed(cluster, own, printer).await?;
+    let facts = cluster.facts().await?;
+    let mut findings = Findings::default();
+    findings.add("kubernetes", look::kubernetes(cluster, &facts).await?);
+    findings.add("dapr", look::dapr(cluster, &facts).await?);
+    if facts.namespace_exists {
+        let enrolments = install::enrolments(&plan, &facts.services, &facts);
+        let enrolments = enrolments.unwrap_or_else(|| Enrolments::new(&plan, &[], &[], false));
+        let services = crate::preflight::services(&enrolments, &facts, &cluster.namespace, false);
+        findings.add("services", services);
+        findings.add("sidecars", look::sidecars(cluster, &facts.kafka).await?);
+    }
+    if pre {
+        let wanted = permissions::of(Task::Install, &plan, &cluster.namespace).required;
+        findings.add("permissions", look::permissions(cluster, wanted).await?);
+    }
+    let (names, coming) = look::names(cluster, &plan).await?;
+    findings.add("names", names);
+    findings.add("capacity", look::capacity(cluster, &coming).await?);
+    findings.add("surroundings", look::surroundings(cluster, &facts).await?);
+    if !pre {
+        findings.add("learnflow", look::installed(&status::report(cluster).await?));
+    }
+    let findings = findings.0;
+    Ok(Report {
+        verdict: findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok),
+        pre,
+        namespace: cluster.namespace.clone(),
+        findings,
+    })
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, section: &'static str, checks: Vec<Check>) {
+        self.0.extend(checks.into_iter().map(|check| Finding {
+            section,
+            id: check.id,
+            state: match check.mark {
+                Mark::Good => State::Ok,
+                Mark::Warn => State::Warning,
+                Mark::Bad => State::Failed,
+            },
+            text: check.text,
+            next: check.next,
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! `rbac`: what each verb may have to do, as Roles for an administrator to apply.
+
+use crate::{
+    cli::{Format, Global, Rbac, RbacFormat},
+    cluster::Cluster,
+    concern::Profile,
+    model::Outcome,
+    objects::{Plan, STACK_NAMESPACE},
+    patches::Shape,
+    permissions::{self, Task},
+    printer::Printer,
+    problem::Problem,
+};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+pub(super) async fn run(args: &Rbac, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
+    // The kubeconfig is only read for what was not said.
+    let namespace = match &global.namespace {
+        Some(namespace) => namespace.clone(),
+        None => Cluster::connect(global).await?.namespace,
+    };
+    let plan = |profile| {
+        let shape = Shape {
+            profile,
+            ..Shape::default()
+        };
+        Plan::shaped(&namespace, &BTreeSet::new(), &shape)
+    };
+    // Whichever of the two is installed, or is there from before.
+    let plans = [plan(Profile::Dev)?, plan(Profile::Production)?];
+    let tasks: BTreeSet<Task> = match args.verbs.as_slice() {
+        [] => Task::value_variants().iter().copied().collect(),
+        verbs => verbs.iter().copied().collect(),
+    };
+    let each = |task: &Task| {
+        let [dev, production] = plans.each_ref().map(|plan| permissions::of(*task, plan, &namespace));
+        permissions::roles(*task, &dev.and(production))
+    };
+    let roles: Vec<Value> = tasks.iter().flat_map(each).collect();
+    match args.output {
+        RbacFormat::Json => {
+            let list = json!({ "apiVersion": "v1", "kind": "List", "items": roles });
+            printer.document(Format::Json, &list)?;
+        }
+        RbacFormat::Yaml => {
+            for (n, role) in roles.iter().enumerate() {
+                if n > 0 {
+                    printer.data("---\n");
+                }
+                printer.document(Format::Yaml, role)?;
+            }
+        }
+    }
+    if roles
+        .iter()
+        .any(|role| role["metadata"]["namespace"] == STACK_NAMESPACE)
+    {
+        printer.hint(&format!(
+            "A Role needs its namespace: `kubectl create namespace {STACK_NAMESPACE}` where it is not there yet. Bind \
+             them with `kubectl create clusterrolebinding` and `rolebinding`."
+        ));
+    }
+    Ok(Outcome::Good)
+}
+
+#[cfg(test)]
+#[path = "rbac_tests.rs"]
+mod tests;

@@ -1,0 +1,381 @@
+//! What each verb does in a cluster, as permissions. One list, three uses: `install` asks the cluster
+//! about it before it begins, `rbac` prints it, and the tests hold every request against it.
+
+use crate::{
+    cluster::accesses,
+    model::Access,
+    objects::{MIDDLEWARE, Object, ObjectRef, Plan, STACK_NAMESPACE},
+};
+use clap::ValueEnum;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where Dapr's documentation puts its control plane.
+pub(crate) const DAPR_NAMESPACE: &str = "dapr-system";
+/// Our Prometheus, as the API server's proxy calls it.
+const PROMETHEUS: &str = "http:prometheus:9090";
+
+/// A verb that asks the cluster for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Task {
+    Bundle,
+    Check,
+    Dashboard,
+    Diff,
+    Enroll,
+    Install,
+    Render,
+    Status,
+    Unenroll,
+    Uninstall,
+    Version,
+}
+
+impl Task {
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// What a verb needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Permissions {
+    /// Without one of these it does not do its work.
+    pub(crate) required: BTreeSet<Access>,
+    /// Without one of these it does its work, and something is missing from what it says.
+    pub(crate) helpful: BTreeSet<Access>,
+}
+
+impl Permissions {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Access> {
+        self.required.union(&self.helpful)
+    }
+
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.required.extend(other.required);
+        self.helpful.extend(other.helpful);
+        self.helpful.retain(|access| !self.required.contains(access));
+        self
+    }
+
+    fn need(mut self, accesses: impl IntoIterator<Item = Access>) -> Self {
+        self.required.extend(accesses);
+        self
+    }
+
+    fn like(mut self, accesses: impl IntoIterator<Item = Access>) -> Self {
+        self.helpful.extend(accesses);
+        self
+    }
+}
+
+/// What `task` needs for the services of a namespace, to do with a plan.
+pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
+    match task {
+        Task::Version => version(),
+        Task::Status => status(plan, namespace),
+        Task::Check => check(plan, namespace),
+        Task::Install => install(plan, namespace),
+        Task::Diff => diff(plan, namespace),
+        Task::Render => facts(namespace),
+        Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
+        Task::Uninstall => uninstall(plan, namespace),
+        Task::Dashboard => dashboard(),
+        Task::Bundle => bundle(plan, namespace),
+    }
+}
+
+fn version() -> Permissions {
+    let gateway = ObjectRef::deployment(STACK_NAMESPACE, "collector-gateway");
+    Permissions::default()
+        .need(to("list", "apps", "deployments", Some(DAPR_NAMESPACE)))
+        .need(accesses(std::iter::once(&gateway), &["get"]))
+}
+
+/// Dapr, Kafka, and the services with their Configurations.
+fn facts(namespace: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list", "apps", "deployments", Some(DAPR_NAMESPACE)))
+        .need(to("list", "apps", "deployments", Some(namespace)))
+        .need(to("list", "dapr.io", "components,configurations", Some(namespace)))
+        .like([named(access("get", "", "namespaces", None), namespace)])
+}
+
+fn status(plan: &Plan, namespace: &str) -> Permissions {
+    let workloads = plan.stack.iter().filter(|object| object.is_workload());
+    let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
+    version()
+        .need(accesses(workloads.iter(), &["get"]))
+        .need(to("get", "dapr.io", "components,configurations", Some(namespace)))
+        .need(to("get", "", "configmaps", Some(namespace)))
+        .need(to("list", "dapr.io", "configurations", Some(namespace)))
+        .need(to("get,list", "apps", "deployments", Some(namespace)))
+        .need(to("list", "", "pods", Some(namespace)))
+        .need(prometheus())
+        // Why something is not ready.
+        .like(to("list", "", "pods", Some(STACK_NAMESPACE)))
+        .like(both(namespace, "list", "", "events"))
+}
+
+fn check(plan: &Plan, namespace: &str) -> Permissions {
+    let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
+    let forward = ["get", "create"].map(|verb| access(verb, "", "pods/portforward", Some(namespace)));
+    status(plan, namespace)
+        .and(facts(namespace))
+        .need(accesses(all.iter(), &["get"]))
+        .like(forward)
+        .like(both(namespace, "list", "", "resourcequotas,limitranges"))
+        .like(to("list", "", "nodes,services", None))
+}
+
+/// Versions of the middleware lie side by side under names of their own, so here it is kinds that count.
+fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
+    let mut kinds: BTreeSet<Access> = BTreeSet::new();
+    for object in plan.middleware() {
+        let verbs = ["get", "list", "create", "patch", "delete"];
+        let each = accesses(std::iter::once(&object.reference()), &verbs);
+        kinds.extend(each.into_iter().map(|access| Access { name: None, ..access }));
+    }
+    Permissions::default()
+        .need(kinds)
+        // A Configuration that is not announced lies in a Secret until it is needed.
+        .need(to("get,create,patch", "", "secrets", Some(namespace)))
+        .need(to("get,list,patch", "apps", "deployments", Some(namespace)))
+        .need(to("list", "apps", "replicasets", Some(namespace)))
+        // Whether there is somebody to ask about the sidecars.
+        .need(accesses(std::iter::once(&prometheus_itself()), &["get"]))
+        .need(to("list", "", "pods", Some(namespace)))
+        // Whether the middleware runs, and why something does not become ready.
+        .like(prometheus())
+        .like(to("list", "", "events", Some(namespace)))
+}
+
+fn install(plan: &Plan, namespace: &str) -> Permissions {
+    let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
+    let mut permissions = facts(namespace)
+        .need(accesses(all.iter(), &["get", "create", "patch"]))
+        // Nobody may hand out what he does not have himself.
+        .need(plan.outside().flat_map(granted));
+    let gateway = ObjectRef::deployment(STACK_NAMESPACE, "collector-gateway");
+    permissions = permissions.need(accesses(std::iter::once(&gateway), &["get"]));
+    if plan.enrols {
+        permissions = permissions.and(enrolling(plan, namespace));
+    }
+    if all.is_empty() {
+        return permissions;
+    }
+    // What a newer version no longer has is found by its labels, whatever it is called. Only within our
+    // own namespace may it be removed by that: outside of it a name is a name.
+    let members = all.iter().filter(|object| object.kind != "Namespace");
+    for access in accesses(members, &["list", "delete"]) {
+        if access.verb == "list" || access.namespace.is_some() {
+            permissions = permissions.need([Access { name: None, ..access }]);
+        }
+    }
+    permissions
+        // Volumes of another profile may be there.
+        .need(to("list", "", "persistentvolumeclaims", Some(STACK_NAMESPACE)))
+        .need(to("list", "", "pods", Some(STACK_NAMESPACE)))
+        .like(to("list", "", "events", Some(STACK_NAMESPACE)))
+        // Whether a volume will come, and how many agents there will be.
+        .like(to("list", "storage.k8s.io", "storageclasses", None))
+        .like(to("list", "", "nodes", None))
+}
+
+/// It lets the server try everything out, which takes the same; only that nothing is removed, and nothing waited for.
+fn diff(plan: &Plan, namespace: &str) -> Permissions {
+    let Permissions { mut required, helpful } = install(plan, namespace);
+    let waits = |access: &Access| access.resource == "pods" && access.verb == "list" && access.namespace.is_some();
+    required.retain(|access| access.verb != "delete" && !waits(access));
+    Permissions { required, helpful }
+}
+
+fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
+    let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
+    let here = Some(namespace);
+    Permissions::default()
+        .need(accesses(all.iter(), &["get", "delete"]))
+        .need(to("get,list,delete", "", "configmaps", here))
+        .need(to("get,delete", "dapr.io", "components,configurations", here))
+        .need(to("list", "dapr.io", "configurations", here))
+        .need(to("get", "", "secrets", here))
+        .need(to("get,list,patch", "apps", "deployments", here))
+        // Whether another namespace still needs the stack.
+        .need(to("list", "dapr.io", "components", None))
+        // Volumes, and whether something of somebody else's is in our namespace: else that stays.
+        .like(to("list", "*", "*", Some(STACK_NAMESPACE)))
+        .like(to("get,delete", "", "persistentvolumeclaims", Some(STACK_NAMESPACE)))
+        .like(to("list", "", "pods,events", here))
+}
+
+fn dashboard() -> Permissions {
+    Permissions::default()
+        .need(to("list", "", "pods", Some(STACK_NAMESPACE)))
+        .need([access("get", "", "pods/portforward", Some(STACK_NAMESPACE))])
+        // From Kubernetes 1.35 on a port-forward needs this too.
+        .like([access("create", "", "pods/portforward", Some(STACK_NAMESPACE))])
+}
+
+fn bundle(plan: &Plan, namespace: &str) -> Permissions {
+    let kinds = "components,configurations,resiliencies,subscriptions";
+    check(plan, namespace)
+        .need(both(namespace, "list", "", "pods,events"))
+        .need(both(namespace, "get", "", "pods/log"))
+        .need(to("list", "", "configmaps", Some(namespace)))
+        .need(to("list", "dapr.io", kinds, Some(namespace)))
+}
+
+fn prometheus_itself() -> ObjectRef {
+    ObjectRef::deployment(STACK_NAMESPACE, "prometheus")
+}
+
+fn prometheus() -> [Access; 1] {
+    [named(
+        access("get", "", "services/proxy", Some(STACK_NAMESPACE)),
+        PROMETHEUS,
+    )]
+}
+
+pub(crate) fn access(verb: &str, group: &str, resource: &str, namespace: Option<&str>) -> Access {
+    Access {
+        verb: verb.into(),
+        group: group.into(),
+        resource: resource.into(),
+        namespace: namespace.map(str::to_owned),
+        name: None,
+    }
+}
+
+fn named(access: Access, name: &str) -> Access {
+    Access {
+        name: Some(name.into()),
+        ..access
+    }
+}
+
+/// Each of `verbs` on each of `resources`, both with commas between.
+pub(crate) fn to(verbs: &str, group: &str, resources: &str, namespace: Option<&str>) -> Vec<Access> {
+    verbs
+        .split(',')
+        .flat_map(|verb| {
+            resources
+                .split(',')
+                .map(move |resource| access(verb, group, resource, namespace))
+        })
+        .collect()
+}
+
+/// The same in the services' namespace and in ours.
+fn both(namespace: &str, verbs: &str, group: &str, resources: &str) -> Vec<Access> {
+    [namespace, STACK_NAMESPACE]
+        .into_iter()
+        .flat_map(|namespace| to(verbs, group, resources, Some(namespace)))
+        .collect()
+}
+
+/// What it takes to give out a Role or ClusterRole of ours: all that it gives, and to bind it, which a dry
+/// run is asked for while the role itself is not there yet.
+pub(crate) fn granted(object: &Object) -> Vec<Access> {
+    let texts = |rule: &Value, field: &str| -> Vec<String> {
+        let list = rule[field].as_array().into_iter().flatten();
+        list.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    let mut given = Vec::new();
+    if matches!(object.kind(), "Role" | "ClusterRole") {
+        given.extend(accesses(std::iter::once(&object.reference()), &["bind"]));
+    }
+    for rule in object.value()["rules"].as_array().into_iter().flatten() {
+        let names = texts(rule, "resourceNames");
+        let names: Vec<Option<String>> = match names.is_empty() {
+            true => vec![None],
+            false => names.into_iter().map(Some).collect(),
+        };
+        for group in texts(rule, "apiGroups") {
+            for resource in texts(rule, "resources") {
+                for verb in texts(rule, "verbs") {
+                    given.extend(names.iter().map(|name| Access {
+                        name: name.clone(),
+                        ..access(&verb, &group, &resource, object.namespace())
+                    }));
+                }
+            }
+        }
+    }
+    given
+}
+
+/// ClusterRole and Roles that give exactly this.
+pub(crate) fn roles(task: Task, permissions: &Permissions) -> Vec<Value> {
+    let mut places: BTreeMap<Option<&str>, Vec<&Access>> = BTreeMap::new();
+    // Who may do it everywhere needs not be told that he may here.
+    let everywhere = |access: &Access| {
+        let anywhere = Access {
+            namespace: None,
+            name: None,
+            ..access.clone()
+        };
+        access.namespace.is_some() && permissions.all().any(|other| *other == anywhere)
+    };
+    for access in permissions.all().filter(|access| !everywhere(access)) {
+        places.entry(access.namespace.as_deref()).or_default().push(access);
+    }
+    let role = |(namespace, accesses): (Option<&str>, Vec<&Access>)| {
+        let mut metadata = serde_json::json!({
+            "name": format!("{MIDDLEWARE}-{}", task.name()),
+            "labels": { "app.kubernetes.io/part-of": MIDDLEWARE },
+        });
+        if let Some(namespace) = namespace {
+            metadata["namespace"] = namespace.into();
+        }
+        serde_json::json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": if namespace.is_some() { "Role" } else { "ClusterRole" },
+            "metadata": metadata,
+            "rules": rules(&accesses),
+        })
+    };
+    places.into_iter().map(role).collect()
+}
+
+/// As few rules as it takes: same names and verbs, one rule.
+fn rules(accesses: &[&Access]) -> Vec<Value> {
+    type Verbs<'a> = BTreeSet<&'a str>;
+    let free: BTreeSet<_> = accesses
+        .iter()
+        .filter(|access| access.name.is_none())
+        .map(|access| (&access.group, &access.resource, &access.verb))
+        .collect();
+    // (group, resource, name) → verbs, without names that are covered by "all of them".
+    let mut single: BTreeMap<(&str, &str, Option<&str>), Verbs<'_>> = BTreeMap::new();
+    for access in accesses {
+        if access.name.is_some() && free.contains(&(&access.group, &access.resource, &access.verb)) {
+            continue;
+        }
+        let key = (access.group.as_str(), access.resource.as_str(), access.name.as_deref());
+        single.entry(key).or_default().insert(&access.verb);
+    }
+    // (group, resource, verbs) → names, then (group, names, verbs) → resources.
+    let mut names: BTreeMap<(&str, &str, Verbs<'_>), BTreeSet<&str>> = BTreeMap::new();
+    for ((group, resource, name), verbs) in single {
+        // Named and unnamed never meet: what all have in common was taken out above.
+        let key = (group, resource, verbs);
+        names.entry(key).or_default().extend(name);
+    }
+    let mut resources: BTreeMap<(&str, BTreeSet<&str>, Verbs<'_>), BTreeSet<&str>> = BTreeMap::new();
+    for ((group, resource, verbs), names) in names {
+        resources.entry((group, names, verbs)).or_default().insert(resource);
+    }
+    let rule = |((group, names, verbs), resources): ((&str, BTreeSet<&str>, Verbs<'_>), BTreeSet<&str>)| {
+        let mut rule = serde_json::json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
+        if !names.is_empty() {
+            rule["resourceNames"] = serde_json::json!(names);
+        }
+        rule
+    };
+    resources.into_iter().map(rule).collect()
+}
+
+#[cfg(test)]
+#[path = "permissions_tests.rs"]
+mod tests;
