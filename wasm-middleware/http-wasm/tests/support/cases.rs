@@ -17,7 +17,7 @@ pub fn publish(name: &'static str, uri: &str, status: u16) -> Call {
 
 pub fn delivery(name: &'static str, answer: Answer) -> Call {
     Call::new(name, "POST", "/lessons", answer)
-        .to_app()
+        .sent_by_dapr()
         .with("pubsubname", "kafka-pubsub")
         .with("__topic", "lesson.generated")
         .with("__partition", "3")
@@ -78,7 +78,7 @@ fn what_is_not_pub_sub_passes_at_once(guest: &mut impl Guest) {
         "/job/x",
     ] {
         let done = Call::new("to the app", "POST", uri, answer(200, "{}"))
-            .to_app()
+            .sent_by_dapr()
             .run(guest);
         assert_eq!(done.asked, ["get_source_addr", "get_header_values"], "{uri}");
         assert!(added(&done).is_empty(), "{uri}");
@@ -91,7 +91,7 @@ fn what_is_not_pub_sub_passes_at_once(guest: &mut impl Guest) {
     assert_eq!(invoked.run(guest).asked, ["get_source_addr", "get_uri"]);
     // Of another broker than Kafka: the topic is in the body alone.
     let done = Call::new("not from Kafka", "POST", "/lessons", answer(200, ""))
-        .to_app()
+        .sent_by_dapr()
         .with("Content-Type", "application/cloudevents+json")
         .with("Pubsubname", "redis-pubsub")
         .run(guest);
@@ -183,7 +183,7 @@ fn deliveries(guest: &mut impl Guest) {
     recorded(
         guest,
         Call::new("as little as can be known", "POST", "/v1.0/lessons", answer(200, ""))
-            .to_app()
+            .sent_by_dapr()
             .with("pubsubname", "p")
             .with("__topic", "t"),
         r#"{"lf":1,"dir":"deliver","pubsub":"p","topic":"t","outcome":"success","status":200,"us":1234}"#,
@@ -245,7 +245,7 @@ fn deliveries(guest: &mut impl Guest) {
 /// What Dapr sends: of the metadata, only what all its events share.
 pub fn bulk_delivery(answer: Answer) -> Call {
     Call::new("bulk delivery", "POST", "/lessons/bulk?x=%C3%A9", answer)
-        .to_app()
+        .sent_by_dapr()
         .with("Content-Type", "application/json")
         .with("Pubsubname", "kafka-pubsub")
         .with("Traceparent", TRACE_PARENT)
@@ -363,7 +363,7 @@ fn hostile(guest: &mut impl Guest) {
 
     let huge = "9".repeat(30_000);
     let call = Call::new("huge headers", "POST", "/x", answer(200, ""))
-        .to_app()
+        .sent_by_dapr()
         .with("pubsubname", "p")
         .with("__topic", "t")
         .with("__offset", &huge)

@@ -85,7 +85,7 @@ impl Call {
         self
     }
 
-    pub fn to_app(mut self) -> Self {
+    pub fn sent_by_dapr(mut self) -> Self {
         self.from = "";
         self
     }
