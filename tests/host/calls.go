@@ -10,6 +10,7 @@ import (
 // A call as it reaches the middleware, and what the handler behind the middleware answers.
 type call struct {
 	method, uri string
+	from        string // nowhere, if Dapr itself makes it
 	header      http.Header
 	length      int64
 	status      int
@@ -25,6 +26,7 @@ var calls = map[string]call{
 	"publish": {
 		method: http.MethodPost,
 		uri:    "/v1.0/publish/kafka-pubsub/lesson.generated",
+		from:   "127.0.0.1:40000",
 		header: http.Header{
 			"Accept-Encoding": {"gzip"},
 			"Content-Length":  {"400"},
@@ -40,6 +42,7 @@ var calls = map[string]call{
 	"other": {
 		method: http.MethodGet,
 		uri:    "/v1.0/state/statestore/lesson-42",
+		from:   "127.0.0.1:40000",
 		header: http.Header{
 			"Accept-Encoding": {"gzip"},
 			"Traceparent":     {traceParent},
@@ -97,7 +100,7 @@ func (c *call) request() *http.Request {
 		Body:          http.NoBody,
 		ContentLength: c.length,
 		Host:          "127.0.0.1:3500",
-		RemoteAddr:    "127.0.0.1:40000",
+		RemoteAddr:    c.from,
 	}
 	return request.WithContext(background)
 }

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"path"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -18,10 +17,6 @@ import (
 
 // room is what the guest has for one thing that it is told: what is longer it does not look at.
 const room = 16 * 1024
-
-// First segments of Dapr's API: what is below them is no delivery, whatever its headers say.
-var api = strings.Fields(`state invoke actors healthz metadata secrets bindings configuration lock unlock workflows jobs
-	conversation crypto subtlecrypto shutdown publish`)
 
 // record says, from docs/records.md and with Go's own libraries, which Dapr uses too, what the guest should make of the
 // call: the fields of the record, but for those that take a clock; nil if there should be none.
@@ -31,17 +26,14 @@ func (c *randomised) record() map[string]string {
 	if uri == "" {
 		uri = "/"
 	}
-	total := len(uri)
+	whole := uri
 	if target.ForceQuery || target.RawQuery != "" {
-		total += len("?" + target.RawQuery)
+		whole += "?" + target.RawQuery
 	}
-	if total > room {
-		return nil
-	}
-	fields, elsewhere := published(uri)
-	switch {
-	case fields != nil:
-		if c.method != http.MethodPost && c.method != http.MethodPut {
+	var fields map[string]string
+	if c.from != "" {
+		fields = published(uri)
+		if fields == nil || len(whole) > room || c.method != http.MethodPost && c.method != http.MethodPut {
 			return nil
 		}
 		fields["bytes"] = c.number("Content-Length", math.MaxUint64)
@@ -49,7 +41,7 @@ func (c *randomised) record() map[string]string {
 		if status := c.statusSeen(); status/100 == 2 {
 			fields["outcome"] = "success"
 		}
-	case elsewhere:
+	} else {
 		component, topic := cut(lossy(c.first("Pubsubname"))), cut(lossy(c.first("__topic")))
 		switch {
 		case component == "":
@@ -59,15 +51,13 @@ func (c *randomised) record() map[string]string {
 			fields["partition"] = c.number("__partition", math.MaxUint32)
 			fields["offset"] = c.number("__offset", math.MaxUint64)
 		case c.first("Content-Type") == "application/json":
-			if target.ForceQuery || target.RawQuery != "" {
-				uri += "?" + target.RawQuery
+			if len(whole) > room {
+				return nil
 			}
-			fields = map[string]string{"dir": "deliver", "pubsub": component, "route": cut(lossy(uri)), "bulk": "true", "outcome": c.outcome(true)}
+			fields = map[string]string{"dir": "deliver", "pubsub": component, "route": cut(lossy(whole)), "bulk": "true", "outcome": c.outcome(true)}
 		default:
 			return nil
 		}
-	default:
-		return nil
 	}
 	if status := c.statusSeen(); status != 0 {
 		fields["status"] = strconv.Itoa(status)
@@ -82,32 +72,25 @@ func (c *randomised) record() map[string]string {
 	return fields
 }
 
-// published returns what a path says of a publish, or else whether it may lead to the app.
-func published(uri string) (fields map[string]string, elsewhere bool) {
+// published returns what a path says of a publish.
+func published(uri string) map[string]string {
 	if !strings.HasPrefix(uri, "/") {
-		return nil, true
+		return nil
 	}
 	version, rest, _ := strings.Cut(strings.TrimPrefix(path.Clean(uri), "/"), "/")
-	stage, versioned := strings.CutPrefix(version, "v1.0")
-	if !versioned || stage != "" && !strings.HasPrefix(stage, "-") {
-		return nil, true
-	}
 	name, parameters, _ := strings.Cut(rest, "/")
-	if !slices.Contains(api, name) {
-		return nil, true
-	}
-	if name != "publish" || stage != "" && stage != "-alpha1" {
-		return nil, false
+	if name != "publish" || version != "v1.0" && version != "v1.0-alpha1" {
+		return nil
 	}
 	if rest, bulk := strings.CutPrefix(parameters, "bulk/"); bulk {
 		if component, topic, _ := strings.Cut(rest, "/"); topic != "" {
-			return map[string]string{"dir": "publish", "pubsub": unescaped(component), "topic": unescaped(topic), "bulk": "true"}, false
+			return map[string]string{"dir": "publish", "pubsub": unescaped(component), "topic": unescaped(topic), "bulk": "true"}
 		}
 	}
-	if component, topic, _ := strings.Cut(parameters, "/"); topic != "" && stage == "" {
-		return map[string]string{"dir": "publish", "pubsub": unescaped(component), "topic": unescaped(topic)}, false
+	if component, topic, _ := strings.Cut(parameters, "/"); topic != "" && version == "v1.0" {
+		return map[string]string{"dir": "publish", "pubsub": unescaped(component), "topic": unescaped(topic)}
 	}
-	return nil, false
+	return nil
 }
 
 func unescaped(text string) string {

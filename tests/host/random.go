@@ -8,6 +8,10 @@ import (
 	"strings"
 )
 
+// First segments of Dapr's API.
+var api = strings.Fields(`state invoke actors healthz metadata secrets bindings configuration lock unlock workflows jobs
+	conversation crypto subtlecrypto shutdown publish`)
+
 // random makes calls that look like those that a guest must know, and everything around them.
 type random struct{ *rand.Rand }
 
@@ -23,9 +27,13 @@ func (r random) once(in int) bool { return r.IntN(in) == 0 }
 
 func (r random) call(outermost bool) *randomised {
 	c := &randomised{method: http.MethodPost, header: http.Header{}, length: -1}
+	c.from = pick(r, "127.0.0.1:40000", "127.0.0.1:40000", "[::1]:40000", "@")
 	delivery := r.once(2)
 	bulk := delivery && r.once(4)
-	if delivery {
+	if delivery != r.once(20) {
+		c.from = ""
+	}
+	if delivery && !r.once(4) {
 		c.uri = pick(r, "/lessons", "/", "/v1.0/lessons", "/a/b?c=d", "*", "/v1.0-x", "/"+r.escaped(r.text()))
 	} else {
 		c.uri = r.uri()

@@ -16,6 +16,7 @@ import (
 // randomised is a call, and what the handler behind the middleware does with it.
 type randomised struct {
 	method, uri string
+	from        string // nowhere, if Dapr itself makes it, to the app
 	header      http.Header
 	length      int64 // -1: not known
 	body        []byte
@@ -84,7 +85,7 @@ func (c *randomised) request() *http.Request {
 		Body:          io.NopCloser(bytes.NewReader(c.body)),
 		ContentLength: c.length,
 		Host:          "127.0.0.1:3500",
-		RemoteAddr:    "127.0.0.1:40000",
+		RemoteAddr:    c.from,
 	}
 	return request.WithContext(background)
 }
@@ -177,7 +178,7 @@ func parts(text string) iter.Seq[string] {
 // String shows the call, long texts cut.
 func (c *randomised) String() string {
 	var shown strings.Builder
-	fmt.Fprintf(&shown, "  %s %s, length %d, body %s, of which are read %d bytes\n", quoted(c.method), quoted(c.uri), c.length, quoted(string(c.body)), c.reads)
+	fmt.Fprintf(&shown, "  %s %s, from %q, length %d, body %s, of which are read %d bytes\n", quoted(c.method), quoted(c.uri), c.from, c.length, quoted(string(c.body)), c.reads)
 	show := func(what string, header http.Header) {
 		for _, name := range slices.Sorted(maps.Keys(header)) {
 			var values []string

@@ -3,7 +3,9 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt::Write,
+    fmt::Write as _,
+    io::{BufReader, Write as _},
+    os::unix::net::UnixStream,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -12,7 +14,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use learnflow_core::{Direction, Record};
 use learnflow_tests::{
-    http::{Answer, Client},
+    http::{Answer, Client, Message},
+    process::Folder,
     sidecar::{Middleware, PUBSUB, Rig, Setup, app},
 };
 use serde::Deserialize;
@@ -23,6 +26,7 @@ use crate::Test;
 pub const TESTS: &[(&str, Test)] = &[
     ("records::text_log_programmatic_subscriptions", text_log_programmatic),
     ("records::json_log_declarative_subscriptions", json_log_declarative),
+    ("records::through_a_unix_socket", through_a_unix_socket),
 ];
 
 const TOKEN: &str = "a-token-of-the-sidecar";
@@ -130,8 +134,32 @@ fn check(setup: Setup, cases: &[Case], subscriptions: Value) -> Result<()> {
     Ok(())
 }
 
+/// Where the caller has no address of a network: the middleware tells the pipelines apart by that.
+fn through_a_unix_socket(rig: &Rig) -> Result<()> {
+    let folder = Folder::new()?;
+    let path = folder.path().to_str().context("a path")?;
+    let setup = rig.sidecar(Middleware::installed()?).app_id("unix");
+    let sidecar = setup.argument("--unix-domain-socket").argument(path).launch()?;
+    let call = |first: &str| -> Result<u16> {
+        let mut socket = UnixStream::connect(folder.path().join("dapr-unix-http.socket"))?;
+        write!(socket, "{first} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{{}}")?;
+        let answer = Message::read_head(&mut BufReader::new(socket))?;
+        Ok(answer.context("no answer")?.status())
+    };
+    sidecar.wait("healthy sidecar", || {
+        call("GET /v1.0/healthz").ok().filter(|status| *status == 204)
+    })?;
+    ensure!(call("POST /v1.0/publish/kafka-pubsub/unix")? == 204);
+    let records = sidecar.wait("record", || {
+        sidecar.records().ok().filter(|records| !records.is_empty())
+    })?;
+    let records: Vec<_> = records.iter().map(shown).collect();
+    ensure!(records == ["publish kafka-pubsub success 204 bytes=2"], "{records:?}");
+    Ok(())
+}
+
 /// What the app says to each delivery, by its route.
-fn answers(cases: &[Case]) -> impl Fn(learnflow_tests::http::Message) -> Answer + Send + Sync + 'static {
+fn answers(cases: &[Case]) -> impl Fn(Message) -> Answer + Send + Sync + 'static {
     let mut routes = HashMap::new();
     for case in cases {
         if let Some(route) = case

@@ -31,11 +31,14 @@ impl Record {
             return false;
         }
         set(&mut self.topic, headers.header("__topic"));
-        if self.topic.is_empty() {
-            self.bulk = headers.header("Content-Type") == Some(b"application/json");
-            return self.bulk;
+        if !self.topic.is_empty() {
+            return true;
         }
-        true
+        self.bulk = headers.header("Content-Type") == Some(b"application/json");
+        if self.bulk {
+            set(&mut self.route, headers.uri());
+        }
+        !self.route.is_empty()
     }
 
     /// Asks for what else the request says, before it goes on, and returns the trace that it belongs to. `now_ms` is the
@@ -45,9 +48,7 @@ impl Record {
         self.trace = parent.map(|parent| parent.trace);
         if self.direction == Direction::Publish {
             self.bytes = headers.header("Content-Length").and_then(number);
-        } else if self.bulk {
-            set(&mut self.route, headers.uri());
-        } else {
+        } else if !self.bulk {
             // A record without a timestamp comes as a negative number (Go's zero time), which is no number here.
             let timestamp = headers
                 .header("__timestamp")

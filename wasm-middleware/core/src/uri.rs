@@ -49,52 +49,64 @@ const API: [&[u8]; 17] = [
 ];
 
 impl<'a> Route<'a> {
-    /// Reads `uri`, escaped and with its query, as a host hands it over. Its bytes are used as working memory.
-    ///
-    /// Follows Dapr's router (`pkg/api/http/server.go`, `middlewares.go`): the escaped path is cleaned of empty and dot
-    /// segments, then matched, then each parameter is unescaped as in a query, where `+` is a space.
+    /// Reads `uri` as [`Publish::of`] does, for a host that does not say who asks whom.
     pub fn of(uri: &'a mut [u8]) -> Self {
         let (path, query) = clean(uri);
-        let Some(versioned) = path.strip_prefix(b"/v1.0") else {
+        let Some(call @ [_, name, _]) = versioned(path) else {
             return Self::Elsewhere;
         };
-        let (stage, api) = cut(versioned);
-        let (name, parameters) = cut(api);
-        // An app may well have a path `/v1.0/lessons` or `/v1.0x` of its own.
-        if !matches!(stage, [] | [b'-', ..]) || !API.contains(&name) {
-            return Self::Elsewhere;
-        }
-        let publish = if name != b"publish" {
-            None
-        } else if stage.is_empty() {
-            Publish::bulk(parameters).or_else(|| Publish::single(parameters))
-        } else if stage == b"-alpha1" {
-            Publish::bulk(parameters)
-        } else {
-            None
-        };
-        match publish {
-            Some((bulk, pubsub, topic)) => Self::Publish(Publish {
-                bulk,
-                pubsub,
-                topic,
-                query,
-            }),
-            None => Self::OtherApi,
+        match Publish::find(call, query) {
+            Some(publish) => Self::Publish(publish),
+            // An app may well have a path `/v1.0/lessons` of its own.
+            None if API.contains(&name) => Self::OtherApi,
+            None => Self::Elsewhere,
         }
     }
 }
 
+/// What follows the number of the version, the first segment below it, and the rest.
+fn versioned(path: &[u8]) -> Option<[&[u8]; 3]> {
+    let (stage, api) = cut(path.strip_prefix(b"/v1.0")?);
+    let (name, parameters) = cut(api);
+    matches!(stage, [] | [b'-', ..]).then_some([stage, name, parameters])
+}
+
 type Found<'a> = (bool, &'a [u8], &'a [u8]);
 
-impl Publish<'_> {
-    fn single(parameters: &[u8]) -> Option<Found<'_>> {
+impl<'a> Publish<'a> {
+    /// Reads `uri`, escaped and with its query, as a host hands it over. Its bytes are used as working memory.
+    ///
+    /// Follows Dapr's router (`pkg/api/http/server.go`, `middlewares.go`): the escaped path is cleaned of empty and dot
+    /// segments, then matched, then each parameter is unescaped as in a query, where `+` is a space.
+    pub fn of(uri: &'a mut [u8]) -> Option<Self> {
+        let (path, query) = clean(uri);
+        Self::find(versioned(path)?, query)
+    }
+
+    fn find([stage, name, parameters]: [&'a [u8]; 3], query: &'a [u8]) -> Option<Self> {
+        if name != b"publish" {
+            return None;
+        }
+        let (bulk, pubsub, topic) = match stage {
+            [] => Self::bulk(parameters).or_else(|| Self::single(parameters)),
+            b"-alpha1" => Self::bulk(parameters),
+            _ => None,
+        }?;
+        Some(Self {
+            bulk,
+            pubsub,
+            topic,
+            query,
+        })
+    }
+
+    fn single(parameters: &'a [u8]) -> Option<Found<'a>> {
         let (pubsub, topic) = cut(parameters);
         (!topic.is_empty()).then_some((false, pubsub, topic))
     }
 
     /// `bulk/orders` is a publish to the component `bulk`, `bulk/orders/new` a bulk publish to the component `orders`.
-    fn bulk(parameters: &[u8]) -> Option<Found<'_>> {
+    fn bulk(parameters: &'a [u8]) -> Option<Found<'a>> {
         let (_, pubsub, topic) = Self::single(parameters.strip_prefix(b"bulk/")?)?;
         Some((true, pubsub, topic))
     }
@@ -210,7 +222,14 @@ mod tests {
 
     /// Its record and key, of a publish.
     fn of(uri: &str) -> Result<(Record, Text), Route<'static>> {
-        match Route::of(&mut uri.as_bytes().to_vec()) {
+        let (mut uri, mut again) = (uri.as_bytes().to_vec(), uri.as_bytes().to_vec());
+        let route = Route::of(&mut uri);
+        let publish = match route {
+            Route::Publish(publish) => Some(publish),
+            _ => None,
+        };
+        assert_eq!(Publish::of(&mut again), publish);
+        match route {
             Route::Publish(publish) => {
                 let old = Text::from("old");
                 let (mut record, mut key) = (Record::new(Direction::Deliver, old, old), old);

@@ -12,6 +12,7 @@ use crate::{Guest, Host};
 unsafe extern "C" {
     fn get_config(buffer: *mut u8, limit: usize) -> u32;
     fn enable_features(features: u32) -> u32;
+    fn get_source_addr(buffer: *mut u8, limit: usize) -> u32;
     fn get_uri(buffer: *mut u8, limit: usize) -> u32;
     fn get_method(buffer: *mut u8, limit: usize) -> u32;
     fn get_header_names(kind: u32, buffer: *mut u8, limit: usize) -> u64;
@@ -51,6 +52,10 @@ impl Host for RealHost {
 
     fn enable_features(&mut self, features: u32) -> u32 {
         unsafe { enable_features(features) }
+    }
+
+    fn get_source_addr(&mut self, buffer: &mut [u8]) -> u32 {
+        unsafe { get_source_addr(buffer.as_mut_ptr(), buffer.len()) }
     }
 
     fn get_uri(&mut self, buffer: &mut [u8]) -> u32 {

@@ -1,7 +1,7 @@
 //! One call, from request to answer.
 
 use learnflow_core::{Answer, Attributes, Config, ConfigError, Direction, Headers, Line, Outcome};
-use learnflow_core::{Record, Route, Text, Why, attribute, decimal, is_publish_method, publish_outcome};
+use learnflow_core::{Publish, Record, Text, Why, attribute, decimal, is_publish_method, publish_outcome};
 
 use crate::host::{BUFFER_RESPONSE, Host, INFO, MONOTONIC, REQUEST, RESPONSE, WALL, WARN};
 
@@ -63,27 +63,17 @@ impl Guest {
 
     /// Looks at a request before it goes on.
     ///
-    /// The URI comes first, since it settles most of what passes `httpPipeline` in one call of the host: state, invoke,
-    /// health and the like go on at once. What is not of Dapr's API (in `appHttpPipeline`: everything) is asked for
-    /// `pubsubname`, so an invocation of the app costs two.
+    /// First, in which pipeline it is: neither a URI nor a header can tell, since both are the caller's to choose. One
+    /// more question then settles most of what passes: in `httpPipeline` the URI (state, invoke, health and the like go
+    /// on), in `appHttpPipeline` the header `pubsubname` (so do invocations of the app).
     pub fn handle_request(&mut self, host: &mut impl Host) -> u64 {
         if self.config.idle() {
             return GO_ON;
         }
-        let len = host.get_uri(&mut self.scratch);
-        let Some(uri) = prefix_mut(&mut self.scratch, len) else {
-            return GO_ON;
-        };
-        let begun = match Route::of(uri) {
-            Route::Publish(publish) => {
-                publish.begin(&mut self.record);
-                if self.config.attributes == Attributes::All {
-                    publish.key(&mut self.key);
-                }
-                self.publish(host)
-            }
-            Route::Elsewhere if self.config.records() => self.delivery(host),
-            _ => false,
+        let begun = if is_to_app(host) {
+            self.config.records() && self.delivery(host)
+        } else {
+            self.publish(host)
         };
         if !begun {
             return GO_ON;
@@ -102,6 +92,14 @@ impl Guest {
     }
 
     fn publish(&mut self, host: &mut impl Host) -> bool {
+        let len = host.get_uri(&mut self.scratch);
+        let Some(publish) = prefix_mut(&mut self.scratch, len).and_then(Publish::of) else {
+            return false;
+        };
+        publish.begin(&mut self.record);
+        if self.config.attributes == Attributes::All {
+            publish.key(&mut self.key);
+        }
         if !self.config.concerns(&self.record.topic) {
             return false;
         }
@@ -255,6 +253,13 @@ impl<H: Host> Request<'_, H> {
             self.host.set_header_value(REQUEST, name, value);
         }
     }
+}
+
+/// Does Dapr ask this of the app, and not the app of Dapr? What reaches Dapr's server comes from an address: Go's server
+/// sets `RemoteAddr` of each request, to `@` where it came through a Unix socket. Dapr's own requests to the app, made
+/// with `http.NewRequestWithContext` in `pkg/channel/http/http_channel.go`, have none.
+fn is_to_app(host: &mut impl Host) -> bool {
+    host.get_source_addr(&mut []) == 0
 }
 
 /// A host that cannot hold back the answer would panic when asked for its status.

@@ -8,6 +8,8 @@ pub trait Host {
     fn get_config(&mut self, buffer: &mut [u8]) -> u32;
     /// Switches features on for this request; returns those that are on.
     fn enable_features(&mut self, features: u32) -> u32;
+    /// Where the request comes from; empty if from nowhere.
+    fn get_source_addr(&mut self, buffer: &mut [u8]) -> u32;
     /// The escaped path and the query.
     fn get_uri(&mut self, buffer: &mut [u8]) -> u32;
     /// `POST` and the like.

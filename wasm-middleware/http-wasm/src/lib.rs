@@ -1,9 +1,9 @@
 //! The guest for Dapr's `middleware.http.wasm`: one small .wasm for both pipelines of a sidecar.
 //!
 //! In `httpPipeline` it sees what the app asks of Dapr and picks the publishes, in `appHttpPipeline` it sees what Dapr
-//! asks of the app and picks the deliveries. It tells them apart by the request alone, so the same file and the same
-//! component serve both. Of each it writes one record into the sidecar's log; to a publish it adds attributes for
-//! Dapr's span. Everything else passes after one or two calls of the host.
+//! asks of the app and picks the deliveries. It tells them apart by where a request comes from, so the same file and the
+//! same component serve both. Of each it writes one record into the sidecar's log; to a publish it adds attributes for
+//! Dapr's span. Everything else passes after two calls of the host.
 //!
 //! What keeps it from doing harm:
 //! - It never reads a request's body: the host would lose it. An answer's body it reads only of a delivery; the host

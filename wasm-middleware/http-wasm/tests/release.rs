@@ -106,6 +106,17 @@ fn imports(engine: &Engine) -> Linker<Call> {
             )
         })
         .and_then(|linker| {
+            linker.func_wrap(
+                http,
+                "get_source_addr",
+                |caller: Caller<'_, Call>, buffer: u32, limit: u32| {
+                    with(caller, |memory, call| {
+                        call.get_source_addr(&mut memory[at(buffer, limit)])
+                    })
+                },
+            )
+        })
+        .and_then(|linker| {
             linker.func_wrap(http, "get_uri", |caller: Caller<'_, Call>, buffer: u32, limit: u32| {
                 with(caller, |memory, call| call.get_uri(&mut memory[at(buffer, limit)]))
             })
@@ -297,6 +308,7 @@ fn asks_and_offers_nothing_else() {
         "http_handler.get_header_names",
         "http_handler.get_header_values",
         "http_handler.get_method",
+        "http_handler.get_source_addr",
         "http_handler.get_status_code",
         "http_handler.get_uri",
         "http_handler.log",

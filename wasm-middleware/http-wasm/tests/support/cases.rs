@@ -17,6 +17,7 @@ pub fn publish(name: &'static str, uri: &str, status: u16) -> Call {
 
 pub fn delivery(name: &'static str, answer: Answer) -> Call {
     Call::new(name, "POST", "/lessons", answer)
+        .sent_by_dapr()
         .with("pubsubname", "kafka-pubsub")
         .with("__topic", "lesson.generated")
         .with("__partition", "3")
@@ -66,22 +67,42 @@ fn what_is_not_pub_sub_passes_at_once(guest: &mut impl Guest) {
         let done = Call::new("other API", "GET", uri, answer(200, "{}"))
             .with("pubsubname", "x")
             .run(guest);
-        assert_eq!(done.asked, ["get_uri"], "{uri}");
+        assert_eq!(done.asked, ["get_source_addr", "get_uri"], "{uri}");
     }
-    for uri in ["/", "/lessons", "/dapr/config", "/v1.0/lessons", "/job/x"] {
-        let done = Call::new("to the app", "POST", uri, answer(200, "{}")).run(guest);
-        assert_eq!(done.asked, ["get_uri", "get_header_values"], "{uri}");
+    for uri in [
+        "/",
+        "/lessons",
+        "/dapr/config",
+        "/v1.0/lessons",
+        "/v1.0/publish/p/t",
+        "/job/x",
+    ] {
+        let done = Call::new("to the app", "POST", uri, answer(200, "{}"))
+            .sent_by_dapr()
+            .run(guest);
+        assert_eq!(done.asked, ["get_source_addr", "get_header_values"], "{uri}");
+        assert!(added(&done).is_empty(), "{uri}");
     }
     let done = Call::new("no publish", "GET", "/v1.0/publish/p/t", answer(405, "")).run(guest);
-    assert_eq!(done.asked, ["get_uri", "get_method"]);
+    assert_eq!(done.asked, ["get_source_addr", "get_uri", "get_method"]);
+    // Through a Unix socket, and by a header that names the app.
+    let mut invoked = delivery("what an app asks of Dapr", answer(200, ""));
+    invoked.from = "@";
+    assert_eq!(invoked.run(guest).asked, ["get_source_addr", "get_uri"]);
     // Of another broker than Kafka: the topic is in the body alone.
     let done = Call::new("not from Kafka", "POST", "/lessons", answer(200, ""))
+        .sent_by_dapr()
         .with("Content-Type", "application/cloudevents+json")
         .with("Pubsubname", "redis-pubsub")
         .run(guest);
     assert_eq!(
         done.asked,
-        ["get_uri", "get_header_values", "get_header_values", "get_header_values"]
+        [
+            "get_source_addr",
+            "get_header_values",
+            "get_header_values",
+            "get_header_values"
+        ]
     );
 }
 
@@ -162,6 +183,7 @@ fn deliveries(guest: &mut impl Guest) {
     recorded(
         guest,
         Call::new("as little as can be known", "POST", "/v1.0/lessons", answer(200, ""))
+            .sent_by_dapr()
             .with("pubsubname", "p")
             .with("__topic", "t"),
         r#"{"lf":1,"dir":"deliver","pubsub":"p","topic":"t","outcome":"success","status":200,"us":1234}"#,
@@ -174,14 +196,25 @@ fn deliveries(guest: &mut impl Guest) {
             &format!("{DELIVERED}\"retry\",\"status\":503,{FROM_KAFKA}"),
         );
     }
-    // Of a dead letter, Dapr sends the topic and offset of the event that failed: all that differs is the route.
-    let mut dead = delivery("dead letter", answer(200, ""));
-    dead.uri = "/dead-letters".into();
-    recorded(
-        guest,
-        dead,
-        &format!("{DELIVERED}\"success\",\"status\":200,{FROM_KAFKA}"),
-    );
+    // Of a dead letter, Dapr sends the topic and offset of the event that failed: all that differs is the route. An app
+    // may have routes of any shape and length.
+    let long = format!("/{}", "x".repeat(20_000));
+    for route in [
+        "/dead-letters",
+        "/v1.0/publish/p/t",
+        "/v1.0/invoke/app/method/x",
+        "/",
+        &long,
+    ] {
+        let mut call = delivery("route", answer(200, ""));
+        call.uri = route.into();
+        let done = recorded(
+            guest,
+            call,
+            &format!("{DELIVERED}\"success\",\"status\":200,{FROM_KAFKA}"),
+        );
+        assert!(added(&done).is_empty(), "{route}");
+    }
     // A raw payload comes wrapped, with the same headers, and without a trace unless its Kafka headers have one.
     let mut raw = delivery("raw payload", answer(200, ""));
     raw.headers.retain(|(name, _)| name != "traceparent");
@@ -212,6 +245,7 @@ fn deliveries(guest: &mut impl Guest) {
 /// What Dapr sends: of the metadata, only what all its events share.
 pub fn bulk_delivery(answer: Answer) -> Call {
     Call::new("bulk delivery", "POST", "/lessons/bulk?x=%C3%A9", answer)
+        .sent_by_dapr()
         .with("Content-Type", "application/json")
         .with("Pubsubname", "kafka-pubsub")
         .with("Traceparent", TRACE_PARENT)
@@ -310,6 +344,9 @@ fn hostile(guest: &mut impl Guest) {
 
     let long = format!("/v1.0/publish/p/{}", "x".repeat(20_000));
     assert!(publish("too long to look at", &long, 204).run(guest).logged.is_empty());
+    let mut call = bulk_delivery(answer(200, ""));
+    call.uri = long;
+    assert!(call.run(guest).logged.is_empty(), "it has neither topic nor route");
 
     let done = publish("cut", &format!("/v1.0/publish/p/{}", "%E2%98%83".repeat(1000)), 204).run(guest);
     let record = Record::read(&done.logged[0]).expect("a record");
@@ -326,6 +363,7 @@ fn hostile(guest: &mut impl Guest) {
 
     let huge = "9".repeat(30_000);
     let call = Call::new("huge headers", "POST", "/x", answer(200, ""))
+        .sent_by_dapr()
         .with("pubsubname", "p")
         .with("__topic", "t")
         .with("__offset", &huge)

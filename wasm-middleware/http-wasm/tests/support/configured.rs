@@ -57,7 +57,7 @@ fn records(guest: &mut impl Guest) {
     assert!(done.logged.is_empty() && !done.asked.contains(&"enable_features"));
     assert_eq!(added(&done).len(), 1);
     let done = delivery("no records", answer(200, "")).run(guest);
-    assert_eq!(done.asked, ["get_uri"], "nothing is left to do for a delivery");
+    assert_eq!(done.asked, ["get_source_addr"], "nothing is left to do for a delivery");
 
     start(guest, r#"{"records":false,"attributes":false}"#);
     for call in [lesson(), delivery("nothing to do", answer(200, ""))] {
@@ -99,13 +99,13 @@ fn topics(guest: &mut impl Guest) {
     assert_eq!(delivery("allowed", answer(200, "")).run(guest).logged.len(), 1);
     for topic in ["noise", "other", "lesson"] {
         let done = publish("ignored", &format!("/v1.0/publish/p/{topic}"), 204).run(guest);
-        assert_eq!(done.asked, ["get_uri"], "{topic}");
+        assert_eq!(done.asked, ["get_source_addr", "get_uri"], "{topic}");
         let mut call = delivery("ignored", answer(200, ""));
         call.headers.retain(|(name, _)| name != "__topic");
         let done = call.with("__topic", topic).run(guest);
         assert_eq!(
             done.asked,
-            ["get_uri", "get_header_values", "get_header_values"],
+            ["get_source_addr", "get_header_values", "get_header_values"],
             "{topic}"
         );
     }

@@ -15,6 +15,8 @@ pub const TICK_US: u64 = 1234;
 pub struct Call {
     pub name: &'static str,
     pub method: &'static str,
+    /// An address in `httpPipeline`, and none in `appHttpPipeline`.
+    pub from: &'static str,
     pub uri: String,
     pub headers: Vec<(String, String)>,
     pub answer: Answer,
@@ -59,6 +61,7 @@ impl Call {
         Self {
             name,
             method,
+            from: "127.0.0.1:40000",
             uri: uri.into(),
             headers: Vec::new(),
             answer,
@@ -79,6 +82,11 @@ impl Call {
 
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn sent_by_dapr(mut self) -> Self {
+        self.from = "";
         self
     }
 
@@ -138,6 +146,11 @@ impl Host for Call {
         assert!(!self.answered);
         self.buffered = self.can_buffer;
         if self.buffered { features } else { 0 }
+    }
+
+    fn get_source_addr(&mut self, buffer: &mut [u8]) -> u32 {
+        self.asked.push("get_source_addr");
+        write(buffer, self.from.as_bytes())
     }
 
     fn get_uri(&mut self, buffer: &mut [u8]) -> u32 {

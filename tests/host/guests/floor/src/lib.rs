@@ -5,6 +5,7 @@
 #[link(wasm_import_module = "http_handler")]
 unsafe extern "C" {
     fn enable_features(features: u32) -> u32;
+    fn get_source_addr(buffer: *mut u8, limit: usize) -> u32;
     fn get_uri(buffer: *mut u8, limit: usize) -> u32;
     fn get_method(buffer: *mut u8, limit: usize) -> u32;
     fn get_header_values(kind: u32, name: *const u8, name_len: usize, buffer: *mut u8, limit: usize) -> u64;
@@ -30,6 +31,7 @@ extern "C" fn handle_request() -> u64 {
     let (buffer, room) = (&raw mut BUFFER as *mut u8, 16 * 1024);
     let header = |name: &str, room| unsafe { get_header_values(0, name.as_ptr(), name.len(), buffer, room) };
     unsafe {
+        get_source_addr(buffer, 0);
         get_uri(buffer, room);
         get_method(buffer, room);
         enable_features(2);
