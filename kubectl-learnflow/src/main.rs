@@ -18,6 +18,8 @@ mod patches;
 mod preflight;
 mod printer;
 mod problem;
+mod resilience;
+mod scaling;
 #[cfg(test)]
 mod testing;
 mod text;

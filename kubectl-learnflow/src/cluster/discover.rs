@@ -2,7 +2,7 @@
 
 use super::{Cluster, apply::existing};
 use crate::{
-    model::{Before, Configuration, ControlPlane, Existing, Facts, Gap, Rollout, Service, Setting},
+    model::{Before, Configuration, ControlPlane, Existing, Facts, Gap, Resiliency, Rollout, Service, Setting},
     objects::{BEFORE, GUEST, MANAGED_BY, MANAGER, MIDDLEWARE, ObjectRef, RESTARTED, REVISION, VERSION_LABEL},
     problem::Problem,
 };
@@ -10,7 +10,7 @@ use futures::try_join;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec},
-        core::v1::{Namespace, Node},
+        core::v1::{Container, Namespace, Node},
         storage::v1::StorageClass,
     },
     apimachinery::pkg::{
@@ -18,7 +18,10 @@ use k8s_openapi::{
         util::intstr::IntOrString,
     },
 };
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, ListParams},
+};
 
 const DAPR: &str = "dapr.io/v1alpha1";
 /// Where Dapr's documentation puts it, for callers who may not look everywhere.
@@ -28,13 +31,14 @@ impl Cluster {
     pub(crate) async fn facts(&self) -> Result<Facts, Problem> {
         // First alone: if this one fails, all would, and each would say so.
         let kubernetes = self.kubernetes_version().await?;
-        let (namespace_exists, dapr_kinds, planes, kafka, services, configurations) = try_join!(
+        let (namespace_exists, dapr_kinds, planes, kafka, services, configurations, resiliencies) = try_join!(
             self.namespace_exists(),
             self.dapr_kinds(),
             self.control_planes(),
             self.kafka(),
             self.services(),
             self.configurations(),
+            self.resiliencies(),
         )?;
         let plane = |app: &str| {
             planes
@@ -53,6 +57,7 @@ impl Cluster {
             kafka,
             services,
             configurations,
+            resiliencies,
         })
     }
 
@@ -181,7 +186,7 @@ impl Cluster {
 
     /// The Dapr Configurations of the services' namespace.
     pub(crate) async fn configurations(&self) -> Result<Vec<Configuration>, Problem> {
-        let configuration = |mut object: kube::api::DynamicObject| Configuration {
+        let configuration = |mut object: DynamicObject| Configuration {
             name: object.name_any(),
             ours: object.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER),
             spec: object.data["spec"].take(),
@@ -197,7 +202,31 @@ impl Cluster {
         }
     }
 
-    fn of_dapr(&self, kind: &str) -> ObjectRef {
+    /// The Dapr Resiliencies of the services' namespace.
+    pub(crate) async fn resiliencies(&self) -> Result<Vec<Resiliency>, Problem> {
+        let resiliency = |object: DynamicObject| {
+            let ours = object.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER);
+            let name = object.name_any();
+            let mut found = existing(object);
+            Resiliency {
+                name,
+                ours,
+                scopes: found.scopes,
+                spec: found.value["spec"].take(),
+            }
+        };
+        match self
+            .dynamic(&self.of_dapr("Resiliency"))
+            .list(&ListParams::default())
+            .await
+        {
+            Ok(list) => Ok(list.into_iter().map(resiliency).collect()),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(e) => Err(self.list_of("Dapr Resiliencies", Some(self.namespace.as_str()))(e)),
+        }
+    }
+
+    pub(super) fn of_dapr(&self, kind: &str) -> ObjectRef {
         ObjectRef {
             api_version: DAPR.into(),
             kind: kind.into(),
@@ -234,7 +263,15 @@ fn service(deployment: Deployment) -> Option<Service> {
     let pod = spec.template.spec.unwrap_or_default();
     let own = pod.containers.iter().find(|container| container.name != "daprd");
     let container = own.map(|container| container.name.clone());
+    let requests_cpu = |container: &&Container| {
+        let requests = container.resources.as_ref().and_then(|r| r.requests.as_ref());
+        requests.is_some_and(|requests| requests.contains_key("cpu"))
+    };
+    let requesting = pod.containers.iter().filter(requests_cpu);
+    let requesting = requesting.map(|container| container.name.clone()).collect();
     let volumes = pod.volumes.unwrap_or_default();
+    let claims = volumes.iter().filter_map(|v| v.persistent_volume_claim.as_ref());
+    let claims = claims.map(|claim| claim.claim_name.clone()).collect();
     let volume = volumes.into_iter().find(|volume| volume.name == GUEST);
     let foreign_volume = volume
         .as_ref()
@@ -253,6 +290,8 @@ fn service(deployment: Deployment) -> Option<Service> {
         enrolled,
         paused: spec.paused.unwrap_or(false),
         gap,
+        requesting,
+        claims,
         rollout,
         name: metadata.name.unwrap_or_default(),
     })

@@ -15,6 +15,7 @@ mod patience;
 mod prometheus;
 mod remove;
 mod rollout;
+mod scaling;
 
 use crate::{objects::ObjectRef, problem::Problem};
 use kube::{
@@ -91,6 +92,8 @@ mod tests {
             "persistentvolumeclaims",
             "components",
             "configurations",
+            "resiliencies",
+            "horizontalpodautoscalers",
         ];
         for object in plan.all() {
             let plural = resource(&object.reference()).plural;

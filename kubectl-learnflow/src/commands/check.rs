@@ -5,11 +5,13 @@ use crate::{
     cluster::{Cluster, Mode, Tried, accesses},
     config::Settings,
     enrolment::{Enrolments, owned},
-    model::{Access, Existing, Facts},
+    model::{Access, Existing, Facts, Service},
     objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
     preflight::{self, Check},
     printer::{Mark, Printer},
     problem::{Kind, Problem},
+    resilience,
+    scaling::Autoscalers,
     text,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -39,6 +41,7 @@ pub(super) struct Wanted<'a> {
     pub(super) outside: Vec<&'a Object>,
     /// None: the services are left alone.
     pub(super) enrolments: Option<&'a Enrolments>,
+    pub(super) autoscalers: &'a [Object],
     /// Fields that a tool owns may be taken over.
     pub(super) force_conflicts: bool,
 }
@@ -47,7 +50,8 @@ impl<'a> Wanted<'a> {
     /// In the order in which they are applied.
     pub(super) fn objects(&self) -> impl Iterator<Item = &'a Object> {
         let enrolments = self.enrolments.into_iter().flat_map(Enrolments::objects);
-        self.outside.clone().into_iter().chain(enrolments)
+        let objects = self.outside.clone().into_iter().chain(enrolments);
+        objects.chain(self.autoscalers)
     }
 
     /// What the services' Deployments get, and whether that takes something over which is remembered.
@@ -71,6 +75,9 @@ pub(super) async fn may_install(cluster: &Cluster, plan: &Plan, printer: &Printe
     if plan.enrols {
         wanted.extend(to_enrol(cluster)?);
     }
+    if plan.scales {
+        wanted.extend(to_scale(cluster));
+    }
     if !outside.is_empty() {
         wanted.extend([to_list("", "pods", STACK_NAMESPACE)]);
     }
@@ -93,7 +100,9 @@ pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer
 pub(super) fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
     let here = &cluster.namespace;
     let plan = Plan::new(here, &BTreeSet::new())?;
-    let objects = plan.middleware().map(Object::reference);
+    let mut objects = plan.middleware().map(Object::reference).to_vec();
+    // Enrolling a service brings it into the scope of one that is there, letting it go takes it out.
+    objects.push(ObjectRef::resiliency(here, ""));
     let secret = ObjectRef {
         api_version: "v1".into(),
         kind: "Secret".into(),
@@ -106,6 +115,14 @@ pub(super) fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
     wanted.extend(accesses(deployments.iter(), &["get", "list", "patch"]));
     wanted.extend([to_list("", "pods", here), to_list("apps", "replicasets", here)]);
     Ok(wanted)
+}
+
+fn to_scale(cluster: &Cluster) -> BTreeSet<Access> {
+    let here = &cluster.namespace;
+    let autoscalers = [ObjectRef::autoscaler(here, "")];
+    let mut wanted = accesses(autoscalers.iter(), &["get", "list", "create", "patch", "delete"]);
+    wanted.extend([to_list("apps", "deployments", here)]);
+    wanted
 }
 
 fn to_list(group: &str, resource: &str, namespace: &str) -> Access {
@@ -123,10 +140,15 @@ pub(super) async fn settings(
     facts: &Facts,
     settings: &Settings,
     plan: &Plan,
+    services: &[Service],
+    autoscalers: &Autoscalers,
     printer: &Printer,
 ) -> Result<(), Problem> {
     let mut checks = Vec::new();
-    checks.extend(preflight::pubsub(settings.pubsub.value.as_deref(), &facts.kafka));
+    let pubsub = settings.pubsub.value.as_deref();
+    checks.extend(preflight::pubsub(pubsub, &facts.kafka));
+    checks.extend(resilience::checks(plan, facts, &resilience::components(pubsub, facts), services));
+    checks.extend(autoscalers.checks.iter().cloned());
     // A claim that no storage answers would leave its pod pending for ever.
     let mut claims = plan.outside().filter(|object| object.kind() == "PersistentVolumeClaim");
     if let Some(claim) = claims.next()
@@ -293,6 +315,12 @@ fn taken_over(conflict: &Problem) -> Check {
 pub(super) fn is_ours(before: &Before, object: &Object) -> bool {
     let existing = before.get(&object.reference());
     existing.is_some_and(|existing| existing.managed_by.as_deref() == Some(MANAGER))
+}
+
+/// Says what is worth knowing; stops at what is wrong.
+pub(super) fn remark(checks: &[Check], printer: &Printer) -> Result<(), Problem> {
+    let remarks: Vec<Check> = checks.iter().filter(|check| check.mark != Mark::Good).cloned().collect();
+    stop(show(printer, &remarks))
 }
 
 fn show(printer: &Printer, checks: &[Check]) -> usize {

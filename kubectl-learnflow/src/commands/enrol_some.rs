@@ -3,7 +3,7 @@
 use super::{
     applier::{Applier, trouble},
     check::{self, Wanted},
-    confirm, enrol, install, middleware,
+    confirm, enrol, install, middleware, policies, scaling,
 };
 use crate::{
     cli::{Enroll, Unenroll},
@@ -14,6 +14,7 @@ use crate::{
     preflight,
     printer::{Mark, Printer, Tone},
     problem::Problem,
+    resilience,
 };
 use std::collections::BTreeSet;
 
@@ -30,12 +31,16 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
         .chain(&services)
         .filter_map(|service| service.app_id.clone())
         .collect();
-    let plan = Plan::new(&cluster.namespace, &app_ids)?;
+    let mut plan = Plan::new(&cluster.namespace, &app_ids)?;
+    // One that was never installed is not brought by the way.
+    plan.polices = resilience::ours(&facts).is_some();
+    resilience::decide(&mut plan, &facts, &resilience::components(None, &facts), &services)?;
     let quiet = preflight::announces(facts.dapr());
-    let enrolments = Enrolments::new(&plan, &services, &facts.configurations, quiet);
+    let mut enrolments = Enrolments::new(&plan, &services, &facts.configurations, quiet);
     let wanted = Wanted {
         outside: Vec::new(),
         enrolments: Some(&enrolments),
+        autoscalers: &[],
         force_conflicts: args.force_conflicts,
     };
     let seen = check::preflight(cluster, &facts, &wanted, true, printer).await?;
@@ -54,6 +59,11 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
         printer,
     };
     middleware::prepare(&applier, &enrolments).await?;
+    if policies::settle(cluster, &mut enrolments, args.timeout, printer).await? == Outcome::Bad
+        || policies::apply(&applier, &enrolments, args.timeout).await? == Outcome::Bad
+    {
+        return Ok(Outcome::Bad);
+    }
     if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
@@ -85,6 +95,8 @@ pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Print
         printer.step(Mark::Good, "Dry run: nothing was changed");
         return Ok(Outcome::Good);
     }
+    scaling::remove(cluster, &enrolled, printer).await?;
+    policies::leave(cluster, &enrolled, printer).await?;
     if enrol::release_all(cluster, &enrolled, args.timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }

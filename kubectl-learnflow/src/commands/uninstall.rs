@@ -17,6 +17,8 @@ use std::{collections::BTreeSet, time::Duration};
 #[derive(Debug, Default)]
 struct Found {
     services: Vec<Service>,
+    /// What goes before the services are let go: see [`super::policies`].
+    first: Vec<ObjectRef>,
     middleware: Vec<ObjectRef>,
     stack: Vec<ObjectRef>,
     namespace: Option<ObjectRef>,
@@ -52,6 +54,9 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
     );
     let refused = !named.is_empty() && !args.unenroll;
     if args.dry_run {
+        for object in &found.first {
+            printer.data_line(Tone::Plain, &format!("delete {object}"));
+        }
         for service in &found.services {
             let line = format!("release and roll Deployment {here}/{}", service.name);
             printer.data_line(Tone::Plain, &line);
@@ -79,6 +84,9 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
     }
 
     check::allowed(cluster, wanted(cluster, &found), printer).await?;
+    if !remove(cluster, &found.first, args.timeout, printer).await? {
+        return Ok(Outcome::Bad);
+    }
     if !found.services.is_empty() {
         printer.section("Releasing services");
         let released = enrol::release_all(cluster, &found.services, args.timeout, printer).await?;
@@ -136,6 +144,12 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
         middleware.push(object);
         middleware.extend(secret);
     }
+    let policies = cluster.resiliencies().await?.into_iter().filter(|found| found.ours);
+    let mut first: Vec<ObjectRef> = policies
+        .map(|found| ObjectRef::resiliency(&cluster.namespace, &found.name))
+        .collect();
+    let scalers = cluster.scalers().await?.into_iter().filter(|found| found.ours);
+    first.extend(scalers.map(|found| ObjectRef::autoscaler(&cluster.namespace, &found.name)));
     let (stack, namespace, volumes) = if others.is_empty() {
         let namespace = ours(cluster, std::iter::once(&plan.namespace)).await?;
         let stack = ours(cluster, plan.stack.iter()).await?;
@@ -145,6 +159,7 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
     };
     Ok(Found {
         services,
+        first,
         middleware,
         stack,
         namespace,
@@ -166,7 +181,8 @@ fn shown(objects: &[ObjectRef]) -> String {
 }
 
 fn wanted(cluster: &Cluster, found: &Found) -> BTreeSet<Access> {
-    let objects = found.middleware.iter().chain(&found.stack).chain(&found.namespace);
+    let objects = found.first.iter().chain(&found.middleware);
+    let objects = objects.chain(&found.stack).chain(&found.namespace);
     let deployments = [ObjectRef::deployment(&cluster.namespace, "")];
     let mut wanted = accesses(objects, &["get", "delete"]);
     if !found.services.is_empty() {
@@ -189,7 +205,11 @@ async fn ours(cluster: &Cluster, objects: impl Iterator<Item = &Object>) -> Resu
 
 impl Found {
     fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.middleware.is_empty() && self.stack.is_empty() && self.namespace.is_none()
+        self.services.is_empty()
+            && self.first.is_empty()
+            && self.middleware.is_empty()
+            && self.stack.is_empty()
+            && self.namespace.is_none()
     }
 }
 

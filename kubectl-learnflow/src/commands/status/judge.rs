@@ -1,13 +1,17 @@
 //! From what was found to a verdict. Pure: no cluster, no terminal.
 
-use super::topics::Topic;
+use super::{
+    autoscaling,
+    resilience::{self, Loaded},
+    topics::Topic,
+};
 use crate::{
     commands::{
         coverage::{Coverage, Seen},
         version::Versions,
     },
     enrolment::Enrolment,
-    model::{Existing, Pod, Service},
+    model::{Existing, Pod, Resiliency, Scaler, Service},
     problem::Problem,
 };
 use serde::Serialize;
@@ -24,6 +28,8 @@ pub(super) struct Report {
     pub(super) versions: Versions,
     pub(super) stack: Vec<Part>,
     pub(super) services: Vec<Row>,
+    pub(super) resilience: Vec<resilience::Row>,
+    pub(super) autoscaling: Vec<autoscaling::Row>,
     /// Absent when Prometheus cannot be asked.
     pub(super) topics: Option<Vec<Topic>>,
 }
@@ -77,12 +83,17 @@ pub(super) struct Evidence {
     pub(super) parts: Vec<Part>,
     pub(super) component: Option<Existing>,
     pub(super) services: Vec<(Service, Vec<Pod>, Option<String>)>,
+    pub(super) resiliencies: Vec<Resiliency>,
+    pub(super) scalers: Vec<Scaler>,
+    /// In seconds since 1970.
+    pub(super) now: i64,
     pub(super) telemetry: Result<Telemetry, Problem>,
 }
 
 #[derive(Default)]
 pub(super) struct Telemetry {
     pub(super) coverage: Coverage,
+    pub(super) loaded: Loaded,
     pub(super) topics: Vec<Topic>,
 }
 
@@ -121,6 +132,12 @@ pub(super) fn judge(evidence: Evidence) -> Report {
     } else if !rows.iter().any(|row| row.enrolled) {
         problems.push(format!("No service in {} is enrolled.", evidence.namespace));
     }
+    let loaded = evidence.telemetry.as_ref().ok().map(|telemetry| &telemetry.loaded);
+    let resilience = resilience::rows(&evidence.resiliencies, &evidence.services, loaded);
+    let services = evidence.services.iter().map(|(service, ..)| service);
+    let autoscaling = autoscaling::rows(&evidence.scalers, services, evidence.now);
+    resilience.iter().for_each(|row| row.judge(&mut problems, &mut notes));
+    autoscaling.iter().for_each(|row| row.judge(&mut problems, &mut notes));
     let mut verdict = if problems.is_empty() {
         Verdict::Healthy
     } else {
@@ -151,6 +168,8 @@ pub(super) fn judge(evidence: Evidence) -> Report {
         versions: evidence.versions,
         stack: evidence.parts,
         services: rows,
+        resilience,
+        autoscaling,
         topics,
     }
 }
