@@ -7,10 +7,10 @@
 
 use crate::{
     model::{Before, Configuration, Service},
-    resilience,
     objects::{
         BEFORE, GUEST, GUEST_MOUNT, MANAGER, MIDDLEWARE, Object, ObjectRef, Plan, RESTARTED, REVISION, revision,
     },
+    resilience,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
@@ -133,12 +133,14 @@ impl Entry {
             before,
         };
         let resiliency = plan.resiliency.as_ref();
-        let plain = resiliency.filter(|policies| resilience::is_for(policies, service)).map(|policies| {
-            let spec = policies.value()["spec"].to_string();
-            let plain = enrolment.clone();
-            enrolment.revision = revision(&[&parts[..], &[spec.as_bytes()]].concat());
-            plain
-        });
+        let plain = resiliency
+            .filter(|policies| resilience::is_for(policies, service))
+            .map(|policies| {
+                let spec = policies.value()["spec"].to_string();
+                let plain = enrolment.clone();
+                enrolment.revision = revision(&[&parts[..], &[spec.as_bytes()]].concat());
+                plain
+            });
         let endpoint = endpoint(configuration.value());
         Self {
             service: service.clone(),
@@ -155,7 +157,10 @@ impl Entry {
     /// How it is enrolled while the Resiliency cannot come yet.
     pub(crate) fn plainly(&self) -> Self {
         let enrolment = self.plain.as_ref().unwrap_or(&self.enrolment).clone();
-        Self { enrolment, ..self.clone() }
+        Self {
+            enrolment,
+            ..self.clone()
+        }
     }
 
     /// Two rollouts: the first ends the sidecars that would restart in place when the Resiliency comes.

@@ -28,6 +28,7 @@ fn sound() -> Facts {
             name: "appconfig".into(),
             ..Configuration::default()
         }],
+        resiliencies: vec![],
     }
 }
 

@@ -47,7 +47,12 @@ pub(crate) fn components(named: Option<&str>, facts: &Facts) -> Vec<String> {
 
 /// Gives the plan what the services run under: the plugin's own, when it is meant, and otherwise what of
 /// ours is there already.
-pub(crate) fn decide(plan: &mut Plan, facts: &Facts, components: &[String], services: &[Service]) -> Result<(), Problem> {
+pub(crate) fn decide(
+    plan: &mut Plan,
+    facts: &Facts,
+    components: &[String],
+    services: &[Service],
+) -> Result<(), Problem> {
     let namespace = plan.component.namespace().unwrap_or_default().to_owned();
     let there = ours(facts);
     if !plan.polices {
@@ -63,10 +68,7 @@ pub(crate) fn decide(plan: &mut Plan, facts: &Facts, components: &[String], serv
     };
     let chosen = services.iter().chain(facts.services.iter().filter(stays));
     let mut app_ids: BTreeSet<String> = chosen.filter_map(|service| service.app_id.clone()).collect();
-    let theirs: BTreeSet<String> = rivals(facts, components, &app_ids)
-        .iter()
-        .flat_map(|rival| rival.app_ids.iter().map(|id| (*id).to_owned()))
-        .collect();
+    let theirs = taken(facts, components, &app_ids);
     app_ids.retain(|id| !theirs.contains(id));
     plan.resiliency = match app_ids.is_empty() {
         // No scope at all would mean every sidecar of the namespace.
@@ -77,7 +79,10 @@ pub(crate) fn decide(plan: &mut Plan, facts: &Facts, components: &[String], serv
 }
 
 fn manifest(namespace: &str, components: &[String], app_ids: &BTreeSet<String>) -> Result<Object, Problem> {
-    let mut object = only("resilience/resiliency.yaml")?.in_namespace(namespace).labelled().versioned();
+    let mut object = only("resilience/resiliency.yaml")?
+        .in_namespace(namespace)
+        .labelled()
+        .versioned();
     object.map("").insert("scopes".into(), json!(app_ids));
     let targets = object.map("/spec/targets/components");
     if let Some(policies) = targets.remove(COMPONENT) {
@@ -86,11 +91,36 @@ fn manifest(namespace: &str, components: &[String], app_ids: &BTreeSet<String>) 
     Ok(object)
 }
 
+/// Brings services into the scope of ours, which otherwise stays as it is; does nothing when there is none.
+pub(crate) fn extend(plan: &mut Plan, facts: &Facts, services: &[Service]) -> Vec<Check> {
+    let there = ours(facts);
+    plan.polices = there.is_some();
+    let Some(there) = there else {
+        return Vec::new();
+    };
+    let namespace = plan.component.namespace().unwrap_or_default().to_owned();
+    let targets = there.spec["targets"]["components"].as_object();
+    let components: Vec<String> = targets.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    let mut new: BTreeSet<String> = services.iter().filter_map(|service| service.app_id.clone()).collect();
+    new.retain(|id| !there.scopes.contains(id));
+    let theirs = taken(facts, &components, &new);
+    let scopes = there.scopes.iter().chain(new.iter().filter(|id| !theirs.contains(*id)));
+    let wider = Resiliency {
+        scopes: scopes.cloned().collect(),
+        ..there.clone()
+    };
+    plan.resiliency = Some(as_it_is(&namespace, &wider));
+    checks(plan, facts, &components, services)
+}
+
 /// For no more than these app ids, and otherwise as it is in the cluster; `None` when nobody is left.
 pub(crate) fn rescoped(namespace: &str, there: &Resiliency, gone: &BTreeSet<&str>) -> Option<Object> {
     let scopes = there.scopes.iter().filter(|id| !gone.contains(id.as_str()));
     let scopes: Vec<String> = scopes.cloned().collect();
-    let there = Resiliency { scopes, ..there.clone() };
+    let there = Resiliency {
+        scopes,
+        ..there.clone()
+    };
     (!there.scopes.is_empty()).then(|| as_it_is(namespace, &there))
 }
 
@@ -128,15 +158,28 @@ pub(crate) fn is_for(resiliency: &Object, service: &Service) -> bool {
     scopes.is_empty() || service.app_id.as_deref().is_some_and(|id| scopes.contains(&id))
 }
 
+/// The app ids about which somebody else's decides already.
+fn taken(facts: &Facts, components: &[String], app_ids: &BTreeSet<String>) -> BTreeSet<String> {
+    let rivals = rivals(facts, components, app_ids);
+    let app_ids = rivals.iter().flat_map(|rival| &rival.app_ids);
+    app_ids.map(|id| (*id).to_owned()).collect()
+}
+
 /// Those of others that decide about one of the components for one of the app ids.
 fn rivals<'a>(facts: &'a Facts, components: &'a [String], app_ids: &'a BTreeSet<String>) -> Vec<Rival<'a>> {
     let theirs = facts.resiliencies.iter().filter(|resiliency| !resiliency.ours);
     let rival = |resiliency: &'a Resiliency| {
-        let component = components.iter().find(|component| decides(&resiliency.spec, component))?;
+        let component = components
+            .iter()
+            .find(|component| decides(&resiliency.spec, component))?;
         let scopes = &resiliency.scopes;
         let common = app_ids.iter().filter(|id| scopes.is_empty() || scopes.contains(id));
         let app_ids: BTreeSet<&str> = common.map(String::as_str).collect();
-        (!app_ids.is_empty()).then_some(Rival { name: &resiliency.name, component, app_ids })
+        (!app_ids.is_empty()).then_some(Rival {
+            name: &resiliency.name,
+            component,
+            app_ids,
+        })
     };
     theirs.filter_map(rival).collect()
 }
@@ -144,9 +187,15 @@ fn rivals<'a>(facts: &'a Facts, components: &'a [String], app_ids: &'a BTreeSet<
 /// By its name, or by a policy that is the default for all such components.
 fn decides(spec: &Value, component: &str) -> bool {
     let named = !spec["targets"]["components"][component].is_null();
-    let policies = [("retries", "Retry"), ("timeouts", "Timeout"), ("circuitBreakers", "CircuitBreaker")];
+    let policies = [
+        ("retries", "Retry"),
+        ("timeouts", "Timeout"),
+        ("circuitBreakers", "CircuitBreaker"),
+    ];
     let default = |(list, kind): &(&str, &str)| {
-        DEFAULTS.iter().any(|level| !spec["policies"][*list][format!("Default{level}{kind}Policy")].is_null())
+        DEFAULTS
+            .iter()
+            .any(|level| !spec["policies"][*list][format!("Default{level}{kind}Policy")].is_null())
     };
     named || policies.iter().any(default)
 }

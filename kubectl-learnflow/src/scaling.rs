@@ -58,20 +58,28 @@ pub(crate) fn plan(
     }
     let mut scaled = Vec::new();
     for service in services {
-        let ours = seen.scalers.iter().find(|scaler| scaler.ours && scaler.name == service.name);
-        let container = containers.get(service.name.as_str()).copied().or(service.container.as_deref());
+        let ours = seen
+            .scalers
+            .iter()
+            .find(|scaler| scaler.ours && scaler.name == service.name);
+        let container = containers
+            .get(service.name.as_str())
+            .copied()
+            .or(service.container.as_deref());
         let left_out = left_out(namespace, service, container, seen, ours);
         match (left_out, container) {
             (None, Some(container)) => {
                 let (min, max) = bounds(service, ours, profile)?;
                 scaled.push(format!("{} ({min} to {max} pods)", service.name));
-                plan.objects.push(object(namespace, &service.name, container, min, max)?);
+                plan.objects
+                    .push(object(namespace, &service.name, container, min, max)?);
             }
             (Some(LeftOut { why, next, passes }), _) => {
                 let text = format!("Deployment {namespace}/{} is not scaled: {why}", service.name);
                 plan.checks.push(Check::warn(text, next));
                 if !passes {
-                    plan.gone.extend(ours.map(|ours| ObjectRef::autoscaler(namespace, &ours.name)));
+                    plan.gone
+                        .extend(ours.map(|ours| ObjectRef::autoscaler(namespace, &ours.name)));
                 }
             }
             (None, None) => {}
@@ -79,9 +87,11 @@ pub(crate) fn plan(
     }
     let deserted = |scaler: &&Scaler| scaler.ours && !all.iter().any(|service| service.name == scaler.target);
     let deserted = seen.scalers.iter().filter(deserted);
-    plan.gone.extend(deserted.map(|scaler| ObjectRef::autoscaler(namespace, &scaler.name)));
+    plan.gone
+        .extend(deserted.map(|scaler| ObjectRef::autoscaler(namespace, &scaler.name)));
     if !scaled.is_empty() {
-        plan.checks.push(Check::good(format!("To scale by CPU: {}", list(&scaled))));
+        plan.checks
+            .push(Check::good(format!("To scale by CPU: {}", list(&scaled))));
     }
     Ok(plan)
 }
@@ -90,7 +100,11 @@ fn unmeasured(asked: bool) -> Check {
     let text = "The cluster has no metrics API (metrics.k8s.io), so services are not scaled";
     let next = "Install metrics-server (https://github.com/kubernetes-sigs/metrics-server) and run this again, or \
                 leave this part out with --skip autoscaling.";
-    if asked { Check::bad(text, next) } else { Check::warn(text, next) }
+    if asked {
+        Check::bad(text, next)
+    } else {
+        Check::warn(text, next)
+    }
 }
 
 fn left_out(
@@ -101,10 +115,21 @@ fn left_out(
     ours: Option<&Scaler>,
 ) -> Option<LeftOut> {
     let name = &service.name;
-    let because = |why: String, next: &str| LeftOut { why, next: next.into(), passes: false };
+    let because = |why: String, next: &str| LeftOut {
+        why,
+        next: next.into(),
+        passes: false,
+    };
     // A ScaledObject has a HorizontalPodAutoscaler of its own; it is the one to speak of.
-    let mut rivals = seen.scalers.iter().filter(|scaler| !scaler.ours && scaler.target == *name).rev();
-    let rival = rivals.clone().find(|scaler| scaler.kind == "ScaledObject").or_else(|| rivals.next());
+    let mut rivals = seen
+        .scalers
+        .iter()
+        .filter(|scaler| !scaler.ours && scaler.target == *name)
+        .rev();
+    let rival = rivals
+        .clone()
+        .find(|scaler| scaler.kind == "ScaledObject")
+        .or_else(|| rivals.next());
     if let Some(Scaler { kind, name, .. }) = rival {
         return Some(because(
             format!("{kind} {namespace}/{name} does that already"),
@@ -114,7 +139,10 @@ fn left_out(
     let taken = |scaler: &&Scaler| !scaler.ours && scaler.kind == "HorizontalPodAutoscaler" && scaler.name == *name;
     if let Some(taken) = seen.scalers.iter().find(taken) {
         return Some(because(
-            format!("HorizontalPodAutoscaler {namespace}/{name} is for {} and not LearnFlow's", taken.target),
+            format!(
+                "HorizontalPodAutoscaler {namespace}/{name} is for {} and not LearnFlow's",
+                taken.target
+            ),
             "Rename that one and run this again.",
         ));
     }
@@ -124,7 +152,11 @@ fn left_out(
             "If several pods of it may run at once, set strategy RollingUpdate and run this again.",
         ));
     }
-    if let Some((claim, why)) = service.claims.iter().find_map(|claim| seen.unshared.get_key_value(claim)) {
+    if let Some((claim, why)) = service
+        .claims
+        .iter()
+        .find_map(|claim| seen.unshared.get_key_value(claim))
+    {
         return Some(because(
             format!("its pods would share PersistentVolumeClaim {claim}, {why}"),
             "Use a volume that several nodes can mount (ReadWriteMany), or a StatefulSet with a claim for each pod.",
@@ -145,18 +177,25 @@ fn left_out(
     if service.paused {
         return Some(LeftOut {
             why: "it is paused".into(),
-            next: format!("Resume it with `kubectl -n {namespace} rollout resume deployment/{name}` and run this again."),
+            next: format!(
+                "Resume it with `kubectl -n {namespace} rollout resume deployment/{name}` and run this again."
+            ),
             passes: true,
         });
     }
     match service.rollout.desired {
         0 => Some(LeftOut {
             why: "it is scaled to no pod at all, and an autoscaler does not begin at zero".into(),
-            next: format!("Start it with `kubectl -n {namespace} scale deployment/{name} --replicas=1` and run this again."),
+            next: format!(
+                "Start it with `kubectl -n {namespace} scale deployment/{name} --replicas=1` and run this again."
+            ),
             passes: true,
         }),
         pods if ours.is_none() && pods >= most().unwrap_or(i32::MAX) => Some(because(
-            format!("it runs {pods} pods already, and LearnFlow's default maximum is {}", most().unwrap_or(pods)),
+            format!(
+                "it runs {pods} pods already, and LearnFlow's default maximum is {}",
+                most().unwrap_or(pods)
+            ),
             "An autoscaler would take pods away. Give it one of your own, with bounds that fit.",
         )),
         _ => None,
@@ -186,7 +225,9 @@ fn template() -> Result<Object, Problem> {
 
 fn object(namespace: &str, name: &str, container: &str, min: i32, max: i32) -> Result<Object, Problem> {
     let mut object = template()?.moved(namespace, name);
-    object.map("/metadata/labels").insert("app.kubernetes.io/name".into(), json!(name));
+    object
+        .map("/metadata/labels")
+        .insert("app.kubernetes.io/name".into(), json!(name));
     let spec = object.map("/spec");
     spec.insert("minReplicas".into(), json!(min));
     spec.insert("maxReplicas".into(), json!(max));

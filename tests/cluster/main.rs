@@ -1,5 +1,6 @@
 //! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
 
+mod concerns;
 mod lab;
 mod line;
 mod refusals;
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
     let tests = refusals::TESTS.iter().chain(line::TESTS);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
-        trials.extend(lab::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
+        let tests = concerns::TESTS.iter().chain(lab::TESTS);
+        trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }

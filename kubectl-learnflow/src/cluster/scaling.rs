@@ -16,7 +16,11 @@ const METRICS: &str = "metrics.k8s.io/v1beta1";
 impl Cluster {
     pub(crate) async fn scaling(&self, services: &[Service]) -> Result<Scaling, Problem> {
         let (measured, scalers, unshared) = try_join!(self.measures(), self.scalers(), self.unshared(services))?;
-        Ok(Scaling { measured, scalers, unshared })
+        Ok(Scaling {
+            measured,
+            scalers,
+            unshared,
+        })
     }
 
     /// Whether somebody serves what pods take. An APIService whose server is away answers with an error.
@@ -69,8 +73,13 @@ impl Cluster {
             };
             let why = match self.existing(&claim).await {
                 Ok(Some(found)) => {
-                    let modes = found.value["spec"]["accessModes"].as_array().cloned().unwrap_or_default();
-                    let shared = modes.iter().any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany");
+                    let modes = found.value["spec"]["accessModes"]
+                        .as_array()
+                        .cloned()
+                        .unwrap_or_default();
+                    let shared = modes
+                        .iter()
+                        .any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany");
                     (!shared).then_some("which only one node can mount (ReadWriteOnce)")
                 }
                 Ok(None) => Some("which does not exist"),
@@ -83,27 +92,30 @@ impl Cluster {
     }
 }
 
-/// An autoscaler of a Deployment.
 fn scaler(object: HorizontalPodAutoscaler) -> Option<Scaler> {
     let name = object.name_any();
     let ours = object.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER);
     let created = object.creation_timestamp().map(|time| time.0.as_second());
     let spec = object.spec?;
-    if spec.scale_target_ref.kind != "Deployment" {
-        return None;
-    }
+    let target = match spec.scale_target_ref.kind.as_str() {
+        "Deployment" => spec.scale_target_ref.name,
+        // No Deployment has such a name.
+        other => format!("{other} {}", spec.scale_target_ref.name),
+    };
     let status = object.status.unwrap_or_default();
     let wanted = spec.metrics.iter().flatten().find_map(|metric| {
         let target = &metric.container_resource.as_ref()?.target;
         target.average_utilization
     });
-    let measured = status.current_metrics.iter().flatten().find_map(|metric: &MetricStatus| {
-        metric.container_resource.as_ref()?.current.average_utilization
-    });
+    let measured = status
+        .current_metrics
+        .iter()
+        .flatten()
+        .find_map(|metric: &MetricStatus| metric.container_resource.as_ref()?.current.average_utilization);
     Some(Scaler {
         kind: "HorizontalPodAutoscaler".into(),
         name,
-        target: spec.scale_target_ref.name,
+        target,
         ours,
         min: spec.min_replicas.unwrap_or(1),
         max: spec.max_replicas,
@@ -111,9 +123,19 @@ fn scaler(object: HorizontalPodAutoscaler) -> Option<Scaler> {
         desired: status.desired_replicas,
         load: measured.zip(wanted),
         created,
-        conditions: status.conditions.into_iter().flatten().map(|condition| {
-            let holds = condition.status == "True";
-            (condition.type_, holds, condition.reason.unwrap_or_default(), condition.message.unwrap_or_default())
-        }).collect(),
+        conditions: status
+            .conditions
+            .into_iter()
+            .flatten()
+            .map(|condition| {
+                let holds = condition.status == "True";
+                (
+                    condition.type_,
+                    holds,
+                    condition.reason.unwrap_or_default(),
+                    condition.message.unwrap_or_default(),
+                )
+            })
+            .collect(),
     })
 }

@@ -147,7 +147,12 @@ pub(super) async fn settings(
     let mut checks = Vec::new();
     let pubsub = settings.pubsub.value.as_deref();
     checks.extend(preflight::pubsub(pubsub, &facts.kafka));
-    checks.extend(resilience::checks(plan, facts, &resilience::components(pubsub, facts), services));
+    checks.extend(resilience::checks(
+        plan,
+        facts,
+        &resilience::components(pubsub, facts),
+        services,
+    ));
     checks.extend(autoscalers.checks.iter().cloned());
     // A claim that no storage answers would leave its pod pending for ever.
     let mut claims = plan.outside().filter(|object| object.kind() == "PersistentVolumeClaim");
@@ -319,7 +324,11 @@ pub(super) fn is_ours(before: &Before, object: &Object) -> bool {
 
 /// Says what is worth knowing; stops at what is wrong.
 pub(super) fn remark(checks: &[Check], printer: &Printer) -> Result<(), Problem> {
-    let remarks: Vec<Check> = checks.iter().filter(|check| check.mark != Mark::Good).cloned().collect();
+    let remarks: Vec<Check> = checks
+        .iter()
+        .filter(|check| check.mark != Mark::Good)
+        .cloned()
+        .collect();
     stop(show(printer, &remarks))
 }
 

@@ -33,8 +33,7 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
         .collect();
     let mut plan = Plan::new(&cluster.namespace, &app_ids)?;
     // One that was never installed is not brought by the way.
-    plan.polices = resilience::ours(&facts).is_some();
-    resilience::decide(&mut plan, &facts, &resilience::components(None, &facts), &services)?;
+    check::remark(&resilience::extend(&mut plan, &facts, &services), printer)?;
     let quiet = preflight::announces(facts.dapr());
     let mut enrolments = Enrolments::new(&plan, &services, &facts.configurations, quiet);
     let wanted = Wanted {

@@ -284,17 +284,15 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    async fn enrol_without_waiting(
-        &self,
-        applier: &Applier<'_>,
-        enrolments: &Enrolments,
-    ) -> Result<Outcome, Problem> {
+    async fn enrol_without_waiting(&self, applier: &Applier<'_>, enrolments: &Enrolments) -> Result<Outcome, Problem> {
         let policed = policies::can_come(applier, enrolments);
         if policed && let Some(resiliency) = &enrolments.resiliency {
             applier.apply(resiliency).await?;
         } else if let Some(resiliency) = &enrolments.resiliency {
-            self.printer.step(Mark::Warn, &format!("{resiliency} is left for the next `install`"));
-            self.printer.hint("It comes when all services are enrolled and ready: sidecars would restart in place.");
+            self.printer
+                .step(Mark::Warn, &format!("{resiliency} is left for the next `install`"));
+            self.printer
+                .hint("It comes when all services are enrolled and ready: sidecars would restart in place.");
         }
         for entry in &enrolments.entries {
             let entry = &if policed { entry.clone() } else { entry.plainly() };

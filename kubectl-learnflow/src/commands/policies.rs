@@ -98,7 +98,10 @@ fn in_scope<'a>(enrolments: &'a Enrolments, resiliency: &'a Object) -> impl Iter
 /// Takes services out of the scope of ours, while they are still enrolled.
 pub(super) async fn leave(cluster: &Cluster, services: &[Service], printer: &Printer) -> Result<(), Problem> {
     let known = cluster.resiliencies().await?;
-    let gone: BTreeSet<&str> = services.iter().filter_map(|service| service.app_id.as_deref()).collect();
+    let gone: BTreeSet<&str> = services
+        .iter()
+        .filter_map(|service| service.app_id.as_deref())
+        .collect();
     let Some(there) = resilience::our(&known).filter(|there| there.scopes.iter().any(|id| gone.contains(id.as_str())))
     else {
         return Ok(());

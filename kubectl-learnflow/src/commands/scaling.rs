@@ -58,13 +58,18 @@ pub(super) async fn apply(applier: &Applier<'_>, autoscalers: &Autoscalers) -> R
 pub(super) async fn of(cluster: &Cluster, services: &[Service]) -> Result<Vec<ObjectRef>, Problem> {
     let ours = cluster.scalers().await?.into_iter().filter(|scaler| scaler.ours);
     let theirs = ours.filter(|scaler| services.iter().any(|service| service.name == scaler.target));
-    Ok(theirs.map(|scaler| ObjectRef::autoscaler(&cluster.namespace, &scaler.name)).collect())
+    Ok(theirs
+        .map(|scaler| ObjectRef::autoscaler(&cluster.namespace, &scaler.name))
+        .collect())
 }
 
 pub(super) async fn remove(cluster: &Cluster, services: &[Service], printer: &Printer) -> Result<(), Problem> {
     for object in of(cluster, services).await? {
         if cluster.delete(&object).await? {
-            printer.step(Mark::Good, &format!("removed {object}; the pods stay as many as they are"));
+            printer.step(
+                Mark::Good,
+                &format!("removed {object}; the pods stay as many as they are"),
+            );
         }
     }
     Ok(())

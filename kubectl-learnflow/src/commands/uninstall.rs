@@ -84,6 +84,9 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
     }
 
     check::allowed(cluster, wanted(cluster, &found), printer).await?;
+    if !found.first.is_empty() {
+        printer.section("Removing policies and autoscalers");
+    }
     if !remove(cluster, &found.first, args.timeout, printer).await? {
         return Ok(Outcome::Bad);
     }
@@ -337,6 +340,8 @@ mod tests {
         let writes = &fake.writes()[before..];
         let position = |part: &str| writes.iter().position(|w| w.contains(part)).expect(part);
         let order = [
+            // While its sidecars do not restart for it.
+            "DELETE /apis/dapr.io/v1alpha1/namespaces/shop/resiliencies/learnflow",
             "PATCH /apis/apps/v1/namespaces/shop/deployments/cart",
             "components/",
             "configurations/learnflow-",
@@ -384,7 +389,10 @@ mod tests {
         let (ended, out, _) = uninstall(&fake, |args| args.dry_run = true);
         assert_eq!(ended, Ok(Outcome::Good));
         assert!(
-            out.starts_with("release and roll Deployment shop/cart\ndelete Component shop/learnflow\n"),
+            out.starts_with(
+                "delete Resiliency shop/learnflow\nrelease and roll Deployment shop/cart\n\
+                 delete Component shop/learnflow\n"
+            ),
             "{out}"
         );
         assert!(out.ends_with("delete Namespace learnflow-system\n"), "{out}");

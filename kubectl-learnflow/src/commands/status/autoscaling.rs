@@ -57,7 +57,9 @@ fn row(scaler: &Scaler, now: i64) -> Row {
         load_percent: scaler.load.map(|(load, _)| load),
         target_percent: scaler.load.map(|(_, target)| target),
         limited_by,
-        trouble: trouble.map(|(_, _, reason, message)| format!("{reason}: {message}")).or(silent),
+        trouble: trouble
+            .map(|(_, _, reason, message)| format!("{reason}: {message}"))
+            .or(silent),
         young: scaler.created.is_some_and(|created| now - created < FIRST_FIGURES),
     }
 }
@@ -148,7 +150,12 @@ mod tests {
     fn one_without_is_wrong_unless_it_is_young_or_not_ours() {
         let silent = |scaler: &mut Scaler| {
             let message = "no metrics returned".to_owned();
-            scaler.conditions = vec![("ScalingActive".into(), false, "FailedGetContainerResourceMetric".into(), message)];
+            scaler.conditions = vec![(
+                "ScalingActive".into(),
+                false,
+                "FailedGetContainerResourceMetric".into(),
+                message,
+            )];
             scaler.load = None;
         };
         let (problems, _, table) = judged(silent);

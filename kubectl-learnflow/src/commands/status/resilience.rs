@@ -51,20 +51,18 @@ pub(super) fn rows(
     known.iter().map(|policies| row(policies, services, loaded)).collect()
 }
 
-fn row(
-    policies: &Resiliency,
-    services: &[(Service, Vec<Pod>, Option<String>)],
-    loaded: Option<&Loaded>,
-) -> Row {
+fn row(policies: &Resiliency, services: &[(Service, Vec<Pod>, Option<String>)], loaded: Option<&Loaded>) -> Row {
     let meant = |service: &Service| {
         let id = service.app_id.as_ref();
         service.enrolled && (policies.scopes.is_empty() || id.is_some_and(|id| policies.scopes.contains(id)))
     };
-    let pods = services.iter().filter(|(service, ..)| meant(service)).flat_map(|(_, pods, _)| pods);
+    let pods = services
+        .iter()
+        .filter(|(service, ..)| meant(service))
+        .flat_map(|(_, pods, _)| pods);
     let pods: Vec<&Pod> = pods.filter(|pod| !pod.leaving && pod.sidecar.is_some()).collect();
-    let is_ours = |sample: &&Sample, pod: &Pod| {
-        sample.label("pod") == pod.name && sample.label("name") == policies.name
-    };
+    let is_ours =
+        |sample: &&Sample, pod: &Pod| sample.label("pod") == pod.name && sample.label("name") == policies.name;
     let has = |pod: &&&Pod| loaded.is_some_and(|loaded| loaded.policies.iter().any(|sample| is_ours(&sample, pod)));
     let mut breakers = BTreeMap::new();
     for sample in loaded.iter().flat_map(|loaded| &loaded.breakers) {
@@ -106,9 +104,7 @@ pub(super) fn table(rows: &[Row]) -> Table {
     let mut table = Table::new(&["POLICY", "TARGET", "SIDECARS", "BREAKERS"]);
     for row in rows {
         let sidecars = match row.loaded {
-            Some(loaded) if loaded < row.sidecars && row.learnflow => {
-                (format!("{loaded}/{}", row.sidecars), Tone::Bad)
-            }
+            Some(loaded) if loaded < row.sidecars && row.learnflow => (format!("{loaded}/{}", row.sidecars), Tone::Bad),
             Some(loaded) => plain(format!("{loaded}/{}", row.sidecars)),
             None => plain(format!("-/{}", row.sidecars)),
         };
@@ -118,8 +114,14 @@ pub(super) fn table(rows: &[Row]) -> Table {
             false if breakers.is_empty() => plain("-"),
             false => plain(breakers.join(", ")),
         };
-        let target = if row.components.is_empty() { "-".to_owned() } else { row.components.join(",") };
-        table.rows.push(vec![plain(&row.name), plain(target), sidecars, breakers]);
+        let target = if row.components.is_empty() {
+            "-".to_owned()
+        } else {
+            row.components.join(",")
+        };
+        table
+            .rows
+            .push(vec![plain(&row.name), plain(target), sidecars, breakers]);
     }
     table
 }
@@ -131,7 +133,10 @@ mod tests {
     use serde_json::json;
 
     fn sample(labels: &[(&str, &str)]) -> Sample {
-        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let labels = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
         Sample { labels, value: 1.0 }
     }
 
@@ -194,6 +199,10 @@ mod tests {
         let (mut problems, mut notes) = (Vec::new(), Vec::new());
         rows[0].judge(&mut problems, &mut notes);
         assert!(problems.is_empty() && notes.is_empty());
-        assert_eq!((rows[0].sidecars, rows[0].loaded), (3, None), "no scope is every sidecar");
+        assert_eq!(
+            (rows[0].sidecars, rows[0].loaded),
+            (3, None),
+            "no scope is every sidecar"
+        );
     }
 }
