@@ -2,6 +2,10 @@
 
 use crate::{objects::Object, problem::Problem};
 use include_dir::{Dir, include_dir};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../manifests");
 static GUEST: &[u8] = include_bytes!(env!("LEARNFLOW_GUEST_FILE"));
@@ -13,11 +17,19 @@ pub(crate) fn guest() -> &'static [u8] {
 
 /// The objects of one manifest.
 pub(crate) fn manifest(path: &str) -> Result<Vec<Object>, Problem> {
+    // A command makes a plan several times, and reading YAML is what takes time in it.
+    static READ: Mutex<BTreeMap<String, Vec<Object>>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(objects) = read.get(path) {
+        return Ok(objects.clone());
+    }
     let file = MANIFESTS.get_file(path);
     let text = file
         .and_then(|file| file.contents_utf8())
         .ok_or_else(|| broken(path, "it is missing"))?;
-    parse(text).map_err(|e| broken(path, &e))
+    let objects = parse(text).map_err(|e| broken(path, &e))?;
+    read.insert(path.to_owned(), objects.clone());
+    Ok(objects)
 }
 
 /// The objects of all manifests of a folder, file by file; not those of folders in it.

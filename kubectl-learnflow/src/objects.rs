@@ -11,7 +11,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// Who we are to the API server, and in `app.kubernetes.io/managed-by`.
 pub(crate) const MANAGER: &str = "kubectl-learnflow";
@@ -330,14 +333,24 @@ impl Plan {
     }
 }
 
-/// Of every concern and profile, whatever is chosen: others of them may be there.
-fn set_of_stack() -> Result<Object, Problem> {
-    let mut kinds = BTreeSet::new();
+/// The kinds that the stack has in any part and profile, whatever is chosen: others of them may be there.
+pub(crate) fn kinds_of_stack() -> Result<BTreeMap<String, ObjectRef>, Problem> {
+    let mut kinds = BTreeMap::new();
     for concern in Concern::ALL.into_iter().filter(|concern| concern.is_of_stack()) {
         for profile in [Profile::Dev, Profile::Production] {
-            kinds.extend(concern.objects(profile)?.iter().map(applyset::kind));
+            let objects = concern.objects(profile)?;
+            kinds.extend(
+                objects
+                    .iter()
+                    .map(|object| (applyset::kind(object), object.reference())),
+            );
         }
     }
+    Ok(kinds)
+}
+
+fn set_of_stack() -> Result<Object, Problem> {
+    let kinds = kinds_of_stack()?.into_keys().collect();
     let set = applyset::parent(STACK_NAMESPACE, &kinds).map_err(Problem::new)?;
     Ok(set.labelled().versioned())
 }

@@ -1,13 +1,16 @@
 //! What must hold before `install` touches anything. Pure: facts in, checks out.
 
+mod services;
+mod settings;
+
 use crate::{
-    config::Memory,
-    enrolment::{self, Enrolments, Entry},
-    model::{Access, Configuration, ControlPlane, Existing, Facts, Gap, Service},
-    objects::{MANAGER, Object, Plan, STACK_NAMESPACE},
+    model::{Access, ControlPlane, Existing, Facts},
+    objects::{MANAGER, Object, STACK_NAMESPACE},
     printer::Mark,
-    text::{count, list},
+    text::list,
 };
+pub(crate) use services::services;
+pub(crate) use settings::{budget, pubsub, storage};
 use std::collections::BTreeMap;
 
 /// Strict field validation on apply, which guards every write here, is final since 1.27; the rest is
@@ -87,104 +90,6 @@ pub(crate) fn announces(dapr: Option<&str>) -> bool {
     dapr.and_then(Version::parse).is_none_or(|version| version >= ANNOUNCES)
 }
 
-/// Looks at the services to enrol.
-pub(crate) fn services(enrolments: &Enrolments, facts: &Facts, namespace: &str, force: bool) -> Vec<Check> {
-    let entries = &enrolments.entries;
-    if entries.is_empty() {
-        return vec![Check::bad(
-            format!("No Deployment with a Dapr sidecar in namespace {namespace}"),
-            "Annotate the pod template of your services with dapr.io/enabled: \"true\", or name their \
-             namespace with -n.",
-        )];
-    }
-    let mut checks: Vec<Check> = Vec::new();
-    for entry in entries {
-        let check = service(entry, &facts.configurations, namespace, force);
-        let well = check.mark == Mark::Good;
-        checks.push(check);
-        if well && !entry.is_done() {
-            checks.extend(merging(entry, namespace));
-        }
-    }
-    let rolling = || {
-        entries
-            .iter()
-            .filter(|entry| !entry.is_done())
-            .map(|entry| &entry.service)
-    };
-    for gap in [Gap::Recreate, Gap::AllAtOnce, Gap::NoReadinessProbe] {
-        let gappy: Vec<&str> = rolling()
-            .filter(|s| s.gap == Some(gap))
-            .map(|s| s.name.as_str())
-            .collect();
-        if !gappy.is_empty() {
-            checks.push(interrupted(gap, &list(&gappy)));
-        }
-    }
-    let restless: Vec<&str> = rolling()
-        .filter(|s| !s.rollout.is_settled())
-        .map(|s| s.name.as_str())
-        .collect();
-    if !restless.is_empty() {
-        checks.push(Check::warn(
-            format!("Not all pods are ready yet: {}", list(&restless)),
-            "If they do not become ready, enrolling them will stop there and be undone.",
-        ));
-    }
-    checks
-}
-
-/// A rolling update that some calls will notice. It is the Deployment's own affair; it must be known.
-fn interrupted(gap: Gap, names: &str) -> Check {
-    match gap {
-        Gap::Recreate => Check::warn(
-            format!("Its strategy is Recreate, so there is a gap when pods are replaced: {names}"),
-            "Calls to it fail meanwhile; its events wait in Kafka. Strategy RollingUpdate has no gap.",
-        ),
-        Gap::AllAtOnce => Check::warn(
-            format!("All its pods may go at once when they are replaced: {names}"),
-            "Calls may fail meanwhile. Set strategy.rollingUpdate.maxUnavailable to 0, or run more pods.",
-        ),
-        Gap::NoReadinessProbe => Check::warn(
-            format!("A container without a readinessProbe gets calls before it listens: {names}"),
-            "Some calls may fail while pods are replaced.",
-        ),
-    }
-}
-
-/// What is merged into, and who has set it.
-fn merging(entry: &Entry, namespace: &str) -> Vec<Check> {
-    let name = format!("Deployment {namespace}/{}", entry.service.name);
-    let mut checks = Vec::new();
-    for (annotation, value, owners) in entry.replaces() {
-        let who = if owners.is_empty() {
-            "somebody".into()
-        } else {
-            list(owners)
-        };
-        let next = if annotation == "dapr.io/config" {
-            format!(
-                "It will read {}, a copy with LearnFlow's part in it. {value} itself stays as it is, and the \
-                 service goes back to it when it is let go.",
-                entry.enrolment.config
-            )
-        } else {
-            "LearnFlow's mount is added behind it, and taken out again when the service is let go.".into()
-        };
-        checks.push(Check::warn(
-            format!("{name} has {annotation}: {value} (set by {who})"),
-            next,
-        ));
-    }
-    if let Some(endpoint) = &entry.spans_elsewhere {
-        checks.push(Check::warn(
-            format!("{name} sends its spans to {endpoint}, and goes on to"),
-            "LearnFlow counts its events all the same; only its traces are not in LearnFlow.",
-        ));
-    }
-    checks
-}
-
 /// Names the permissions that are missing, one kind of object a line.
 pub(crate) fn permissions(refused: &[Access], caller: Option<&str>) -> Vec<Check> {
     let who = caller.unwrap_or("you");
@@ -240,59 +145,6 @@ pub(crate) fn ownership(object: &Object, existing: &Existing) -> Option<Check> {
             "Namespace {STACK_NAMESPACE} exists and stays as it is"
         ))),
     }
-}
-
-/// The pub/sub component that the settings name.
-pub(crate) fn pubsub(wanted: Option<&str>, there: &[String]) -> Option<Check> {
-    let wanted = wanted.filter(|wanted| !there.iter().any(|name| name == wanted))?;
-    Some(Check::bad(
-        format!("No Component {wanted} of type pubsub.kafka"),
-        match there {
-            [] => "Create it, or take `pubsub` out of the settings.".to_owned(),
-            there => format!("There is {}: correct `pubsub` in the settings.", list(there)),
-        },
-    ))
-}
-
-/// Is there something that gives a new claim its volume? `None`: we may not look.
-pub(crate) fn storage(claim: &Object, default_class: Option<bool>) -> Option<Check> {
-    (default_class == Some(false)).then(|| {
-        Check::bad(
-            format!("{claim} would wait for ever: the cluster has no default StorageClass"),
-            "Make one the default, create that claim yourself, or use --profile dev.",
-        )
-    })
-}
-
-/// Does all that we install stay within the budget, by its limits?
-pub(crate) fn budget(plan: &Plan, budget: &Memory, nodes: usize) -> Check {
-    let mut sum = 0;
-    let mut parts = Vec::new();
-    for object in plan.outside().filter(|object| object.is_workload()) {
-        let (pods, each) = match object.kind() {
-            "DaemonSet" => (nodes as u64, format!(" on each of {}", count(nodes, "node"))),
-            _ => (object.replicas(), String::new()),
-        };
-        let memory = object.memory_limit();
-        sum += pods * memory;
-        parts.push(format!("{} {}{each}", object.name(), mebibytes(memory)));
-    }
-    let text = format!(
-        "Memory by limits: {} of the budget of {budget} ({})",
-        mebibytes(sum),
-        list(&parts)
-    );
-    if sum <= budget.bytes() {
-        return Check::good(text);
-    }
-    Check::bad(
-        text,
-        "Raise the budget, or leave parts out with --skip (prometheus takes the most).",
-    )
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{}Mi", bytes.div_ceil(1 << 20))
 }
 
 pub(crate) fn kubernetes(facts: &Facts) -> Check {
@@ -360,81 +212,6 @@ fn dapr_version(version: Option<&str>) -> Check {
             format!("Cannot tell whether that is {OLDEST_DAPR} or newer."),
         ),
     }
-}
-
-fn service(entry: &Entry, configurations: &[Configuration], namespace: &str, force: bool) -> Check {
-    let service = &entry.service;
-    let name = format!("Deployment {namespace}/{}", service.name);
-    let leave = "or leave this one out.";
-    if service.app_id.as_deref().unwrap_or_default().is_empty() {
-        return Check::bad(
-            format!("{name} has no annotation dapr.io/app-id"),
-            format!("Give its pod template one, {leave}"),
-        );
-    }
-    if let Some(config) = entry.enrolment.before.config.as_deref()
-        && enrolment::find(configurations, config).is_none()
-    {
-        return Check::bad(
-            format!("{name} uses the Dapr Configuration {config}, which does not exist"),
-            format!("Create it, or take the annotation dapr.io/config off, {leave}"),
-        );
-    }
-    if let Some(mount) = enrolment::in_the_way(service) {
-        return Check::bad(
-            format!("{name} already mounts {mount} into its sidecar, where LearnFlow's file must go"),
-            format!("Mount that volume elsewhere (annotation dapr.io/volume-mounts), {leave}"),
-        );
-    }
-    if service.foreign_volume {
-        return Check::bad(
-            format!("{name} has a volume learnflow-wasm that is not LearnFlow's"),
-            format!("Rename that volume, {leave}"),
-        );
-    }
-    if let Some((annotation, value, owner)) = fought_over(entry).filter(|_| !force) {
-        return Check::bad(
-            format!("{name}: {annotation} is {value}, a field that belongs to {owner}"),
-            format!(
-                "{owner} would put it back. Let it set {annotation} to {} instead, take the field over with \
-                 --force-conflicts, {leave}",
-                wanted(entry, annotation)
-            ),
-        );
-    }
-    if service.paused {
-        return Check::bad(
-            format!("{name} is paused, so its pods would never roll"),
-            format!(
-                "Resume it with `kubectl -n {namespace} rollout resume deployment/{}`, {leave}",
-                service.name
-            ),
-        );
-    }
-    let app_id = service.app_id.as_deref().unwrap_or_default();
-    let state = if service.enrolled { "enrolled" } else { "to enrol" };
-    Check::good(format!("{name}, app id {app_id}, {} ({state})", count_pods(service)))
-}
-
-fn wanted<'a>(entry: &'a Entry, annotation: &str) -> &'a str {
-    match annotation {
-        "dapr.io/config" => &entry.enrolment.config,
-        _ => &entry.enrolment.mounts,
-    }
-}
-
-/// A value to replace that a tool owns. What a person has set with kubectl is taken over and said; a
-/// tool would come back and set it again.
-fn fought_over(entry: &Entry) -> Option<(&'static str, String, String)> {
-    let tool = |owners: &[String]| owners.iter().find(|owner| !owner.starts_with("kubectl")).cloned();
-    let replaced = entry.replaces().into_iter();
-    replaced
-        .filter_map(|(annotation, value, owners)| Some((annotation, value.to_owned(), tool(owners)?)))
-        .next()
-}
-
-fn count_pods(service: &Service) -> String {
-    count(usize::try_from(service.rollout.desired).unwrap_or(0), "pod")
 }
 
 /// Three numbers; what follows them (`-rc.1`, `+k3s1`, `-mariner`) does not matter here.

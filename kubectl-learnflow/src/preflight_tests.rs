@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
-    model::{Rollout, Setting},
+    enrolment::Enrolments,
+    model::{Configuration, Gap, Rollout, Service, Setting},
     objects::Plan,
 };
 use serde_json::json;

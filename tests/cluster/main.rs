@@ -1,6 +1,9 @@
 //! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
 
+mod changes;
 mod concerns;
+#[cfg(target_os = "linux")]
+mod downtime;
 mod lab;
 mod line;
 mod refusals;
@@ -27,9 +30,11 @@ fn main() -> ExitCode {
     );
     let on_a_lab = variable("LEARNFLOW_TEST_LAB").is_some();
     let mut trials = Vec::new();
-    let tests = refusals::TESTS.iter().chain(line::TESTS);
+    let tests = refusals::TESTS.iter().chain(line::TESTS).chain(changes::TESTS);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
+        #[cfg(target_os = "linux")]
+        trials.extend(downtime::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
         let tests = concerns::TESTS.iter().chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }

@@ -81,7 +81,7 @@ func (f *fuzzing) work(w *worker) {
 		}
 		f.beats.set(w.index, number+1)
 		call := randomCall(f.seed, number)
-		fault := w.play(call)
+		record, fault := w.play(call)
 		if fault != nil {
 			f.stop.Store(true)
 			f.beats.set(w.index, idle)
@@ -91,11 +91,10 @@ func (f *fuzzing) work(w *worker) {
 			})
 			return
 		}
-		switch dir := call.record(); {
-		case dir == nil:
-		case dir["dir"] == "publish":
+		switch record["dir"] {
+		case "publish":
 			f.publishes.Add(1)
-		default:
+		case "deliver":
 			f.deliveries.Add(1)
 		}
 	}
@@ -122,7 +121,8 @@ func (f *fuzzing) alone(call *randomised) error {
 	if err != nil {
 		return err
 	}
-	return player.play(call)
+	_, fault := player.play(call)
+	return fault
 }
 
 // shrunk is the simplest call that can be found in a while and that still fails.
@@ -135,7 +135,7 @@ func (f *fuzzing) shrunk(call *randomised) *randomised {
 			if err != nil || time.Since(begun) > patience {
 				return call
 			}
-			if player.play(simpler) != nil {
+			if _, fault := player.play(simpler); fault != nil {
 				call, found = simpler, true
 				// Who knows what the fault has left behind.
 				player, err = newPlayer(f.guest)

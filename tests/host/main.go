@@ -2,7 +2,8 @@
 // them cannot take.
 //
 //	host pages GUEST                  the pages of memory that a guest begins with
-//	host time CALL LOGGER NOOP GUEST  nanoseconds per call: of each round a pair, as JSON
+//	host time CALL LOGGER NOOP GUEST… nanoseconds per call: of each round one for each guest, as JSON
+//	host answers ONE BULK             checks two files of answers against what Go's JSON makes of them
 //	host fuzz GUEST SEED FROM CALLS   sends random calls and checks what comes of each; FROM is the first one's number
 //
 // CALL is one of those in calls.go. LOGGER says who takes the lines that a guest logs: `nobody`, so that only the host
@@ -29,14 +30,16 @@ func run(arguments []string) error {
 	switch {
 	case len(arguments) == 2 && arguments[0] == "pages":
 		result, err = pages(arguments[1])
-	case len(arguments) == 5 && arguments[0] == "time":
-		result, err = compare(arguments[1], arguments[2], [2]string(arguments[3:]))
+	case len(arguments) >= 5 && arguments[0] == "time":
+		result, err = compare(arguments[1], arguments[2], arguments[3:])
+	case len(arguments) == 3 && arguments[0] == "answers":
+		return checkAnswers([2]string(arguments[1:]))
 	case len(arguments) == 5 && arguments[0] == "fuzz":
 		return watched(arguments[1], [3]string(arguments[2:]))
 	case len(arguments) == 5 && arguments[0] == "fuzzing": // What the one above starts.
 		return fuzz(arguments[1], [3]string(arguments[2:]))
 	default:
-		err = errors.New("usage: host pages GUEST | host time CALL nobody|dapr NOOP GUEST | host fuzz GUEST SEED FROM CALLS")
+		err = errors.New("usage: host pages GUEST | host time CALL nobody|dapr NOOP GUEST... | host answers ONE BULK | host fuzz GUEST SEED FROM CALLS")
 	}
 	if err != nil {
 		return err

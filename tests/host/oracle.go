@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -25,14 +26,14 @@ var api = strings.Fields(`state invoke actors healthz metadata secrets bindings 
 // record says, from docs/records.md and with Go's own libraries, which Dapr uses too, what the guest should make of the
 // call: the fields of the record, but for those that take a clock; nil if there should be none.
 func (c *randomised) record() map[string]string {
-	request := c.request()
-	uri := request.URL.EscapedPath()
+	target := c.target()
+	uri := target.EscapedPath()
 	if uri == "" {
 		uri = "/"
 	}
 	total := len(uri)
-	if request.URL.ForceQuery || request.URL.RawQuery != "" {
-		total += len("?" + request.URL.RawQuery)
+	if target.ForceQuery || target.RawQuery != "" {
+		total += len("?" + target.RawQuery)
 	}
 	if total > room {
 		return nil
@@ -49,13 +50,22 @@ func (c *randomised) record() map[string]string {
 			fields["outcome"] = "success"
 		}
 	case elsewhere:
-		pubsub, topic := cut(lossy(c.first("Pubsubname"))), cut(lossy(c.first("__topic")))
-		if pubsub == "" || topic == "" {
+		component, topic := cut(lossy(c.first("Pubsubname"))), cut(lossy(c.first("__topic")))
+		switch {
+		case component == "":
+			return nil
+		case topic != "":
+			fields = map[string]string{"dir": "deliver", "pubsub": component, "topic": topic, "outcome": c.outcome(false)}
+			fields["partition"] = c.number("__partition", math.MaxUint32)
+			fields["offset"] = c.number("__offset", math.MaxUint64)
+		case c.first("Content-Type") == "application/json":
+			if target.ForceQuery || target.RawQuery != "" {
+				uri += "?" + target.RawQuery
+			}
+			fields = map[string]string{"dir": "deliver", "pubsub": component, "route": cut(lossy(uri)), "bulk": "true", "outcome": c.outcome(true)}
+		default:
 			return nil
 		}
-		fields = map[string]string{"dir": "deliver", "pubsub": pubsub, "topic": topic, "outcome": c.outcome()}
-		fields["partition"] = c.number("__partition", math.MaxUint32)
-		fields["offset"] = c.number("__offset", math.MaxUint64)
 	default:
 		return nil
 	}
@@ -90,12 +100,12 @@ func published(uri string) (fields map[string]string, elsewhere bool) {
 		return nil, false
 	}
 	if rest, bulk := strings.CutPrefix(parameters, "bulk/"); bulk {
-		if pubsub, topic, _ := strings.Cut(rest, "/"); topic != "" {
-			return map[string]string{"dir": "publish", "pubsub": unescaped(pubsub), "topic": unescaped(topic), "bulk": "true"}, false
+		if component, topic, _ := strings.Cut(rest, "/"); topic != "" {
+			return map[string]string{"dir": "publish", "pubsub": unescaped(component), "topic": unescaped(topic), "bulk": "true"}, false
 		}
 	}
-	if pubsub, topic, _ := strings.Cut(parameters, "/"); topic != "" && stage == "" {
-		return map[string]string{"dir": "publish", "pubsub": unescaped(pubsub), "topic": unescaped(topic)}, false
+	if component, topic, _ := strings.Cut(parameters, "/"); topic != "" && stage == "" {
+		return map[string]string{"dir": "publish", "pubsub": unescaped(component), "topic": unescaped(topic)}, false
 	}
 	return nil, false
 }
@@ -108,8 +118,8 @@ func unescaped(text string) string {
 	return cut(lossy(plain))
 }
 
-// outcome is what Dapr's Deliver makes of the answer (pkg/runtime/subscription/postman/http/http.go).
-func (c *randomised) outcome() string {
+// outcome is what Dapr makes of the answer (Deliver and DeliverBulk of pkg/runtime/subscription/postman/http/http.go).
+func (c *randomised) outcome(bulk bool) string {
 	switch status := c.statusSeen(); {
 	case status == 0:
 		return "error"
@@ -117,13 +127,18 @@ func (c *randomised) outcome() string {
 		return "drop"
 	case status/100 != 2:
 		return "retry"
+	case bulk:
+		return outcomeOfBulk(c.wholeAnswer())
 	}
+	return outcomeOf(c.wholeAnswer())
+}
+
+// The types of answers are those of components-contrib's pubsub/responses.go.
+func outcomeOf(body []byte) string {
 	var answer struct {
 		Status string `json:"status"`
 	}
-	body := c.wholeAnswer()
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	if decoder.Decode(&answer) != nil || depth(body[:decoder.InputOffset()]) > 64 {
+	if decode(body, &answer) != nil {
 		return "success"
 	}
 	switch answer.Status {
@@ -133,6 +148,61 @@ func (c *randomised) outcome() string {
 		return "drop"
 	}
 	return "retry"
+}
+
+// outcomeOfBulk takes each entry for one that Dapr has sent, if it says which, and all that Dapr has sent to be there.
+func outcomeOfBulk(body []byte) string {
+	var answer struct {
+		Statuses []struct {
+			EntryID string `json:"entryId"`
+			Status  string `json:"status"`
+		} `json:"statuses"`
+	}
+	if decode(body, &answer) != nil || len(answer.Statuses) == 0 || lists(body) > 1 {
+		return "retry"
+	}
+	outcome := "success"
+	for _, entry := range answer.Statuses {
+		switch {
+		case entry.EntryID != "" && entry.Status == "SUCCESS":
+		case entry.EntryID != "" && entry.Status == "DROP":
+			outcome = "drop"
+		default:
+			return "retry"
+		}
+	}
+	return outcome
+}
+
+// decode takes the first value, as Dapr does, unless it is deeper than the guest follows.
+func decode(body []byte, answer any) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if err := decoder.Decode(answer); err != nil {
+		return err
+	}
+	if depth(body[:decoder.InputOffset()]) > 64 {
+		return errors.New("too deep")
+	}
+	return nil
+}
+
+// lists counts how often an answer has `statuses`. Go would write the second list over the first.
+func lists(body []byte) (count int) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if start, _ := decoder.Token(); start != json.Delim('{') {
+		return 0
+	}
+	for decoder.More() {
+		name, _ := decoder.Token()
+		if strings.EqualFold(name.(string), "statuses") {
+			count++
+		}
+		var value json.RawMessage
+		if decoder.Decode(&value) != nil {
+			return count
+		}
+	}
+	return count
 }
 
 func depth(value []byte) (deepest int) {
@@ -186,6 +256,10 @@ func (c *randomised) first(name string) string {
 	if len(values) == 0 || total > room {
 		return ""
 	}
+	if len(values) == 1 {
+		return values[0]
+	}
+	// Where one value ends and the next begins, a NUL says; there is none in what a server lets in.
 	value, _, _ := strings.Cut(values[0], "\x00")
 	return value
 }

@@ -48,9 +48,9 @@ func (l *lines) since(mark int) []string {
 	return taken
 }
 
-// play returns what is wrong, if anything is.
-func (p *player) play(call *randomised) (fault error) {
-	want := call.record()
+// play returns the record that the call should have, and what is wrong, if anything is.
+func (p *player) play(call *randomised) (want map[string]string, fault error) {
+	want = call.record()
 	mark := len(p.lines.kept)
 	defer func() {
 		if trap := recover(); trap != nil {
@@ -79,7 +79,7 @@ func (p *player) play(call *randomised) (fault error) {
 		begun := time.Now()
 		defer func() { met.took = time.Since(begun) }()
 		call.answer(w, func(inner *randomised) {
-			if fault := p.play(inner); fault != nil {
+			if _, fault := p.play(inner); fault != nil {
 				met.fault = errors.Join(met.fault, fmt.Errorf("the call inside: %w", fault))
 			}
 		})
@@ -88,9 +88,9 @@ func (p *player) play(call *randomised) (fault error) {
 	met.after = time.Now()
 
 	if met.times != 1 {
-		return fmt.Errorf("the next handler was called %d times; the answer is %d %.200q", met.times, client.statuses, client.body)
+		return want, fmt.Errorf("the next handler was called %d times; the answer is %d %.200q", met.times, client.statuses, client.body)
 	}
-	return errors.Join(met.fault, client.check(call, want != nil), checkLines(p.lines.since(mark), want, call, &met))
+	return want, errors.Join(met.fault, client.check(call, want != nil), checkLines(p.lines.since(mark), want, call, &met))
 }
 
 // meeting is what the next handler saw.
@@ -105,9 +105,8 @@ type meeting struct {
 func (c *randomised) arrived(r *http.Request, want map[string]string) error {
 	var faults []error
 	expect := func(what string, got, want any) {
-		// Values of a header cannot be compared as they are.
-		if got, want := fmt.Sprintf("%q", got), fmt.Sprintf("%q", want); got != want {
-			faults = append(faults, fmt.Errorf("the request's %s is %.300s instead of %.300s", what, got, want))
+		if got != want {
+			faults = append(faults, fmt.Errorf("the request's %s is %.300q instead of %.300q", what, got, want))
 		}
 	}
 	sent := c.request()
@@ -120,7 +119,7 @@ func (c *randomised) arrived(r *http.Request, want map[string]string) error {
 	c.addAttributes(sent.Header, want)
 	for name := range merged(r.Header, sent.Header) {
 		if !slices.Equal(r.Header[name], sent.Header[name]) {
-			expect("header "+name, r.Header[name], sent.Header[name])
+			expect("header "+name, fmt.Sprint(r.Header[name]), fmt.Sprint(sent.Header[name]))
 		}
 	}
 	// As much as the handler wants to know of it, as a handler may.
@@ -185,6 +184,10 @@ func (r *received) check(call *randomised, held bool) error {
 		defer func() { _ = recover() }()
 		call.answer(&want, func(*randomised) {})
 	}()
+	if held && call.panicked() {
+		// Of a call that is watched, the guest says that it broke.
+		want.statuses, want.began = []int{http.StatusInternalServerError}, want.header
+	}
 	var faults []error
 	for what, headers := range map[string][2]http.Header{"headers": {r.header, want.header}, "first headers": {r.began, want.began}} {
 		if !maps.EqualFunc(headers[0], headers[1], slices.Equal) {

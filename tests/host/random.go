@@ -24,6 +24,7 @@ func (r random) once(in int) bool { return r.IntN(in) == 0 }
 func (r random) call(outermost bool) *randomised {
 	c := &randomised{method: http.MethodPost, header: http.Header{}, length: -1}
 	delivery := r.once(2)
+	bulk := delivery && r.once(4)
 	if delivery {
 		c.uri = pick(r, "/lessons", "/", "/v1.0/lessons", "/a/b?c=d", "*", "/v1.0-x", "/"+r.escaped(r.text()))
 	} else {
@@ -35,9 +36,14 @@ func (r random) call(outermost bool) *randomised {
 	if delivery != r.once(20) {
 		r.deliveryHeaders(c.header)
 	}
+	if bulk {
+		// All that Dapr sends of several events.
+		delete(c.header, "__topic")
+		r.add(c.header, "Content-Type", pick(r, "application/json", "application/json", "application/json", "application/json", "application/cloudevents+json", "application/json; charset=utf-8"))
+	}
 	r.otherHeaders(c.header)
 	r.body(c)
-	r.answer(c, outermost)
+	r.answer(c, bulk, outermost)
 	return c
 }
 

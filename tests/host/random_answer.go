@@ -7,7 +7,7 @@ import (
 )
 
 // answer of the handler behind the middleware.
-func (r random) answer(c *randomised, outermost bool) {
+func (r random) answer(c *randomised, bulk, outermost bool) {
 	c.answerHeader = http.Header{}
 	if !r.once(6) {
 		c.answerHeader.Set("Date", "Mon, 05 Jan 2026 10:00:00 GMT")
@@ -17,7 +17,7 @@ func (r random) answer(c *randomised, outermost bool) {
 		r.add(c.answerHeader, name, r.text())
 	}
 	c.status = pick(r, 200, 200, 200, 200, 204, 204, 0, 202, 299, 300, 304, 400, 404, 500, 503, 100+r.IntN(900))
-	c.pieces = r.pieces(r.answerBody())
+	c.pieces = r.pieces(r.answerBody(bulk))
 	if r.once(25) {
 		c.panics = panics{pick(r, beforeAll, beforeStatus, betweenPieces, afterAll), r.IntN(3)}
 	}
@@ -42,7 +42,7 @@ func (r random) pieces(body string) (pieces [][]byte) {
 	return pieces
 }
 
-func (r random) answerBody() string {
+func (r random) answerBody(bulk bool) string {
 	switch r.IntN(10) {
 	case 0:
 		return ""
@@ -52,8 +52,16 @@ func (r random) answerBody() string {
 		return r.json(4)
 	}
 	var members []string
-	for range 1 + r.IntN(3) {
-		members = append(members, r.statusMember())
+	if bulk != r.once(20) {
+		members = append(members, r.statusesMember())
+		if r.once(100) {
+			members = append(members, r.statusesMember())
+		}
+	}
+	if !bulk || r.once(8) {
+		for range 1 + r.IntN(3) {
+			members = append(members, r.statusMember())
+		}
 	}
 	if r.once(3) {
 		at := r.IntN(len(members) + 1)
@@ -85,9 +93,37 @@ func (r random) answerBody() string {
 
 // statusMember has the name and the values that matter, and those that only look so.
 func (r random) statusMember() string {
-	name := pick(r, "status", "status", "status", "Status", "STATUS", "\\u0073tatus", "st\\u0061tus", "statu", "statuss", "status\\u0000")
-	value := pick(r, "SUCCESS", "RETRY", "DROP", "DROP", "", "drop", "\\u0044ROP", "DRO\\u0050", "DROPS", "SUCCES", "SUCCESSS", r.word())
+	name := pick(r, "status", "status", "status", "Status", "STATUS", "\\u0073tatus", "st\\u0061tus", "statu", "statuss", "status\\u0000",
+		"ſtatus", "ſtatuſ", "\\u017ftatus", "STATU\\u017F", "\\u00c5\\u00bftatus", "\xc5\\u00bftatus", "sſtatus")
+	value := pick(r, "SUCCESS", "RETRY", "DROP", "DROP", "", "drop", "\\u0044ROP", "DRO\\u0050", "DROPS", "SUCCES", "SUCCESSS", "ſUCCESS", r.word())
 	return fmt.Sprintf("\"%s\"%s:%[2]s%s", name, pick(r, "", "", " "), pick(r, `"`+value+`"`, `"`+value+`"`, `"`+value+`"`, `"`+value+`"`, r.json(2)))
+}
+
+// statusesMember has what an app says of several events, and what only looks so.
+func (r random) statusesMember() string {
+	wild := r.once(2)
+	var entries []string
+	for range pick(r, 1, 1, 2, 3, 0, r.IntN(30)) {
+		id, status := `"entryId":"`+r.word()+`"`, `"status":"`+pick(r, "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "DROP")+`"`
+		if wild && r.once(3) {
+			id = pick(r, `"ENTRYID"`, `"entry\u0049d"`, `"entry_id"`) + ":" + pick(r, `"0"`, `"0"`, `""`, "null", r.json(2))
+		}
+		if wild && r.once(3) {
+			status = pick(r, r.statusMember(), r.statusMember(), `"status":"RETRY"`, `"status":""`, `"status":"DROP",`+r.statusMember())
+		}
+		entry := "{" + pick(r, id+","+status, id+","+status, status+","+id, r.json(0)+":"+r.json(2)+","+id+","+status) + "}"
+		if wild && r.once(6) {
+			entry = pick(r, "null", "["+entry+"]", "{"+id+"}", "{"+status+"}", "{"+id+","+id+","+status+","+status+"}", r.json(2))
+		}
+		entries = append(entries, entry)
+	}
+	name := pick(r, "statuses", "statuses", "statuses", "Statuses", "ſtatuſeſ", "\\u017ftatuses")
+	list := "[" + strings.Join(entries, pick(r, ",", " , ")) + "]"
+	if wild && r.once(6) {
+		name = pick(r, "statuse", "statusess", "ſtatuſeſſ")
+		list = pick(r, list, "null", "{}", r.json(2))
+	}
+	return fmt.Sprintf("\"%s\":%s", name, list)
 }
 
 // json is a value of any kind, now and then a wrong one.

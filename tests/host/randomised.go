@@ -62,16 +62,20 @@ func (c *randomised) panicked() bool {
 	return c.panics.when != never && (c.panics.when != betweenPieces || len(c.pieces) > 1)
 }
 
-// request is made anew each time: what was sent is compared to what arrives.
-func (c *randomised) request() *http.Request {
+func (c *randomised) target() *url.URL {
 	target, err := url.ParseRequestURI(c.uri)
 	if err != nil {
 		// None that a server would let in. The host hands it over all the same.
 		target = &url.URL{Path: c.uri}
 	}
+	return target
+}
+
+// request is made anew each time: what was sent is compared to what arrives.
+func (c *randomised) request() *http.Request {
 	request := http.Request{
 		Method:        c.method,
-		URL:           target,
+		URL:           c.target(),
 		RequestURI:    c.uri,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,

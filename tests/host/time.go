@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"syscall"
 	"time"
@@ -14,36 +15,41 @@ const (
 	requests = 2000 // in a turn
 )
 
-// compare times two guests in turns, so that what slows the machine down for a while slows both of them.
-func compare(name, sink string, paths [2]string) ([][2]float64, error) {
+// compare times guests in turns, so that what slows the machine down for a while slows all of them. The first does
+// nothing, the others log.
+func compare(name, sink string, paths []string) ([][]float64, error) {
 	// One thread: the work is measured, not how well it spreads.
 	runtime.GOMAXPROCS(1)
 	call, found := calls[name]
 	if !found {
 		return nil, fmt.Errorf("no such call: %s", name)
 	}
-	var guests [2]*guest
-	for i, lines := range [2]int{0, call.lines} {
-		var err error
-		if guests[i], err = load(paths[i], &call, sink == "dapr"); err == nil {
-			err = guests[i].check(lines)
+	var guests []*guest
+	for i, path := range paths {
+		guest, err := load(path, &call, sink == "dapr")
+		if err == nil {
+			err = guest.check(min(i, 1) * call.lines)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", paths[i], err)
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+		guests = append(guests, guest)
 	}
 	round(guests) // to warm up
-	var pairs [][2]float64
+	var nanos [][]float64
 	for range rounds {
-		pairs = append(pairs, round(guests))
+		nanos = append(nanos, round(guests))
 	}
-	return pairs, nil
+	return nanos, nil
 }
 
 // round returns nanoseconds per call, making the call included, as in the benchmark that Dapr has of this middleware.
-func round(guests [2]*guest) (nanos [2]float64) {
+func round(guests []*guest) []float64 {
+	nanos := make([]float64, len(guests))
 	for range turns {
-		for i, guest := range guests {
+		// In any order: who comes after whom makes a difference, since one leaves garbage for the next to collect.
+		for _, i := range rand.Perm(len(guests)) {
+			guest := guests[i]
 			started := cpu()
 			for range requests {
 				guest.send()

@@ -52,6 +52,26 @@ pub fn plugin() -> Result<PathBuf> {
     Ok(target_folder().join("release/kubectl-learnflow"))
 }
 
+/// A plugin that carries another guest, for tests of upgrades: the same code with one more custom section, which means nothing.
+pub fn later_plugin(guest: &Path) -> Result<PathBuf> {
+    const SECTION: &[u8] = b"\x00\x06\x05later";
+    let later = target_folder().join("wasm/learnflow-later.wasm");
+    let bytes = [&fs::read(guest)?, SECTION].concat();
+    // Only what has changed is written: the plugin is built anew for a newer file.
+    if fs::read(&later).ok().as_ref() != Some(&bytes) {
+        fs::write(&later, bytes)?;
+    }
+    let mut command = cargo();
+    command
+        .args(["build", "--quiet", "--package", "kubectl-learnflow"])
+        .env("LEARNFLOW_WASM", later);
+    step("building a later kubectl-learnflow", || run(&mut command))?;
+    let plugin = target_folder().join("debug/kubectl-learnflow");
+    let kept = target_folder().join("debug/kubectl-learnflow-later");
+    fs::copy(plugin, &kept)?;
+    Ok(kept)
+}
+
 /// The image of LearnFlow's services: static programs, nothing else.
 pub fn services_image() -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);

@@ -2,6 +2,7 @@
 
 mod figure;
 mod guest;
+mod plugin;
 
 use std::path::PathBuf;
 
@@ -42,6 +43,10 @@ const MEASURES: &[Measure] = &[
         take: guest::publish,
     },
     Measure {
+        key: "guest.added_cost",
+        take: guest::added_cost,
+    },
+    Measure {
         key: "guest.delivery",
         take: guest::delivery,
     },
@@ -52,6 +57,18 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "plugin.bytes",
         take: plugin_bytes,
+    },
+    Measure {
+        key: "plugin.help_ms",
+        take: plugin::help,
+    },
+    Measure {
+        key: "install",
+        take: plugin::install,
+    },
+    Measure {
+        key: "diff",
+        take: plugin::diff,
     },
 ];
 

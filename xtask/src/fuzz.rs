@@ -88,6 +88,17 @@ mod tests {
     }
 
     #[test]
+    fn golden_answers_are_what_go_makes_of_them() {
+        let cases = crate::artifacts::root().join("tests/cases");
+        let output = Command::new(&*HOST)
+            .arg("answers")
+            .args(["records.answers.txt", "records.answers.bulk.txt"].map(|file| cases.join(file)))
+            .output()
+            .expect("a run of the host");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    #[test]
     fn the_same_seed_makes_the_same_calls() {
         let run = || {
             command(&HOST, &guest(), 1, 0, 2000)

@@ -1,18 +1,20 @@
-//! `cargo xtask test`: unit tests, then the tests on a cluster. Its last line is `N passed, N failed`.
+//! `cargo xtask test`: unit tests, then those in real sidecars, then those on a cluster. Its last line is `N passed, N failed`.
 
-use anyhow::{Result, bail};
+use std::process::Command;
+
+use anyhow::Result;
 use clap::Args;
 use learnflow_lab::{Scope, progress};
 
 use crate::{
-    artifacts::{cargo, run_shown, target_folder},
+    artifacts::{self, cargo, run_shown, target_folder},
     demo::{self, Cluster},
     wasm,
 };
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Only the tests that need no cluster
+    /// Only the tests that need neither sidecars nor a cluster
     #[arg(long)]
     unit: bool,
     /// Only the tests whose name contains this
@@ -44,6 +46,14 @@ impl Tally {
         // A run that ended badly without counting a failure did not compile, or was killed.
         self.failed += if success { failed } else { failed.max(1) };
     }
+
+    /// Runs tests, showing what they say.
+    fn run(&mut self, title: &str, mut tests: Command) -> Result<()> {
+        progress::line(title);
+        let (passed, text) = run_shown(title, &mut tests)?;
+        self.add(&text, passed);
+        Ok(())
+    }
 }
 
 pub fn run(arguments: Arguments) -> Result<()> {
@@ -61,63 +71,54 @@ pub fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
-    let filter: Vec<&str> = arguments.filter.as_deref().into_iter().collect();
     let guest = wasm::build()?;
     let filter_for_envoy = wasm::build_for_envoy()?;
-    progress::line("unit tests");
-    let mut unit = cargo();
-    unit.args([
-        "test",
-        "--workspace",
-        "--exclude",
-        "learnflow-tests",
-        "--no-fail-fast",
-        "--",
-    ])
-    .args(&filter)
-    .env("LEARNFLOW_WASM", &guest)
-    .env("LEARNFLOW_PROXY_WASM", filter_for_envoy);
-    let (passed, text) = run_shown("unit tests", &mut unit)?;
-    tally.add(&text, passed);
+    let test = |arguments_of_cargo: &[&str], arguments_of_tests: &[&str]| {
+        let mut test = cargo();
+        test.args(["test", "--no-fail-fast"])
+            .args(arguments_of_cargo)
+            .arg("--")
+            .args(arguments_of_tests)
+            .args(&arguments.filter)
+            .env("LEARNFLOW_WASM", &guest)
+            .env("LEARNFLOW_PROXY_WASM", &filter_for_envoy);
+        test
+    };
+    let unit = test(&["--workspace", "--exclude", "learnflow-tests"], &[]);
+    tally.run("unit tests", unit)?;
     if arguments.unit {
         return Ok(());
     }
+    let harness = ["--quiet", "--package", "learnflow-tests"];
+    if cfg!(target_os = "linux") {
+        let sidecars = test(
+            &[&harness[..], &["--lib", "--test", "sidecar"]].concat(),
+            &["--test-threads=1"],
+        );
+        tally.run("tests in sidecars", sidecars)?;
+    }
     progress::line("tests on a cluster");
+    let later = artifacts::later_plugin(&guest)?;
     let target = demo::target(&arguments.cluster, "", Scope::Full)?;
-    let mut tests = cargo();
-    tests
-        .args([
-            "test",
-            "--quiet",
-            "--package",
-            "learnflow-tests",
-            "--no-fail-fast",
-            "--",
-        ])
-        .arg("--test-threads=1")
-        .args(&filter)
-        .env("LEARNFLOW_WASM", &guest)
+    let mut cluster = test(&[&harness[..], &["--test", "cluster"]].concat(), &["--test-threads=1"]);
+    cluster
         .env("LEARNFLOW_TEST_KUBECONFIG", target.kubeconfig())
         .env(
             "LEARNFLOW_TEST_PLUGIN",
             target_folder().join("release/kubectl-learnflow"),
         )
+        .env("LEARNFLOW_TEST_LATER_PLUGIN", later)
         .env("LEARNFLOW_TEST_XTASK", std::env::current_exe()?);
     if let Some(context) = &arguments.cluster.context {
-        tests.env("LEARNFLOW_TEST_CONTEXT", context);
+        cluster.env("LEARNFLOW_TEST_CONTEXT", context);
     }
     if let Some(image) = &arguments.cluster.image {
-        tests.env("LEARNFLOW_TEST_IMAGE", image);
+        cluster.env("LEARNFLOW_TEST_IMAGE", image);
     }
     if let Some(lab) = target.running_lab() {
-        tests.env("LEARNFLOW_TEST_LAB", lab.name());
+        cluster.env("LEARNFLOW_TEST_LAB", lab.name());
     }
-    let (passed, text) = run_shown("tests on a cluster", &mut tests)?;
-    tally.add(&text, passed);
-    if !passed && !text.contains("test result") {
-        bail!("the tests on a cluster did not run");
-    }
-    Ok(())
+    tally.run("tests on a cluster", cluster)
 }
 
 #[cfg(test)]

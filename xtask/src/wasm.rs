@@ -12,27 +12,50 @@ use crate::artifacts::{self, root, target_folder};
 
 /// What runs in a host of its own kind.
 struct Guest {
+    /// The folder of the workspace that it is in.
+    workspace: &'static str,
     package: &'static str,
     /// What it is called in `wasm` of the target folder.
     file: &'static str,
-    stack: u32,
+    /// If not the linker's own, 1 MiB.
+    stack: Option<u32>,
     /// What Debian's Rust compiles of the standard library.
     build_std: &'static str,
 }
 
 /// Dapr's. A stack of 1 MiB, the default, would be sixteen pages of memory for each request under way.
 const DAPR: Guest = Guest {
+    workspace: "",
     package: "learnflow-http-wasm",
     file: "learnflow.wasm",
-    stack: 16 * 1024,
+    stack: Some(16 * 1024),
     build_std: "core,panic_abort",
 };
 
 /// Envoy's. It has one memory for all the calls of a thread, and allocates.
 const ENVOY: Guest = Guest {
+    workspace: "",
     package: "learnflow-proxy-wasm",
     file: "learnflow-proxy-wasm.wasm",
-    stack: 64 * 1024,
+    stack: Some(64 * 1024),
+    build_std: "std,panic_abort",
+};
+
+/// Only for the bench: the host calls of a publish, and nothing else.
+const FLOOR: Guest = Guest {
+    workspace: "tests/host/guests",
+    package: "floor",
+    file: "floor.wasm",
+    stack: Some(16 * 1024),
+    build_std: "core,panic_abort",
+};
+
+/// Only for the bench: the same logic, with the crate `http-wasm-guest` and all as it comes.
+const PEER: Guest = Guest {
+    workspace: "tests/host/guests",
+    package: "peer",
+    file: "peer.wasm",
+    stack: None,
     build_std: "std,panic_abort",
 };
 
@@ -69,14 +92,21 @@ pub fn build_for_envoy() -> Result<PathBuf> {
     build_guest(&ENVOY)
 }
 
+/// Builds what our guest is measured against, into `wasm/floor.wasm` and `wasm/peer.wasm`.
+pub fn build_for_bench() -> Result<[PathBuf; 2]> {
+    Ok([build_guest(&FLOOR)?, build_guest(&PEER)?])
+}
+
 /// Builds a guest into the target folder. A file that would not change is not touched.
 fn build_guest(guest: &Guest) -> Result<PathBuf> {
     let target_folder = std::path::absolute(target_folder())?;
     let mut command = Toolchain::find()?.cargo(guest.build_std);
     command
+        .current_dir(root().join(guest.workspace))
         .args([
             "rustc",
             "--quiet",
+            "--locked",
             "--package",
             guest.package,
             "--lib",
@@ -84,9 +114,10 @@ fn build_guest(guest: &Guest) -> Result<PathBuf> {
             "cdylib",
         ])
         .args(["--profile", "wasm", "--target", TARGET, "--target-dir"])
-        .arg(&target_folder)
-        .args(["--", "-C"])
-        .arg(format!("link-arg=-zstack-size={}", guest.stack));
+        .arg(&target_folder);
+    if let Some(stack) = guest.stack {
+        command.args(["--", "-C"]).arg(format!("link-arg=-zstack-size={stack}"));
+    }
     artifacts::run(&mut command).with_context(|| format!("cannot build {}", guest.package))?;
 
     let built = target_folder

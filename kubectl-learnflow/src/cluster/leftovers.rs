@@ -61,12 +61,11 @@ impl Cluster {
     /// their earlier revisions too, so that `kubectl rollout undo` finds what it goes back to.
     pub(crate) async fn referred_to(&self) -> Result<BTreeSet<String>, Problem> {
         let everything = ListParams::default();
-        let (deployments, sets, pods) = try_join!(
+        let (deployments, sets, mut names) = try_join!(
             self.listed::<Deployment>("Deployments", &everything),
             self.listed::<ReplicaSet>("ReplicaSets", &everything),
-            self.listed::<Pod>("Pods", &everything),
+            self.carried_by_pods(),
         )?;
-        let mut names = BTreeSet::new();
         let deployed = deployments
             .into_iter()
             .filter_map(|deployment| Some(deployment.spec?.template));
@@ -75,6 +74,13 @@ impl Cluster {
             let annotations = template.metadata.and_then(|metadata| metadata.annotations);
             refer(annotations, template.spec, &mut names);
         }
+        Ok(names)
+    }
+
+    /// The same, of pods that there are.
+    pub(crate) async fn carried_by_pods(&self) -> Result<BTreeSet<String>, Problem> {
+        let pods = self.listed::<Pod>("Pods", &ListParams::default()).await?;
+        let mut names = BTreeSet::new();
         for pod in pods {
             refer(pod.metadata.annotations, pod.spec, &mut names);
         }

@@ -2,6 +2,7 @@
 //! once, which mends a sidecar that started while something was missing.
 
 use super::{
+    applier::patiently,
     coverage::{Coverage, Seen},
     enrol,
 };
@@ -9,7 +10,7 @@ use crate::{
     cluster::{Cluster, Workload},
     enrolment::{Enrolments, Entry},
     model::{Outcome, Service},
-    objects::ObjectRef,
+    objects::{ObjectRef, STACK_NAMESPACE},
     printer::{Mark, Printer},
     problem::{Kind, Problem},
     text,
@@ -38,6 +39,16 @@ pub(super) async fn all(
     timeout: Duration,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
+    let prometheus = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
+    let there = async || cluster.existing(&prometheus).await;
+    if patiently(timeout, printer, there).await?.is_none() {
+        printer.step(
+            Mark::Warn,
+            "Whether the middleware runs cannot be seen: LearnFlow's Prometheus is not installed",
+        );
+        printer.hint("Install it with `kubectl learnflow install`.");
+        return Ok(Outcome::Good);
+    }
     let mut restarted = false;
     loop {
         let lacking = match watch(cluster, enrolments, timeout, printer).await {

@@ -41,7 +41,14 @@ pub(super) async fn all(
                     Mark::Bad,
                     &format!("{object} does not come up with the middleware: {why}"),
                 );
-                undo(cluster, entry, &object, printer).await?;
+                if applied == Applied::Unchanged {
+                    printer.hint(&format!(
+                        "Nothing of it was changed now. Take the middleware out with `kubectl learnflow unenroll {}`.",
+                        service.name
+                    ));
+                } else {
+                    undo(cluster, entry, &object, printer).await?;
+                }
                 let rest: Vec<&str> = entries[done + 1..].iter().map(|e| e.service.name.as_str()).collect();
                 if !rest.is_empty() {
                     printer.hint(&format!("Not touched: {}.", text::list(&rest)));
@@ -79,10 +86,14 @@ async fn come_up(
         let time = text::format_duration(timeout);
         return Ok(Some(format!("{} after {time}{trouble}", progress.rollout)));
     }
-    let Some(workload) = cluster.workload(object).await? else {
-        return Ok(Some("somebody deleted it".into()));
+    let pods = async || match cluster.workload(object).await? {
+        Some(workload) => cluster.pods(&workload).await.map(Some),
+        None => Ok(None),
     };
-    Ok(wrong_with(&cluster.pods(&workload).await?, revision))
+    match patiently(timeout, printer, pods).await? {
+        Some(pods) => Ok(wrong_with(&pods, revision)),
+        None => Ok(Some("somebody deleted it".into())),
+    }
 }
 
 /// Ready is not enough: while the injector is down, pods come up well and without a sidecar.

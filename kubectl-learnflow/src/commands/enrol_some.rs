@@ -67,7 +67,7 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
         return Ok(Outcome::Bad);
     }
     let outcome = confirm::all(cluster, &enrolments, args.timeout, printer).await?;
-    middleware::prune(cluster, Some(&enrolments), printer).await?;
+    middleware::prune(cluster, Some(&enrolments), args.timeout, printer).await?;
     Ok(outcome)
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Print
         .filter(|service| service.enrolled)
         .collect();
     middleware::rescope(cluster, &rest, printer).await?;
-    middleware::prune(cluster, None, printer).await?;
+    middleware::prune(cluster, None, args.timeout, printer).await?;
     Ok(Outcome::Good)
 }
 

@@ -264,20 +264,10 @@ impl Job<'_> {
         if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
             return Ok(Outcome::Bad);
         }
-        let prometheus = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
-        let outcome = match cluster.existing(&prometheus).await? {
-            Some(_) => confirm::all(cluster, enrolments, args.timeout, printer).await?,
-            None => {
-                printer.step(
-                    Mark::Warn,
-                    "Whether the middleware runs cannot be seen without Prometheus",
-                );
-                Outcome::Good
-            }
-        };
-        middleware::prune(cluster, Some(enrolments), printer).await?;
+        let outcome = confirm::all(cluster, enrolments, args.timeout, printer).await?;
+        middleware::prune(cluster, Some(enrolments), args.timeout, printer).await?;
         if let Some(object) = &self.gone
-            && cluster.delete(object).await?
+            && applier.patience.with(async || cluster.delete(object).await).await?
         {
             printer.step(Mark::Good, &format!("removed {object}: others decide for all services"));
         }
@@ -314,7 +304,8 @@ impl Job<'_> {
     /// Removes what nothing asks for any more, then lets the set forget those kinds.
     async fn prune(&self, applier: &Applier<'_>) -> Result<(), Problem> {
         let before = &self.seen.before;
-        for orphan in prune::orphans(self.cluster, self.plan, self.shape, before).await? {
+        let orphans = async || prune::orphans(self.cluster, self.plan, self.shape, before).await;
+        for orphan in applier.patience.with(orphans).await? {
             applier
                 .patience
                 .with(async || self.cluster.delete(&orphan).await)
@@ -343,7 +334,9 @@ pub(super) fn list(wanted: &Wanted<'_>, seen: &Seen, namespace: &str, printer: &
             (false, ..) => "create",
             (true, false, _) => "leave",
             (true, true, Some(Applied::Unchanged)) => "keep",
-            (true, true, _) => "change",
+            (true, true, Some(_)) => "change",
+            // The server was not asked.
+            (true, true, None) => "apply",
         };
         printer.data_line(Tone::Plain, &format!("{what} {object}"));
     }

@@ -1,7 +1,7 @@
 //! What goes into the services' namespace beside their Deployments: putting it there so that no
 //! running sidecar notices, and taking away what nothing refers to any more.
 
-use super::applier::Applier;
+use super::applier::{Applier, patiently};
 use crate::{
     cluster::{Cluster, Mode},
     enrolment::{Enrolments, owned},
@@ -34,7 +34,11 @@ pub(super) async fn prepare(applier: &Applier<'_>, enrolments: &Enrolments) -> R
             sleep_until(noticed).await;
             applier.printer.done_waiting();
         }
-        let known = applier.cluster.existing(&configuration.reference()).await?;
+        let reference = configuration.reference();
+        let known = applier
+            .patience
+            .with(async || applier.cluster.existing(&reference).await)
+            .await?;
         let uid = known.map(|configuration| configuration.uid).unwrap_or_default();
         applier.apply(&owned(secret, configuration, &uid)).await?;
     }
@@ -57,10 +61,11 @@ pub(super) async fn leftovers(cluster: &Cluster, enrolments: Option<&Enrolments>
 pub(super) async fn prune(
     cluster: &Cluster,
     enrolments: Option<&Enrolments>,
+    timeout: Duration,
     printer: &Printer,
 ) -> Result<(), Problem> {
-    for object in leftovers(cluster, enrolments).await? {
-        if cluster.delete(&object).await? {
+    for object in patiently(timeout, printer, async || leftovers(cluster, enrolments).await).await? {
+        if patiently(timeout, printer, async || cluster.delete(&object).await).await? {
             printer.step(Mark::Good, &format!("removed {object}: nothing uses it any more"));
         }
     }

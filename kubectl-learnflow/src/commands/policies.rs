@@ -5,7 +5,10 @@
 //! or changes in whose scope it is, and when one goes that it knows. Enrolled sidecars have it off. So a
 //! service is enrolled before it comes into the scope, and leaves the scope before it is let go.
 
-use super::{applier::Applier, enrol};
+use super::{
+    applier::{Applier, patiently},
+    enrol,
+};
 use crate::{
     cluster::{Cluster, Mode},
     enrolment::{Enrolments, Entry},
@@ -32,7 +35,7 @@ pub(super) async fn settle(
     if enrol::all(cluster, &first, timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
-    let services = cluster.services().await?;
+    let services = patiently(timeout, printer, async || cluster.services().await).await?;
     for entry in &mut enrolments.entries {
         if let Some(service) = services.iter().find(|service| service.name == entry.service.name) {
             entry.service = service.clone();

@@ -8,12 +8,12 @@ use crate::{
     applyset,
     cluster::Cluster,
     concern::Selection,
-    objects::{Object, ObjectRef, Plan, STACK_NAMESPACE},
+    objects::{Object, ObjectRef, Plan, STACK_NAMESPACE, kinds_of_stack},
     patches::Shape,
     problem::Problem,
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The objects of ours that nothing asks for any more. Parts that are left out now are no reason to
 /// remove them, and volumes hold data.
@@ -35,13 +35,9 @@ pub(super) async fn orphans(
         ..shape.clone()
     };
     let wanted = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &everything)?;
-    let known: BTreeMap<String, ObjectRef> = wanted
-        .outside()
-        .map(|object| (applyset::kind(object), object.reference()))
-        .collect();
     let wanted: BTreeSet<ObjectRef> = wanted.outside().map(Object::reference).collect();
     let kinds = &kinds(&existing.value) | &kinds(set.value());
-    let mut orphans = cluster.members(STACK_NAMESPACE, &kinds, &known).await?;
+    let mut orphans = cluster.members(STACK_NAMESPACE, &kinds, &kinds_of_stack()?).await?;
     orphans.retain(|object| !wanted.contains(object) && object.kind != "PersistentVolumeClaim");
     // Pods before what they use.
     orphans.sort_by_key(|object| (!is_workload(object), object.clone()));

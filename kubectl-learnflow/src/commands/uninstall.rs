@@ -12,6 +12,7 @@ use crate::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::{collections::BTreeSet, time::Duration};
+use tokio::time::{Instant, sleep};
 
 /// What there is to remove, in order.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ struct Found {
     /// What goes before the services are let go: see [`super::policies`].
     first: Vec<ObjectRef>,
     middleware: Vec<ObjectRef>,
+    /// They go with their Configurations.
+    secrets: Vec<ObjectRef>,
     stack: Vec<ObjectRef>,
     namespace: Option<ObjectRef>,
     /// What holds data.
@@ -98,13 +101,18 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         }
     }
     printer.section("Removing");
+    if !last_pods(cluster, &found.middleware, args.timeout, printer).await? {
+        return Ok(Outcome::Bad);
+    }
     // In order: a pod that starts now must not look for a file that is about to go.
     for object in &found.middleware {
         if !remove(cluster, std::slice::from_ref(object), args.timeout, printer).await? {
             return Ok(Outcome::Bad);
         }
     }
-    if !remove(cluster, &found.stack, args.timeout, printer).await? {
+    if !wait_gone(cluster, &found.secrets, args.timeout, printer).await?
+        || !remove(cluster, &found.stack, args.timeout, printer).await?
+    {
         return Ok(Outcome::Bad);
     }
     if args.delete_data && !remove(cluster, &found.volumes, args.timeout, printer).await? {
@@ -142,11 +150,9 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
     // Applied: file, Component, Configuration, Secret. Removed: Component, Configuration (and with it
     // its Secret), file.
     let mut middleware = ours(cluster, std::iter::once(&plan.component)).await?;
-    for object in cluster.guests_and_configurations().await? {
-        let secret = (object.kind == "Configuration").then(|| secret_of(&object));
-        middleware.push(object);
-        middleware.extend(secret);
-    }
+    middleware.extend(cluster.guests_and_configurations().await?);
+    let configurations = middleware.iter().filter(|object| object.kind == "Configuration");
+    let secrets = configurations.map(secret_of).collect();
     let policies = cluster.resiliencies().await?.into_iter().filter(|found| found.ours);
     let mut first: Vec<ObjectRef> = policies
         .map(|found| ObjectRef::resiliency(&cluster.namespace, &found.name))
@@ -164,6 +170,7 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
         services,
         first,
         middleware,
+        secrets,
         stack,
         namespace,
         volumes,
@@ -188,6 +195,7 @@ fn wanted(cluster: &Cluster, found: &Found) -> BTreeSet<Access> {
     let objects = objects.chain(&found.stack).chain(&found.namespace);
     let deployments = [ObjectRef::deployment(&cluster.namespace, "")];
     let mut wanted = accesses(objects, &["get", "delete"]);
+    wanted.extend(accesses(found.secrets.iter(), &["get"]));
     if !found.services.is_empty() {
         wanted.extend(accesses(deployments.iter(), &["get", "patch"]));
     }
@@ -228,6 +236,16 @@ async fn remove(
         .buffered(8)
         .try_for_each(|_| async { Ok(()) })
         .await?;
+    wait_gone(cluster, objects, timeout, printer).await
+}
+
+/// Waits until the last is gone.
+async fn wait_gone(
+    cluster: &Cluster,
+    objects: &[ObjectRef],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<bool, Problem> {
     let mut gone = BTreeSet::new();
     let rest = cluster
         .wait_gone(objects, timeout, |left| {
@@ -262,6 +280,40 @@ async fn remove(
         );
     }
     Ok(rest.is_empty())
+}
+
+/// Waits for pods that still have what is to go. A run that was killed may have left them behind.
+async fn last_pods(
+    cluster: &Cluster,
+    objects: &[ObjectRef],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<bool, Problem> {
+    let began = Instant::now();
+    loop {
+        let carried = if objects.is_empty() {
+            BTreeSet::new()
+        } else {
+            cluster.carried_by_pods().await?
+        };
+        let held: Vec<ObjectRef> = objects
+            .iter()
+            .filter(|object| carried.contains(&object.name))
+            .cloned()
+            .collect();
+        if held.is_empty() {
+            printer.done_waiting();
+            return Ok(true);
+        }
+        if began.elapsed() >= timeout {
+            printer.done_waiting();
+            printer.step(Mark::Bad, &format!("pods still use {}", shown(&held)));
+            printer.hint("Look at them with `kubectl get pods`, and run this again when their rolling update is over.");
+            return Ok(false);
+        }
+        printer.waiting(&format!("pods that still use {}", shown(&held)));
+        sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// A namespace goes only when nothing of anybody else's would go with it.

@@ -81,7 +81,15 @@ struct State {
 
 /// Makes sure that every part of `scope` is there, building what is missing.
 pub fn ensure(scope: Scope) -> Result<Parts> {
-    let wanted: Vec<&Part> = PARTS.iter().filter(|part| part.base || scope == Scope::Full).collect();
+    ensure_all(PARTS.iter().filter(|part| part.base || scope == Scope::Full).collect())
+}
+
+/// The same for a few parts, of which none needs another.
+pub fn ensure_named(names: &[&str]) -> Result<Parts> {
+    ensure_all(names.iter().map(|name| Part::named(name)).collect())
+}
+
+fn ensure_all(wanted: Vec<&'static Part>) -> Result<Parts> {
     let folders: BTreeMap<_, _> = wanted
         .iter()
         .map(|part| Ok((part.name, folder_of(part)?)))

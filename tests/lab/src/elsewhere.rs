@@ -24,6 +24,10 @@ pub fn build(_: Scope) -> Result<Parts> {
     refuse()
 }
 
+pub fn parts(_: &[&str]) -> Result<Parts> {
+    refuse()
+}
+
 pub fn run_keeper(_: &str, _: bool) -> Result<()> {
     refuse()
 }

@@ -37,6 +37,11 @@ pub fn build(scope: Scope) -> Result<Parts> {
     builder::ensure(scope)
 }
 
+/// A few parts, built if they are missing. They run without a lab, and without root.
+pub fn parts(names: &[&str]) -> Result<Parts> {
+    builder::ensure_named(names)
+}
+
 impl Lab {
     /// Brings a lab up, building what is missing. A lab that is up already is used as it is.
     pub fn up(name: &str, scope: Scope, life: Life) -> Result<Lab> {

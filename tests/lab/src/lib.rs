@@ -33,11 +33,11 @@ mod recipes;
 mod elsewhere;
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Lab, Parts, build, run_keeper, run_node};
+pub use elsewhere::{Lab, Parts, build, parts, run_keeper, run_node};
 pub use image::write as write_image;
 #[cfg(target_os = "linux")]
-pub use lab::{Lab, build};
-pub use life::Life;
+pub use lab::{Lab, build, parts};
+pub use life::{Life, tie};
 pub use paths::{Scope, cache};
 #[cfg(target_os = "linux")]
 pub use {builder::Parts, keeper::run as run_keeper, node::run as run_node};

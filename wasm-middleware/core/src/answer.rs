@@ -11,9 +11,15 @@ use crate::call::is_success;
 /// no JSON, no object, cut off, or has a status that is no text. Outside of 2xx the body does not count: 404 is a drop,
 /// the rest a retry.
 ///
+/// The answer to a bulk delivery is `{"statuses":[{"entryId":"…","status":"…"},…]}`, and `DeliverBulk` in the same file
+/// sees it the other way round: what does not decode, names no entry, or has no status that it knows, is tried again.
+/// The outcome of the whole is that of its worst entry. Which entries there should have been, only the request's body
+/// says; those that an app leaves out are tried again, and nothing here can know.
+///
 /// So this is a reader of JSON with the habits of Go's `encoding/json`: the first value counts and what follows it does
-/// not, names match in either case, the last of several wins, `null` changes nothing. One difference: an answer
-/// that nests deeper than [`Answer::DEPTH`] counts as one that does not decode; Go goes down to 10,000.
+/// not, names match in either case, the last of several wins, `null` changes nothing. Two differences: an answer
+/// that nests deeper than [`Answer::DEPTH`] counts as one that does not decode, where Go goes down to 10,000; and so
+/// does one that has `statuses` twice, where Go writes the second list over the first, field by field.
 #[derive(Debug)]
 pub struct Answer {
     state: State,
@@ -22,18 +28,40 @@ pub struct Answer {
     depth: u32,
     /// Whether the string that is being read is a key.
     key: bool,
-    /// As much of it as can matter.
-    word: [u8; 8],
+    /// As much of it as can matter, and one byte more.
+    word: [u8; 9],
     word_len: usize,
     /// What a `\u` escape has come to so far, below a one that its four digits push out of the way.
     unit: u32,
     /// What is left of `true`, `false` or `null`, the next byte lowest.
     literal: u32,
-    /// Within the value of the outermost object's `status`.
-    status: bool,
+    /// What the next value is.
+    place: Place,
+    /// What the status that was read last says.
     outcome: Outcome,
-    /// A status that is no text: the answer does not decode.
+    /// A value of a kind that its place does not take: the answer does not decode.
     mismatch: bool,
+    /// All below are of the answer to a bulk delivery. Is it one?
+    bulk: bool,
+    /// Within the list of `statuses`.
+    listing: bool,
+    /// Whether there was one.
+    listed: bool,
+    /// Whether the entry that is being read says which it is.
+    id: bool,
+    /// Of the entries read so far.
+    worst: Option<Outcome>,
+}
+
+/// What a value is to the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Other,
+    Status,
+    /// All below are of a bulk delivery's answer: the list, one of it, and its name.
+    Statuses,
+    Entry,
+    Id,
 }
 
 /// What comes next.
@@ -72,20 +100,25 @@ impl Answer {
     /// How deep an answer may nest.
     pub const DEPTH: u32 = u64::BITS;
 
-    /// Nothing read yet.
-    pub const fn new() -> Self {
+    /// Nothing read yet of the answer to a delivery, of one event or of several.
+    pub const fn new(bulk: bool) -> Self {
         Self {
             state: State::Value,
             objects: 0,
             depth: 0,
             key: false,
-            word: [0; 8],
+            word: [0; 9],
             word_len: 0,
             unit: 0,
             literal: 0,
-            status: false,
+            place: Place::Other,
             outcome: Outcome::Success,
             mismatch: false,
+            bulk,
+            listing: false,
+            listed: false,
+            id: false,
+            worst: None,
         }
     }
 
@@ -102,8 +135,14 @@ impl Answer {
         match status {
             404 => Outcome::Drop,
             status if !is_success(status) => Outcome::Retry,
-            _ if self.state == State::End && !self.mismatch => self.outcome,
-            _ => Outcome::Success,
+            _ => {
+                let decodes = self.state == State::End && !self.mismatch;
+                let (said, otherwise) = match self.bulk {
+                    false => (Some(self.outcome), Outcome::Success),
+                    true => (self.worst, Outcome::Retry),
+                };
+                said.filter(|_| decodes).unwrap_or(otherwise)
+            }
         }
     }
 
@@ -148,9 +187,22 @@ impl Answer {
     }
 
     fn value(&mut self, byte: u8) -> State {
-        if self.status && !matches!(byte, b'"' | b'n') {
-            self.mismatch = true;
-            self.status = false;
+        if self.listing && self.depth == 2 {
+            self.place = Place::Entry;
+            self.id = false;
+            self.outcome = Outcome::Retry;
+        }
+        let expected = match self.place {
+            Place::Other => byte,
+            Place::Status | Place::Id => b'"',
+            Place::Statuses => b'[',
+            Place::Entry => b'{',
+        };
+        self.mismatch |= byte != expected && byte != b'n';
+        if self.place == Place::Statuses {
+            self.mismatch |= self.listed;
+            self.listed = true;
+            self.listing = byte == b'[';
         }
         match byte {
             b'"' => self.string(false),
@@ -167,14 +219,30 @@ impl Answer {
     }
 
     fn end_of_value(&mut self) -> State {
-        self.status = false;
+        self.place = Place::Other;
+        match self.depth {
+            1 => self.listing = false,
+            2 if self.listing => self.end_of_entry(),
+            _ => {}
+        }
         if self.depth == 0 { State::End } else { State::Comma }
+    }
+
+    /// One that does not say which it is does not count, and that which it was meant for has none.
+    fn end_of_entry(&mut self) {
+        self.worst = Some(match (self.worst, self.outcome) {
+            (Some(Outcome::Retry), _) | (_, Outcome::Retry) => Outcome::Retry,
+            _ if !self.id => Outcome::Retry,
+            (Some(Outcome::Drop), _) | (_, Outcome::Drop) => Outcome::Drop,
+            _ => Outcome::Success,
+        });
     }
 
     fn open(&mut self, object: bool) -> State {
         if self.depth == Self::DEPTH {
             return State::Broken;
         }
+        self.place = Place::Other;
         self.depth = self.depth.saturating_add(1);
         self.objects = self.objects << 1 | u64::from(object);
         if object { State::FirstKey } else { State::Element }
@@ -212,6 +280,14 @@ impl Answer {
     }
 
     fn keep(&mut self, byte: u8) -> State {
+        if self.key && byte == 0xbf {
+            // The end of `ſ` (U+017F), which in the name of a field is an `s` to Go.
+            let last = self.word_len.checked_sub(1).and_then(|last| self.word.get_mut(last));
+            if let Some(last @ 0xc5) = last {
+                *last = b's';
+                return State::String;
+            }
+        }
         if let Some(slot) = self.word.get_mut(self.word_len) {
             *slot = byte;
             self.word_len = self.word_len.saturating_add(1);
@@ -226,8 +302,9 @@ impl Answer {
         self.unit = self.unit << 4 | digit;
         match self.unit.checked_sub(0x1_0000) {
             None => State::Unicode,
-            // What is not ASCII is in no word that matters either.
-            Some(unit) => self.keep(u8::try_from(unit).unwrap_or(0)),
+            Some(0x17f) if self.key => self.keep(b's'),
+            // What else is not ASCII is in no word that matters either.
+            Some(unit) => self.keep(u8::try_from(unit).ok().filter(u8::is_ascii).unwrap_or(0)),
         }
     }
 
@@ -235,23 +312,32 @@ impl Answer {
         // All that is longer fills it up, and the words that matter do not.
         let word = self.word.get(..self.word_len).unwrap_or_default();
         if self.key {
-            self.status = self.depth == 1 && word.eq_ignore_ascii_case(b"status");
+            // Of what can be named here, a bulk delivery's entry has one more.
+            let (name, place) = match self.depth {
+                1 if self.bulk => (&b"statuses"[..], Place::Statuses),
+                3 if self.listing && word.len() == 7 => (&b"entryid"[..], Place::Id),
+                depth if depth == 1 || depth == 3 && self.listing => (&b"status"[..], Place::Status),
+                _ => return State::Colon,
+            };
+            if word.eq_ignore_ascii_case(name) {
+                self.place = place;
+            }
             return State::Colon;
         }
-        if self.status {
-            self.outcome = match word {
-                b"" | b"SUCCESS" => Outcome::Success,
-                b"DROP" => Outcome::Drop,
-                _ => Outcome::Retry,
-            };
+        match self.place {
+            Place::Status => {
+                self.outcome = if word == b"SUCCESS" || word.is_empty() && !self.bulk {
+                    Outcome::Success
+                } else if word == b"DROP" {
+                    Outcome::Drop
+                } else {
+                    Outcome::Retry
+                }
+            }
+            Place::Id => self.id = !word.is_empty(),
+            _ => {}
         }
         self.end_of_value()
-    }
-}
-
-impl Default for Answer {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -261,20 +347,33 @@ mod tests {
     use proptest::prelude::*;
 
     fn outcome(body: &[u8]) -> Outcome {
-        let mut answer = Answer::new();
+        of(false, body)
+    }
+
+    fn of(bulk: bool, body: &[u8]) -> Outcome {
+        let mut answer = Answer::new(bulk);
         answer.read(body);
         answer.outcome(200)
     }
 
-    /// Each checked against Go's `encoding/json` with Dapr's struct.
+    /// Each is what Go's `encoding/json` makes of it: `host answers` of `tests/host` reads the same files.
     const ANSWERS: &str = include_str!("../../../tests/cases/records.answers.txt");
+    const BULK: &str = include_str!("../../../tests/cases/records.answers.bulk.txt");
 
     #[test]
     fn golden_answers() {
-        for golden in ANSWERS.lines() {
-            let (expected, body) = golden.split_once('\t').expect(golden);
-            assert_eq!(outcome(body.as_bytes()).as_str(), expected, "{body}");
+        for (bulk, golden) in [(false, ANSWERS), (true, BULK)] {
+            for golden in golden.lines() {
+                let (expected, body) = golden.split_once('\t').expect(golden);
+                assert_eq!(of(bulk, body.as_bytes()).as_str(), expected, "{body}");
+            }
         }
+    }
+
+    #[test]
+    fn a_second_list_is_not_understood() {
+        let body = br#"{"statuses":[{"entryId":"0","status":"DROP"}],"statuses":[{"entryId":"1","status":"DROP"}]}"#;
+        assert_eq!(of(true, body), Outcome::Retry);
     }
 
     #[test]
@@ -294,9 +393,14 @@ mod tests {
             (302, Outcome::Retry),
             (199, Outcome::Retry),
         ] {
-            let mut answer = Answer::new();
-            answer.read(br#"{"status":"DROP"}"#);
-            assert_eq!(answer.outcome(status), expected, "{status}");
+            for (bulk, body) in [
+                (false, &br#"{"status":"DROP"}"#[..]),
+                (true, br#"{"statuses":[{"entryId":"0","status":"DROP"}]}"#),
+            ] {
+                let mut answer = Answer::new(bulk);
+                answer.read(body);
+                assert_eq!(answer.outcome(status), expected, "{status}");
+            }
         }
     }
 
@@ -316,17 +420,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_are_the_whole(body in "\\{(\"status\":(\"RETRY\"|\"\\\\u0044ROP\"|null|-1\\.5e3),?){0,3}\\}[ \\}x]{0,2}", cut in any::<prop::sample::Index>()) {
+        fn pieces_are_the_whole(bulk in any::<bool>(), body in "(\\{\"ſtatuses\":\\[)?\\{(\"entryId\":\"x\",)?(\"status\":(\"RETRY\"|\"\\\\u0044ROP\"|null|-1\\.5e3),?){0,3}\\}[ \\]\\}x]{0,3}", cut in any::<prop::sample::Index>()) {
             let at = cut.index(body.len() + 1);
-            let mut answer = Answer::new();
+            let mut answer = Answer::new(bulk);
             answer.read(&body.as_bytes()[..at]);
             answer.read(&body.as_bytes()[at..]);
-            prop_assert_eq!(answer.outcome(200), outcome(body.as_bytes()));
+            prop_assert_eq!(answer.outcome(200), of(bulk, body.as_bytes()));
         }
 
         #[test]
         fn any_bytes_are_an_answer(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            outcome(&body);
+            for bulk in [false, true] {
+                of(bulk, &body);
+            }
         }
     }
 }

@@ -2,72 +2,66 @@
 
 use crate::{Direction, Outcome, Record, Text, TraceParent};
 
-/// The headers of a request, wherever they are.
+/// The headers of a request, and its URI, wherever they are.
 ///
 /// Names are asked for as Go writes them (`Content-Length`): then daprd finds them as they are, where any other form
 /// costs it an allocation. Other hosts do not tell one form from another.
 pub trait Headers {
     /// The first value of `name`, if there is one.
     fn header(&mut self, name: &str) -> Option<&[u8]>;
+    /// The escaped path and the query.
+    fn uri(&mut self) -> Option<&[u8]>;
 }
 
-/// A delivery from Kafka to an app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    pubsub: Text,
-    topic: Text,
-}
-
-impl Delivery {
-    /// Whether this is one: daprd names the component in `pubsubname` (`MetadataKeyPubSub`, set in
+impl Record {
+    /// Begins as the record of a delivery from Kafka to an app, of one event or, in bulk, of several. Is it one?
+    ///
+    /// Daprd names the component in `pubsubname` (`MetadataKeyPubSub`, set in
     /// `pkg/runtime/subscription/subscription.go`), its Kafka component the topic in `__topic` (`GetEventMetadata` in
     /// components-contrib's `common/component/kafka/consumer.go`). `pubsubname` is asked for first: it is what a request
     /// that is no delivery does not have.
     ///
-    /// A bulk delivery, and any from another broker, names its topic in the body alone, which is not read: `None`.
-    pub fn of(headers: &mut impl Headers) -> Option<Self> {
-        let pubsub = name(headers.header("Pubsubname")?)?;
-        let topic = name(headers.header("__topic")?)?;
-        Some(Self { pubsub, topic })
+    /// A bulk delivery names its topic in the body alone, which is not read: its record has the route instead. It is told
+    /// by its `Content-Type`: that of a single one is `application/cloudevents+json` (`Deliver` and `DeliverBulk` in
+    /// `pkg/runtime/subscription/postman/http/http.go`). A single one from another broker than Kafka is none here.
+    pub fn begin_delivery(&mut self, headers: &mut impl Headers) -> bool {
+        self.begin(Direction::Deliver);
+        set(&mut self.pubsub, headers.header("Pubsubname"));
+        if self.pubsub.is_empty() {
+            return false;
+        }
+        set(&mut self.topic, headers.header("__topic"));
+        if self.topic.is_empty() {
+            self.bulk = headers.header("Content-Type") == Some(b"application/json");
+            return self.bulk;
+        }
+        true
     }
 
-    /// The topic, as Kafka names it.
-    pub fn topic(&self) -> &Text {
-        &self.topic
-    }
-
-    /// What is known of it before the app answers. `now_ms` is the wall clock.
-    pub fn record(self, headers: &mut impl Headers, now_ms: Option<u64>) -> Record {
-        // A record without a timestamp comes as a negative number (Go's zero time), which is no number here.
-        let timestamp = headers
-            .header("__timestamp")
-            .and_then(number)
-            .filter(|timestamp| *timestamp > 0);
-        Record {
-            partition: headers
+    /// Asks for what else the request says, before it goes on, and returns the trace that it belongs to. `now_ms` is the
+    /// wall clock. The trace of a bulk delivery is that of one of its events: of the last that has one.
+    pub fn ask(&mut self, headers: &mut impl Headers, now_ms: Option<u64>) -> Option<TraceParent> {
+        let parent = headers.header("Traceparent").and_then(TraceParent::parse);
+        self.trace = parent.map(|parent| parent.trace);
+        if self.direction == Direction::Publish {
+            self.bytes = headers.header("Content-Length").and_then(number);
+        } else if self.bulk {
+            set(&mut self.route, headers.uri());
+        } else {
+            // A record without a timestamp comes as a negative number (Go's zero time), which is no number here.
+            let timestamp = headers
+                .header("__timestamp")
+                .and_then(number)
+                .filter(|timestamp| *timestamp > 0);
+            self.partition = headers
                 .header("__partition")
                 .and_then(number)
-                .and_then(|partition| partition.try_into().ok()),
-            offset: headers.header("__offset").and_then(number),
+                .and_then(|partition| partition.try_into().ok());
+            self.offset = headers.header("__offset").and_then(number);
             // Clocks differ between machines: an event is never younger than new.
-            age_ms: timestamp.zip(now_ms).map(|(then, now)| now.saturating_sub(then)),
-            trace: trace_parent(headers).map(|parent| parent.trace),
-            ..Record::new(Direction::Deliver, self.pubsub, self.topic)
+            self.age_ms = timestamp.zip(now_ms).map(|(then, now)| now.saturating_sub(then));
         }
-    }
-}
-
-impl crate::Publish {
-    /// What is known of it before Dapr answers, and the caller's trace, if it has one.
-    pub fn record(self, headers: &mut impl Headers) -> (Record, Option<TraceParent>) {
-        let parent = trace_parent(headers);
-        let record = Record {
-            bytes: headers.header("Content-Length").and_then(number),
-            bulk: self.bulk,
-            trace: parent.map(|parent| parent.trace),
-            ..Record::new(Direction::Publish, self.pubsub, self.topic)
-        };
-        (record, parent)
+        parent
     }
 }
 
@@ -85,12 +79,9 @@ pub(crate) fn is_success(status: u16) -> bool {
     matches!(status, 200..=299)
 }
 
-fn trace_parent(headers: &mut impl Headers) -> Option<TraceParent> {
-    headers.header("Traceparent").and_then(TraceParent::parse)
-}
-
-fn name(value: &[u8]) -> Option<Text> {
-    Some(Text::lossy(value)).filter(|name| !name.is_empty())
+/// Names it, or empties it.
+fn set(name: &mut Text, value: Option<&[u8]>) {
+    name.set(value.unwrap_or_default());
 }
 
 /// A whole number. Those of the very largest that may not fit are refused: a check that costs no wide multiplication.
@@ -107,7 +98,7 @@ fn number(value: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Publish;
+    use crate::Route;
 
     struct Given<'a>(&'a [(&'a str, &'a str)]);
 
@@ -116,13 +107,27 @@ mod tests {
             let (_, value) = self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
             Some(value.as_bytes())
         }
+
+        fn uri(&mut self) -> Option<&[u8]> {
+            Some(b"/lessons?x=%20")
+        }
     }
 
     const TRACE_PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn delivery(headers: &[(&str, &str)], now_ms: Option<u64>) -> Option<Record> {
         let mut headers = Given(headers);
-        Delivery::of(&mut headers).map(|delivery| delivery.record(&mut headers, now_ms))
+        // Nothing of another call may be left.
+        let mut record = Record {
+            route: "old".into(),
+            status: Some(1),
+            bytes: Some(1),
+            bulk: true,
+            ..Record::new(Direction::Publish, "old".into(), "old".into())
+        };
+        let begun = record.begin_delivery(&mut headers);
+        record.ask(&mut headers, now_ms);
+        begun.then_some(record)
     }
 
     #[test]
@@ -190,17 +195,44 @@ mod tests {
         assert_eq!(delivery(&[("__topic", "t")], None), None);
         assert_eq!(delivery(&[("pubsubname", "p")], None), None);
         assert_eq!(delivery(&[("pubsubname", ""), ("__topic", "t")], None), None);
+        let cloud_event = ("content-type", "application/cloudevents+json");
+        assert_eq!(delivery(&[("pubsubname", "p"), cloud_event], None), None);
+    }
+
+    #[test]
+    fn a_bulk_delivery_names_its_route() {
+        let json = ("content-type", "application/json");
+        let headers = [
+            ("pubsubname", "p"),
+            json,
+            ("traceparent", TRACE_PARENT),
+            ("__offset", "1"),
+        ];
+        let expected = Record {
+            route: "/lessons?x=%20".into(),
+            bulk: true,
+            trace: crate::TraceId::parse(b"4bf92f3577b34da6a3ce929d0e0e4736"),
+            ..Record::new(Direction::Deliver, "p".into(), Text::EMPTY)
+        };
+        assert_eq!(delivery(&headers, Some(1)), Some(expected));
+        // Of a single one the topic is known, whatever it holds.
+        let named = [("pubsubname", "p"), json, ("__topic", "t")];
+        assert_eq!(
+            delivery(&named, None),
+            Some(Record::new(Direction::Deliver, "p".into(), "t".into()))
+        );
     }
 
     #[test]
     fn a_publish() {
-        let publish = Publish {
-            bulk: true,
-            pubsub: "p".into(),
-            topic: "t".into(),
-            key: Text::EMPTY,
+        let mut record = Record::new(Direction::Deliver, Text::EMPTY, Text::EMPTY);
+        let mut uri = *b"/v1.0/publish/bulk/p/t";
+        let Route::Publish(publish) = Route::of(&mut uri) else {
+            panic!("no publish");
         };
-        let (record, parent) = publish.record(&mut Given(&[("content-length", "400"), ("traceparent", TRACE_PARENT)]));
+        publish.begin(&mut record);
+        let headers = [("content-length", "400"), ("traceparent", TRACE_PARENT)];
+        let parent = record.ask(&mut Given(&headers), None);
         assert_eq!(
             (record.direction, record.bytes, record.bulk),
             (Direction::Publish, Some(400), true)

@@ -5,7 +5,7 @@
 //! sidecar a panic is a trap, and a trap takes the service down with it.
 //!
 //! - [`Route`] and [`Publish`]: what a request's URI says
-//! - [`Delivery`]: what a request's headers say
+//! - [`Headers`]: what a request's headers say
 //! - [`Answer`]: how Dapr understands what an app answered
 //! - [`Config`]: what the operator wants
 //! - [`attribute`]: what a publish adds to Dapr's span
@@ -49,7 +49,7 @@ mod uri;
 mod write;
 
 pub use answer::Answer;
-pub use call::{Delivery, Headers, publish_outcome};
+pub use call::{Headers, publish_outcome};
 pub use config::{Attributes, Config, ConfigError, Why};
 pub use log::{Buffer, find};
 pub use read::ReadError;

@@ -16,7 +16,7 @@ pub enum ReadError {
     Value,
     /// A field is there twice.
     Twice,
-    /// `pubsub`, `topic` or `outcome` is not there.
+    /// `pubsub`, `topic` (of a bulk delivery: `topic` or `route`) or `outcome` is not there.
     Missing,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for ReadError {
             Self::Syntax => "not a flat JSON object without spaces",
             Self::Value => "a field has a value it cannot have",
             Self::Twice => "a field is there twice",
-            Self::Missing => "pubsub, topic or outcome is missing",
+            Self::Missing => "pubsub, topic and route, or outcome is missing",
         })
     }
 }
@@ -43,7 +43,7 @@ impl Record {
         let direction = Direction::named(direction).ok_or(ReadError::Value)?;
         let mut at = Cursor(rest.as_bytes());
 
-        let (mut pubsub, mut topic, mut outcome, mut bulk) = (None, None, None, None);
+        let (mut pubsub, mut topic, mut route, mut outcome, mut bulk) = (None, None, None, None, None);
         let mut record = Self::new(direction, Text::EMPTY, Text::EMPTY);
         while at.take(b',') {
             let key = at.text()?.ok_or(ReadError::Syntax)?;
@@ -52,8 +52,9 @@ impl Record {
             }
             let value = at.value()?;
             match key.as_str() {
-                field::PUBSUB => once(&mut pubsub, value.text())?,
-                field::TOPIC => once(&mut topic, value.text())?,
+                field::PUBSUB => once(&mut pubsub, value.name())?,
+                field::TOPIC => once(&mut topic, value.name())?,
+                field::ROUTE => once(&mut route, value.name())?,
                 field::OUTCOME => once(
                     &mut outcome,
                     value.text().and_then(|name| Outcome::named(name.as_str())),
@@ -77,9 +78,14 @@ impl Record {
             return Err(ReadError::Syntax);
         }
         record.pubsub = pubsub.ok_or(ReadError::Missing)?;
-        record.topic = topic.ok_or(ReadError::Missing)?;
         record.outcome = outcome.ok_or(ReadError::Missing)?;
         record.bulk = bulk.unwrap_or(false);
+        match (topic, route) {
+            (Some(topic), None) => record.topic = topic,
+            (None, Some(route)) if record.bulk && direction == Direction::Deliver => record.route = route,
+            (None, None) => return Err(ReadError::Missing),
+            _ => return Err(ReadError::Value),
+        }
         Ok(record)
     }
 }
@@ -102,6 +108,10 @@ enum Value {
 impl Value {
     fn text(self) -> Option<Text> {
         if let Self::Text(text) = self { text } else { None }
+    }
+
+    fn name(self) -> Option<Text> {
+        self.text().filter(|name| !name.is_empty())
     }
 
     fn number<T: TryFrom<u64>>(self) -> Option<T> {

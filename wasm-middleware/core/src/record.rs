@@ -36,8 +36,10 @@ pub struct Record {
     pub direction: Direction,
     /// The pub/sub component.
     pub pubsub: Text,
-    /// The topic.
+    /// The topic. Empty if it is not known: then there is a route.
     pub topic: Text,
+    /// Where in the app a bulk delivery goes to: path and query, escaped. Empty where the topic is known.
+    pub route: Text,
     /// What became of the event.
     pub outcome: Outcome,
     /// The HTTP status: Dapr's for a publish, the app's for a delivery.
@@ -65,6 +67,7 @@ impl Record {
             direction,
             pubsub,
             topic,
+            route: Text::EMPTY,
             outcome: Outcome::Error,
             status: None,
             us: None,
@@ -75,6 +78,24 @@ impl Record {
             age_ms: None,
             trace: None,
         }
+    }
+
+    /// Begins anew, in place: names take room, and to move one costs more than to write it.
+    #[inline(never)]
+    pub(crate) fn begin(&mut self, direction: Direction) {
+        self.direction = direction;
+        self.pubsub.clear();
+        self.topic.clear();
+        self.route.clear();
+        self.outcome = Outcome::Error;
+        self.status = None;
+        self.us = None;
+        self.bytes = None;
+        self.bulk = false;
+        self.partition = None;
+        self.offset = None;
+        self.age_ms = None;
+        self.trace = None;
     }
 }
 
@@ -112,30 +133,18 @@ impl Outcome {
     }
 }
 
-macro_rules! fields {
-    ($($field:ident = $name:literal),* $(,)?) => {
-        /// Names of the fields, in the order in which they are written.
-        pub(crate) mod field {
-            $(pub(crate) const $field: &str = $name;)*
-        }
-
-        /// All that stands before a field's value, in one piece.
-        pub(crate) mod key {
-            $(pub(crate) const $field: &str = concat!(",\"", $name, "\":");)*
-        }
-    };
-}
-
-fields! {
-    PUBSUB = "pubsub",
-    TOPIC = "topic",
-    OUTCOME = "outcome",
-    STATUS = "status",
-    US = "us",
-    BYTES = "bytes",
-    BULK = "bulk",
-    PARTITION = "partition",
-    OFFSET = "offset",
-    AGE_MS = "age_ms",
-    TRACE = "trace",
+/// Names of the fields, in the order in which they are written.
+pub(crate) mod field {
+    pub(crate) const PUBSUB: &str = "pubsub";
+    pub(crate) const TOPIC: &str = "topic";
+    pub(crate) const ROUTE: &str = "route";
+    pub(crate) const OUTCOME: &str = "outcome";
+    pub(crate) const STATUS: &str = "status";
+    pub(crate) const US: &str = "us";
+    pub(crate) const BYTES: &str = "bytes";
+    pub(crate) const BULK: &str = "bulk";
+    pub(crate) const PARTITION: &str = "partition";
+    pub(crate) const OFFSET: &str = "offset";
+    pub(crate) const AGE_MS: &str = "age_ms";
+    pub(crate) const TRACE: &str = "trace";
 }

@@ -24,18 +24,30 @@ impl Text {
     /// As much of `bytes` as fits, cut between characters. What is not UTF-8 becomes U+FFFD.
     pub fn lossy(bytes: &[u8]) -> Self {
         let mut text = Self::EMPTY;
+        text.set(bytes);
+        text
+    }
+
+    /// The same, in place of what it was.
+    #[inline(never)]
+    pub fn set(&mut self, bytes: &[u8]) {
+        self.len = 0;
         if bytes.is_ascii() {
             // As a rule: no character is longer than a byte.
-            text.copy(bytes.get(..Self::MAX).unwrap_or(bytes));
-            return text;
+            self.copy(bytes.get(..Self::MAX).unwrap_or(bytes));
+            return;
         }
         for chunk in bytes.utf8_chunks() {
             let replacement = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
-            if !(text.push_str(chunk.valid()) && text.push_str(replacement)) {
+            if !(self.push_str(chunk.valid()) && self.push_str(replacement)) {
                 break;
             }
         }
-        text
+    }
+
+    /// Removes all of it.
+    pub fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// Appends what fits of `more`, cut between characters. Does all of it fit?

@@ -1,40 +1,35 @@
 //! What a request's URI says.
 
-use crate::Text;
+use crate::{Direction, Record, Text};
 
 /// The part of Dapr's HTTP API a URI leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "there is no heap to put it on")]
-pub enum Route {
+pub enum Route<'a> {
     /// A publish, if the method is one of those that publish.
-    Publish(Publish),
+    Publish(Publish<'a>),
     /// Another call of the sidecar's API (state, invoke, health, …): nothing to write down.
     OtherApi,
     /// None of the sidecar's own paths: on the way to the app, where deliveries are.
     Elsewhere,
 }
 
-/// What a publish says in its path.
+/// What a publish says in its URI, escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Publish {
-    /// Several events in one call.
-    pub bulk: bool,
-    /// The pub/sub component.
-    pub pubsub: Text,
-    /// The topic, decoded. It may hold slashes.
-    pub topic: Text,
-    /// The key by which Kafka chooses the partition, if the query has one.
-    pub key: Text,
+pub struct Publish<'a> {
+    bulk: bool,
+    pubsub: &'a [u8],
+    topic: &'a [u8],
+    query: &'a [u8],
 }
 
 /// Whether a request with this method publishes. With any other, Dapr has no such route.
 pub fn is_publish_method(method: &[u8]) -> bool {
-    matches!(method, b"POST" | b"PUT")
+    method == b"POST" || method == b"PUT"
 }
 
-/// First segments of Dapr's API below `/v1.0…/`. An app may well use `/v1.0/lessons` for its deliveries, so the version
-/// alone does not tell.
+/// First segments of Dapr's API below `/v1.0…/`.
 const API: [&[u8]; 17] = [
+    b"publish",
     b"state",
     b"invoke",
     b"actors",
@@ -51,33 +46,39 @@ const API: [&[u8]; 17] = [
     b"crypto",
     b"subtlecrypto",
     b"shutdown",
-    b"publish",
 ];
 
-impl Route {
+impl<'a> Route<'a> {
     /// Reads `uri`, escaped and with its query, as a host hands it over. Its bytes are used as working memory.
     ///
     /// Follows Dapr's router (`pkg/api/http/server.go`, `middlewares.go`): the escaped path is cleaned of empty and dot
     /// segments, then matched, then each parameter is unescaped as in a query, where `+` is a space.
-    pub fn of(uri: &mut [u8]) -> Self {
+    pub fn of(uri: &'a mut [u8]) -> Self {
         let (path, query) = clean(uri);
         let Some(versioned) = path.strip_prefix(b"/v1.0") else {
             return Self::Elsewhere;
         };
         let (stage, api) = cut(versioned);
         let (name, parameters) = cut(api);
-        let publish = match (stage, name) {
-            (b"", b"publish") => Publish::bulk(parameters).or_else(|| Publish::single(parameters)),
-            (b"-alpha1", b"publish") => Publish::bulk(parameters),
-            (b"", _) | ([b'-', ..], _) if API.contains(&name) => None,
-            _ => return Self::Elsewhere,
+        // An app may well have a path `/v1.0/lessons` or `/v1.0x` of its own.
+        if !matches!(stage, [] | [b'-', ..]) || !API.contains(&name) {
+            return Self::Elsewhere;
+        }
+        let publish = if name != b"publish" {
+            None
+        } else if stage.is_empty() {
+            Publish::bulk(parameters).or_else(|| Publish::single(parameters))
+        } else if stage == b"-alpha1" {
+            Publish::bulk(parameters)
+        } else {
+            None
         };
         match publish {
             Some((bulk, pubsub, topic)) => Self::Publish(Publish {
                 bulk,
-                pubsub: unescape(pubsub),
-                topic: unescape(topic),
-                key: partition_key(query),
+                pubsub,
+                topic,
+                query,
             }),
             None => Self::OtherApi,
         }
@@ -86,7 +87,7 @@ impl Route {
 
 type Found<'a> = (bool, &'a [u8], &'a [u8]);
 
-impl Publish {
+impl Publish<'_> {
     fn single(parameters: &[u8]) -> Option<Found<'_>> {
         let (pubsub, topic) = cut(parameters);
         (!topic.is_empty()).then_some((false, pubsub, topic))
@@ -97,14 +98,23 @@ impl Publish {
         let (_, pubsub, topic) = Self::single(parameters.strip_prefix(b"bulk/")?)?;
         Some((true, pubsub, topic))
     }
-}
 
-/// What Dapr hands to its Kafka component as the event's key (`getMetadataFromRequest` in `pkg/api/http/http.go`,
-/// `Publish` in components-contrib's `common/component/kafka/producer.go`): the first such parameter.
-fn partition_key(query: &[u8]) -> Text {
-    let mut parameters = query.split(|byte| *byte == b'&');
-    let key = parameters.find_map(|parameter| parameter.strip_prefix(b"metadata.partitionKey="));
-    key.map_or(Text::EMPTY, unescape)
+    /// Begins its record. The topic is decoded, and may hold slashes.
+    pub fn begin(&self, record: &mut Record) {
+        record.begin(Direction::Publish);
+        record.bulk = self.bulk;
+        unescape(self.pubsub, &mut record.pubsub);
+        unescape(self.topic, &mut record.topic);
+    }
+
+    /// What Dapr hands to its Kafka component as the event's key, by which that chooses the partition
+    /// (`getMetadataFromRequest` in `pkg/api/http/http.go`, `Publish` in components-contrib's
+    /// `common/component/kafka/producer.go`): the first such parameter. Empty if there is none.
+    pub fn key(&self, key: &mut Text) {
+        let mut parameters = self.query.split(|byte| *byte == b'&');
+        let value = parameters.find_map(|parameter| parameter.strip_prefix(b"metadata.partitionKey="));
+        unescape(value.unwrap_or_default(), key);
+    }
 }
 
 /// The two sides of the first slash. No slash, no right side.
@@ -160,9 +170,10 @@ fn put(bytes: &mut [u8], at: &mut usize, byte: u8) {
 
 /// Go's `url.QueryUnescape`, as far as a [`Text`] holds it. The four bytes more let the last character be a whole one.
 #[inline(never)]
-fn unescape(escaped: &[u8]) -> Text {
+fn unescape(escaped: &[u8], text: &mut Text) {
     if !escaped.iter().any(|byte| matches!(byte, b'%' | b'+')) {
-        return Text::lossy(escaped);
+        text.set(escaped);
+        return;
     }
     let mut plain = [0; Text::MAX + 4];
     let mut len = 0;
@@ -179,7 +190,7 @@ fn unescape(escaped: &[u8]) -> Text {
         put(&mut plain, &mut len, byte);
         rest = tail;
     }
-    Text::lossy(plain.get(..len).unwrap_or_default())
+    text.set(plain.get(..len).unwrap_or_default());
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -197,17 +208,24 @@ mod tests {
     use proptest::prelude::*;
     use std::string::String;
 
-    fn of(uri: &str) -> Route {
-        Route::of(&mut uri.as_bytes().to_vec())
+    /// Its record and key, of a publish.
+    fn of(uri: &str) -> Result<(Record, Text), Route<'static>> {
+        match Route::of(&mut uri.as_bytes().to_vec()) {
+            Route::Publish(publish) => {
+                let old = Text::from("old");
+                let (mut record, mut key) = (Record::new(Direction::Deliver, old, old), old);
+                publish.begin(&mut record);
+                publish.key(&mut key);
+                Ok((record, key))
+            }
+            Route::OtherApi => Err(Route::OtherApi),
+            Route::Elsewhere => Err(Route::Elsewhere),
+        }
     }
 
-    fn publish(bulk: bool, pubsub: &str, topic: &str) -> Route {
-        Route::Publish(Publish {
-            bulk,
-            pubsub: pubsub.into(),
-            topic: topic.into(),
-            key: Text::EMPTY,
-        })
+    fn publish(bulk: bool, pubsub: &str, topic: &str) -> Result<(Record, Text), Route<'static>> {
+        let record = Record::new(Direction::Publish, pubsub.into(), topic.into());
+        Ok((Record { bulk, ..record }, Text::EMPTY))
     }
 
     #[test]
@@ -274,10 +292,8 @@ mod tests {
             ),
             ("?metadata.partitionKey=1&metadata.partitionKey=2", "1"),
         ] {
-            let Route::Publish(found) = of(&std::format!("/v1.0//publish/./p/t{query}")) else {
-                panic!("{query}");
-            };
-            assert_eq!((found.topic.as_str(), found.key.as_str()), ("t", key), "{query}");
+            let (record, found) = of(&std::format!("/v1.0//publish/./p/t{query}")).expect(query);
+            assert_eq!((record.topic.as_str(), found.as_str()), ("t", key), "{query}");
         }
     }
 
@@ -296,7 +312,7 @@ mod tests {
             "/v1.0-alpha1/publish/bulk/p",
             "/v1.0-beta1/workflows/dapr/x/start",
         ] {
-            assert_eq!(of(uri), Route::OtherApi, "{uri}");
+            assert_eq!(of(uri), Err(Route::OtherApi), "{uri}");
         }
     }
 
@@ -315,16 +331,14 @@ mod tests {
             "v1.0/state/s",
             "*",
         ] {
-            assert_eq!(of(uri), Route::Elsewhere, "{uri}");
+            assert_eq!(of(uri), Err(Route::Elsewhere), "{uri}");
         }
     }
 
     #[test]
     fn a_long_topic_is_cut_between_characters() {
-        let Route::Publish(found) = of(&(String::from("/v1.0/publish/p/") + &"%C3%A9".repeat(300))) else {
-            panic!("no publish");
-        };
-        assert_eq!(found.topic.as_str(), "é".repeat(127));
+        let (record, _) = of(&(String::from("/v1.0/publish/p/") + &"%C3%A9".repeat(300))).expect("a publish");
+        assert_eq!(record.topic.as_str(), "é".repeat(127));
     }
 
     proptest! {

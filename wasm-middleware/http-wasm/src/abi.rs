@@ -19,6 +19,7 @@ unsafe extern "C" {
     fn set_header_value(kind: u32, name: *const u8, name_len: usize, value: *const u8, value_len: usize);
     fn read_body(kind: u32, buffer: *mut u8, limit: usize) -> u64;
     fn get_status_code() -> u32;
+    fn set_status_code(status: u32);
     fn log(level: i32, message: *const u8, len: usize);
 }
 
@@ -78,6 +79,10 @@ impl Host for RealHost {
 
     fn get_status_code(&mut self) -> u32 {
         unsafe { get_status_code() }
+    }
+
+    fn set_status_code(&mut self, status: u32) {
+        unsafe { set_status_code(status) }
     }
 
     fn log(&mut self, level: i32, message: &[u8]) {

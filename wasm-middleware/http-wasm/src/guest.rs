@@ -1,7 +1,7 @@
 //! One call, from request to answer.
 
-use learnflow_core::{Answer, Attributes, Config, ConfigError, Delivery, Direction, Headers, Line, Outcome, Publish};
-use learnflow_core::{Record, Route, Text, TraceParent, Why, attribute, decimal, is_publish_method, publish_outcome};
+use learnflow_core::{Answer, Attributes, Config, ConfigError, Direction, Headers, Line, Outcome};
+use learnflow_core::{Record, Route, Text, Why, attribute, decimal, is_publish_method, publish_outcome};
 
 use crate::host::{BUFFER_RESPONSE, Host, INFO, MONOTONIC, REQUEST, RESPONSE, WALL, WARN};
 
@@ -13,6 +13,8 @@ pub struct Guest {
     config: Config,
     fake_clock: bool,
     record: Record,
+    /// Of a publish, where its span is to have it.
+    key: Text,
     started: Option<u64>,
     line: Line,
     /// Daprd takes requests of 4 KiB of headers, URI included, unless told otherwise. What does not fit is not looked at.
@@ -23,6 +25,9 @@ pub struct Guest {
 const GO_ON: u64 = 1;
 const GO_ON_AND_RECORD: u64 = 1 << 32 | GO_ON;
 
+/// The status of a call that broke inside the sidecar.
+const BROKEN: u32 = 500;
+
 impl Guest {
     /// A guest that has not seen a call.
     pub const fn new() -> Self {
@@ -30,6 +35,7 @@ impl Guest {
             config: Config::DEFAULT,
             fake_clock: false,
             record: Record::new(Direction::Publish, Text::EMPTY, Text::EMPTY),
+            key: Text::EMPTY,
             started: None,
             line: Line::new(),
             scratch: [0; _],
@@ -69,7 +75,13 @@ impl Guest {
             return GO_ON;
         };
         let begun = match Route::of(uri) {
-            Route::Publish(publish) if self.config.concerns(&publish.topic) => self.publish(host, publish),
+            Route::Publish(publish) => {
+                publish.begin(&mut self.record);
+                if self.config.attributes == Attributes::All {
+                    publish.key(&mut self.key);
+                }
+                self.publish(host)
+            }
             Route::Elsewhere if self.config.records() => self.delivery(host),
             _ => false,
         };
@@ -89,7 +101,10 @@ impl Guest {
         host.clock_time_get(clock)
     }
 
-    fn publish(&mut self, host: &mut impl Host, publish: Publish) -> bool {
+    fn publish(&mut self, host: &mut impl Host) -> bool {
+        if !self.config.concerns(&self.record.topic) {
+            return false;
+        }
         let len = host.get_method(&mut self.scratch);
         if !prefix(&self.scratch, len).is_some_and(is_publish_method) {
             return false;
@@ -102,13 +117,11 @@ impl Guest {
             host,
             scratch: &mut self.scratch,
         };
-        let key = publish.key;
-        let (record, parent) = publish.record(&mut request);
+        let parent = self.record.ask(&mut request, None);
         // Dapr's sampler follows its parent (`ParentBased` in `pkg/diagnostics/tracing_sampler.go`).
-        if parent.is_none_or(|parent: TraceParent| parent.sampled) {
-            request.add_attributes(self.config.attributes, &record, &key);
+        if parent.is_none_or(|parent| parent.sampled) {
+            request.add_attributes(self.config.attributes, &self.record, &self.key);
         }
-        self.record = record;
         begun
     }
 
@@ -117,10 +130,8 @@ impl Guest {
             host,
             scratch: &mut self.scratch,
         };
-        let Some(delivery) = Delivery::of(&mut request) else {
-            return false;
-        };
-        if !self.config.concerns(delivery.topic()) || !buffer_answer(host) {
+        let begun = self.record.begin_delivery(&mut request);
+        if !(begun && self.config.concerns(&self.record.topic) && buffer_answer(host)) {
             return false;
         }
         let now = self.clock(host, WALL).map(|nanos| nanos / 1_000_000);
@@ -128,7 +139,7 @@ impl Guest {
             host,
             scratch: &mut self.scratch,
         };
-        self.record = delivery.record(&mut request, now);
+        self.record.ask(&mut request, now);
         true
     }
 
@@ -144,6 +155,10 @@ impl Guest {
             .map(|(ended, started)| ended.saturating_sub(started) / 1000);
         if failed == 0 {
             self.answer(host);
+        } else {
+            // The host has taken the panic, and would send what was written until then: as a rule nothing, as a 200. For
+            // a publish that would be a lost event, and for a delivery one that is done.
+            host.set_status_code(BROKEN);
         }
         host.log(INFO, self.record.write(&mut self.line));
     }
@@ -154,7 +169,7 @@ impl Guest {
         self.record.outcome = match self.record.direction {
             Direction::Publish => publish_outcome(status),
             Direction::Deliver => {
-                let mut answer = Answer::new();
+                let mut answer = Answer::new(self.record.bulk);
                 // Outside of 2xx the body does not count.
                 let empty = matches!(status, 200..=299) && self.read_answer(host, &mut answer);
                 if empty && status == 200 && host.get_header_names(RESPONSE, &mut []) == 0 {
@@ -200,10 +215,17 @@ struct Request<'a, H> {
 impl<H: Host> Headers for Request<'_, H> {
     fn header(&mut self, name: &str) -> Option<&[u8]> {
         let (count, len) = halves(self.host.get_header_values(REQUEST, name, self.scratch));
-        if count == 0 {
-            return None;
+        let values = prefix(self.scratch, len)?;
+        match count {
+            0 => None,
+            1 => Some(values.split_last()?.1),
+            _ => values.split(|byte| *byte == 0).next(),
         }
-        prefix(self.scratch, len)?.split(|byte| *byte == 0).next()
+    }
+
+    fn uri(&mut self) -> Option<&[u8]> {
+        let len = self.host.get_uri(self.scratch);
+        prefix(self.scratch, len)
     }
 }
 

@@ -22,6 +22,8 @@ pub trait Host {
     fn read_body(&mut self, kind: u32, buffer: &mut [u8]) -> u64;
     /// Possible only while the answer is buffered.
     fn get_status_code(&mut self) -> u32;
+    /// Possible only while the answer is buffered.
+    fn set_status_code(&mut self, status: u32);
     /// A line for the sidecar's log.
     fn log(&mut self, level: i32, message: &[u8]);
     /// Nanoseconds.

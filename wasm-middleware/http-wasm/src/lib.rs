@@ -11,7 +11,8 @@
 //!   `handler/nethttp/host.go`), so reading changes nothing.
 //! - It cannot trap: there is no panic in the binary, which the build proves (see `abi`), no allocation, no recursion
 //!   to speak of, and memory of a fixed size.
-//! - It changes no answer, and of a request nothing but the added headers.
+//! - It changes no answer, and of a request nothing but the added headers. Where there is no answer, because what comes
+//!   next has panicked, it makes it a 500: the host would send an empty 200.
 //!
 //! [`Guest`] is the logic, over the [`Host`] trait; on wasm32 the module `abi` ties it to the real host. It keeps no
 //! state but that of the call under way, for which the host reserves the instance: instances are many, and may vanish.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use learnflow_http_wasm::Host;
 use support::{Call, Guest, cases};
 use wasmi::{Caller, Engine, Extern, Instance, Linker, Module, Store};
-use wasmparser::{Parser, Payload};
+use wasmparser::{Operator, Parser, Payload};
 
 fn release() -> Vec<u8> {
     let target = || std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
@@ -170,6 +170,11 @@ fn imports(engine: &Engine) -> Linker<Call> {
             })
         })
         .and_then(|linker| {
+            linker.func_wrap(http, "set_status_code", |caller: Caller<'_, Call>, status: u32| {
+                with(caller, |_, call| call.set_status_code(status));
+            })
+        })
+        .and_then(|linker| {
             linker.func_wrap(
                 http,
                 "log",
@@ -222,6 +227,38 @@ fn nothing_in_it_traps() {
     println!("at most {stack} bytes of stack");
 }
 
+/// All that the file can do to an answer: to make it a 500.
+#[test]
+fn sets_no_other_status() {
+    let mut imported = 0;
+    let mut setter = None;
+    let mut given = Vec::new();
+    for payload in Parser::new(0).parse_all(&release()) {
+        match payload.expect("a section") {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    if import.expect("an import").name == "set_status_code" {
+                        setter = Some(imported);
+                    }
+                    imported += 1;
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                let mut before = Operator::Nop;
+                for operator in body.get_operators_reader().expect("code") {
+                    let operator = operator.expect("an instruction");
+                    if matches!(operator, Operator::Call { function_index } if Some(function_index) == setter) {
+                        given.push(format!("{before:?}"));
+                    }
+                    before = operator;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(given, ["I32Const { value: 500 }"]);
+}
+
 #[test]
 fn asks_and_offers_nothing_else() {
     wasmparser::validate(&release()).expect("valid");
@@ -265,6 +302,7 @@ fn asks_and_offers_nothing_else() {
         "http_handler.log",
         "http_handler.read_body",
         "http_handler.set_header_value",
+        "http_handler.set_status_code",
         "wasi_snapshot_preview1.clock_time_get",
     ];
     assert_eq!(imports, allowed.into_iter().map(String::from).collect());

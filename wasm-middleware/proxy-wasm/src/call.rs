@@ -1,9 +1,9 @@
 //! One call, from request to answer.
 
-use learnflow_core::{Answer, Delivery, Direction, Headers, Outcome, Publish, Record, Route, TraceParent};
+use learnflow_core::{Answer, Direction, Headers, Outcome, Publish, Record, Route, Text, TraceParent};
 use learnflow_core::{attribute, is_publish_method, publish_outcome};
 
-use crate::metrics::operation;
+use crate::metrics::{operation, topic};
 use crate::visible::Visible;
 use crate::{Host, Map, Metrics};
 
@@ -34,10 +34,10 @@ impl Call {
         self.0 = record.map(|record| {
             show(host, "learnflow.operation", operation(record.direction));
             show(host, "learnflow.pubsub", record.pubsub.as_str());
-            show(host, "learnflow.topic", record.topic.as_str());
+            show(host, "learnflow.topic", topic(&record));
             Box::new(State {
+                answer: Answer::new(record.bulk),
                 record,
-                answer: Answer::new(),
                 reading: false,
                 // Last, so that our own work is not in it.
                 started: host.monotonic(),
@@ -87,21 +87,27 @@ impl Call {
     }
 }
 
-fn begin_publish(host: &mut impl Host, publish: Publish) -> Option<Record> {
+fn begin_publish(host: &mut impl Host, publish: Publish<'_>) -> Option<Record> {
     let method = host.header(Map::Request, ":method")?;
     if !is_publish_method(&method) {
         return None;
     }
-    let (record, parent) = publish.record(&mut Request::new(host));
+    let mut record = Record::new(Direction::Publish, Text::EMPTY, Text::EMPTY);
+    publish.begin(&mut record);
+    let parent = record.ask(&mut Request::new(host), None);
     add_attributes(host, &record, parent);
     Some(record)
 }
 
 fn begin_delivery(host: &mut impl Host) -> Option<Record> {
     let mut request = Request::new(host);
-    let delivery = Delivery::of(&mut request)?;
+    let mut record = Record::new(Direction::Deliver, Text::EMPTY, Text::EMPTY);
+    if !record.begin_delivery(&mut request) {
+        return None;
+    }
     // Kafka's time, partition and offset are in the sidecar's records; no metric here has them.
-    Some(delivery.record(&mut request, None))
+    record.ask(&mut request, None);
+    Some(record)
 }
 
 /// Adds what Dapr's span of this publish lacks.
@@ -143,5 +149,9 @@ impl<H: Host> Headers for Request<'_, H> {
     fn header(&mut self, name: &str) -> Option<&[u8]> {
         self.value = self.host.header(Map::Request, name)?;
         Some(&self.value)
+    }
+
+    fn uri(&mut self) -> Option<&[u8]> {
+        self.header(":path")
     }
 }

@@ -44,7 +44,7 @@ impl Metrics {
 
     /// Counts one call.
     pub fn count(&mut self, host: &mut impl Host, record: &Record) {
-        let key = labels(record.direction, record.pubsub.as_str(), record.topic.as_str());
+        let key = labels(record.direction, record.pubsub.as_str(), topic(record));
         let room = self.topics.len() < self.config.max_topics || self.topics.contains_key(&key);
         let (series, key) = if room {
             (&mut self.topics, key)
@@ -98,6 +98,14 @@ fn label(value: &str) -> String {
     let kept = value.trim_end_matches('.');
     let dots = value.len().saturating_sub(kept.len());
     Visible(kept).to_string() + &"%2E".repeat(dots)
+}
+
+/// The topic, as the Collector writes it where it is not known: of a bulk delivery.
+pub(crate) fn topic(record: &Record) -> &str {
+    if record.topic.is_empty() {
+        return "(unknown)";
+    }
+    record.topic.as_str()
 }
 
 /// The direction, by the OpenTelemetry conventions.

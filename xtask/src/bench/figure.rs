@@ -69,7 +69,7 @@ impl Figure {
             Some(false) => "missed",
         };
         let row = format!(
-            "{:<24} {:>12} {:<4} {:>16} {:>14}  {verdict}",
+            "{:<36} {:>12} {:<4} {:>16} {:>14}  {verdict}",
             self.key,
             show(self.value),
             self.unit,
@@ -82,7 +82,7 @@ impl Figure {
 
 pub fn table(figures: &[Figure]) -> String {
     let head = format!(
-        "{:<24} {:>12} {:<4} {:>16} {:>14}",
+        "{:<36} {:>12} {:<4} {:>16} {:>14}",
         "FIGURE", "VALUE", "UNIT", "SPREAD", "GOAL"
     );
     let rows = figures.iter().map(Figure::row);
@@ -131,7 +131,7 @@ mod tests {
         let figure = Figure::median("guest.x", vec![2.0, 2.25, 3.0], TIMES).at_most(2.0);
         assert_eq!(
             figure.row(),
-            "guest.x                          2.25 ×         2.00 – 3.00         ≤ 2.00  missed"
+            "guest.x                                      2.25 ×         2.00 – 3.00         ≤ 2.00  missed"
         );
         assert_eq!(
             figure.json(),
@@ -141,7 +141,7 @@ mod tests {
             })
         );
         let plain = Figure::new("k", 5.0, "By");
-        assert_eq!(plain.row(), "k                                   5 By");
+        assert_eq!(plain.row(), "k                                               5 By");
         assert_eq!(plain.json()["met"], Value::Null);
     }
 

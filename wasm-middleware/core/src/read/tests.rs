@@ -40,8 +40,8 @@ fn a_later_writer_may_add_fields() {
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z.-]{1,20}",
-        "\\PC{0,40}",
-        proptest::collection::vec(any::<char>(), 0..120).prop_map(|chars| chars.into_iter().collect())
+        "\\PC{1,40}",
+        proptest::collection::vec(any::<char>(), 1..120).prop_map(|chars| chars.into_iter().collect())
     ]
 }
 
@@ -50,6 +50,7 @@ fn record() -> impl Strategy<Value = Record> {
         prop_oneof![Just(Direction::Publish), Just(Direction::Deliver)],
         name(),
         name(),
+        any::<bool>(),
         prop_oneof![
             Just(Outcome::Success),
             Just(Outcome::Retry),
@@ -68,19 +69,27 @@ fn record() -> impl Strategy<Value = Record> {
         Option<u64>,
     )>();
     (words, numbers).prop_map(
-        |((direction, pubsub, topic, outcome, bulk, trace), (status, us, bytes, partition, offset, age_ms))| Record {
-            direction,
-            pubsub: pubsub.as_str().into(),
-            topic: topic.as_str().into(),
-            outcome,
-            status,
-            us,
-            bytes,
-            bulk,
-            partition,
-            offset,
-            age_ms,
-            trace: trace.and_then(|trace| TraceId::parse(trace.as_bytes())),
+        |((direction, pubsub, place, known, outcome, bulk, trace), (status, us, bytes, partition, offset, age_ms))| {
+            let place = Text::from(place.as_str());
+            let (topic, route) = match known || !bulk || direction == Direction::Publish {
+                true => (place, Text::EMPTY),
+                false => (Text::EMPTY, place),
+            };
+            Record {
+                direction,
+                pubsub: pubsub.as_str().into(),
+                topic,
+                route,
+                outcome,
+                status,
+                us,
+                bytes,
+                bulk,
+                partition,
+                offset,
+                age_ms,
+                trace: trace.and_then(|trace| TraceId::parse(trace.as_bytes())),
+            }
         },
     )
 }
@@ -96,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_name(name in proptest::collection::vec(any::<u8>(), 0..600)) {
+    fn any_bytes_are_a_name(name in proptest::collection::vec(any::<u8>(), 1..600)) {
         let record = Record::new(Direction::Deliver, Text::lossy(&name), Text::lossy(&name));
         let mut line = Line::new();
         record.write(&mut line);

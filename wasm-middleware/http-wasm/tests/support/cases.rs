@@ -50,6 +50,7 @@ pub fn all(guest: &mut impl Guest) {
     publishes(guest);
     attributes(guest);
     deliveries(guest);
+    bulk_deliveries(guest);
     answers_of_an_app(guest);
     hostile(guest);
     configured::all(guest);
@@ -73,13 +74,15 @@ fn what_is_not_pub_sub_passes_at_once(guest: &mut impl Guest) {
     }
     let done = Call::new("no publish", "GET", "/v1.0/publish/p/t", answer(405, "")).run(guest);
     assert_eq!(done.asked, ["get_uri", "get_method"]);
-    // A bulk delivery names its topic in the body alone: of the metadata, Dapr sends only what all its events share.
-    let done = Call::new("bulk delivery", "POST", "/bulk", answer(200, r#"{"statuses":[]}"#))
-        .with("Content-Type", "application/json")
-        .with("Pubsubname", "kafka-pubsub")
-        .with("Traceparent", TRACE_PARENT)
+    // Of another broker than Kafka: the topic is in the body alone.
+    let done = Call::new("not from Kafka", "POST", "/lessons", answer(200, ""))
+        .with("Content-Type", "application/cloudevents+json")
+        .with("Pubsubname", "redis-pubsub")
         .run(guest);
-    assert_eq!(done.asked, ["get_uri", "get_header_values", "get_header_values"]);
+    assert_eq!(
+        done.asked,
+        ["get_uri", "get_header_values", "get_header_values", "get_header_values"]
+    );
 }
 
 fn publishes(guest: &mut impl Guest) {
@@ -121,11 +124,12 @@ fn publishes(guest: &mut impl Guest) {
         Call::new("chunked", "POST", "/v1.0/publish/p/t", answer(403, "{}")),
         r#"{"lf":1,"dir":"publish","pubsub":"p","topic":"t","outcome":"error","status":403,"us":1234}"#,
     );
-    recorded(
+    let done = recorded(
         guest,
         Call::new("the handler panics", "POST", "/v1.0/publish/p/t", Answer::Panic),
         r#"{"lf":1,"dir":"publish","pubsub":"p","topic":"t","outcome":"error","us":1234}"#,
     );
+    assert_eq!(done.status_set, Some(500), "an empty 200 would be a lost event");
     let mut call = Call::new("no clock", "POST", "/v1.0/publish/p/t", answer(204, ""));
     call.clock_works = false;
     recorded(
@@ -195,11 +199,50 @@ fn deliveries(guest: &mut impl Guest) {
         FROM_KAFKA.replace(":31,", ":0,")
     );
     recorded(guest, future, &expected);
-    recorded(
+    let done = recorded(
         guest,
         delivery("the handler panics", Answer::Panic),
         &format!("{DELIVERED}\"error\",{FROM_KAFKA}"),
     );
+    assert_eq!(done.status_set, Some(500), "Dapr must try again");
+    let done = Call::new("not ours", "POST", "/v1.0/invoke/app/method/x", Answer::Panic).run(guest);
+    assert_eq!(done.status_set, None);
+}
+
+/// What Dapr sends: of the metadata, only what all its events share.
+pub fn bulk_delivery(answer: Answer) -> Call {
+    Call::new("bulk delivery", "POST", "/lessons/bulk?x=%C3%A9", answer)
+        .with("Content-Type", "application/json")
+        .with("Pubsubname", "kafka-pubsub")
+        .with("Traceparent", TRACE_PARENT)
+}
+
+fn bulk_deliveries(guest: &mut impl Guest) {
+    let mixed = r#"{"statuses":[{"entryId":"0","status":"SUCCESS"},{"entryId":"1","status":"DROP"}]}"#;
+    for (given, outcome) in [
+        (answer(200, mixed), r#""drop","status":200"#),
+        (
+            answer(200, &mixed.replace("DROP", "SUCCESS")),
+            r#""success","status":200"#,
+        ),
+        (answer(201, &mixed.replace("DROP", "RETRY")), r#""retry","status":201"#),
+        // What is a success to a single delivery is none to this one.
+        (answer(200, ""), r#""retry","status":200"#),
+        (answer(200, "OK"), r#""retry","status":200"#),
+        (answer(200, r#"{"status":"SUCCESS"}"#), r#""retry","status":200"#),
+        (answer(404, mixed), r#""drop","status":404"#),
+        (answer(500, mixed), r#""retry","status":500"#),
+        (Answer::Nothing, r#""retry""#),
+        (Answer::Panic, r#""error""#),
+    ] {
+        recorded(
+            guest,
+            bulk_delivery(given),
+            &format!(
+                r#"{{"lf":1,"dir":"deliver","pubsub":"kafka-pubsub","route":"/lessons/bulk?x=%C3%A9","outcome":{outcome},"us":1234,"bulk":true,"trace":"4bf92f3577b34da6a3ce929d0e0e4736"}}"#
+            ),
+        );
+    }
 }
 
 fn answers_of_an_app(guest: &mut impl Guest) {

@@ -1,6 +1,6 @@
 //! What the component's configuration makes of the guest.
 
-use super::cases::{TRACE_PARENT, added, answer, delivery, publish};
+use super::cases::{TRACE_PARENT, added, answer, bulk_delivery, delivery, publish};
 use super::{Call, Guest};
 
 /// An instance that is given `config` when it starts.
@@ -109,6 +109,10 @@ fn topics(guest: &mut impl Guest) {
             "{topic}"
         );
     }
+    // Its topic is not known: none that is allowed, and none that is ignored.
+    assert!(bulk_delivery(answer(200, "")).run(guest).logged.is_empty());
+    start(guest, r#"{"topics":{"ignore":["lesson.*"]}}"#);
+    assert_eq!(bulk_delivery(answer(200, "")).run(guest).logged.len(), 1);
 }
 
 fn fake_clock(guest: &mut impl Guest) {

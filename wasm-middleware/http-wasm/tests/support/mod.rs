@@ -29,6 +29,8 @@ pub struct Call {
     pub asked: Vec<&'static str>,
     pub logged: Vec<String>,
     pub warned: Vec<String>,
+    /// What the client gets in place of the handler's own.
+    pub status_set: Option<u32>,
     buffered: bool,
     answered: bool,
     body_read: usize,
@@ -67,6 +69,7 @@ impl Call {
             asked: Vec::new(),
             logged: Vec::new(),
             warned: Vec::new(),
+            status_set: None,
             buffered: false,
             answered: false,
             body_read: 0,
@@ -206,6 +209,16 @@ impl Host for Call {
         } else {
             200
         }
+    }
+
+    fn set_status_code(&mut self, status: u32) {
+        self.asked.push("set_status_code");
+        assert!(
+            self.answered && self.buffered,
+            "can't set status code after next handler unless buffer_response is enabled"
+        );
+        assert!(matches!(self.answer, Answer::Panic), "answers are not changed");
+        self.status_set = Some(status);
     }
 
     fn log(&mut self, level: i32, message: &[u8]) {

@@ -1,0 +1,299 @@
+//! What is installed, changed and removed on a real API server: differences, conflicts, pruning, interrupted runs.
+
+use std::{
+    io::{self, BufRead, BufReader},
+    net::{Shutdown, TcpListener, TcpStream},
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use learnflow_tests::{STACK_NAMESPACE, Target};
+use serde_json::Value;
+
+use crate::{Test, expect, objects};
+
+const SET: &str = "configmap/learnflow";
+
+pub const TESTS: &[(&str, Test)] = &[
+    ("changes::diff_of_nothing_is_1", diff_of_nothing_is_1),
+    (
+        "changes::an_interrupted_install_goes_on",
+        an_interrupted_install_goes_on,
+    ),
+    ("changes::diff_after_an_install_is_0", diff_after_an_install_is_0),
+    (
+        "changes::rendered_files_are_what_is_installed",
+        rendered_files_are_what_is_installed,
+    ),
+    (
+        "changes::a_foreign_field_differs_and_is_named",
+        a_foreign_field_differs_and_is_named,
+    ),
+    (
+        "changes::what_is_no_longer_wanted_is_removed",
+        what_is_no_longer_wanted_is_removed,
+    ),
+    ("changes::production_needs_storage", production_needs_storage),
+    ("changes::uninstall", uninstall),
+    (
+        "changes::an_api_server_that_restarts_is_waited_for",
+        an_api_server_that_restarts_is_waited_for,
+    ),
+];
+
+fn in_stack(target: &Target, arguments: &[&str]) -> Result<String> {
+    target.run_kubectl(&[&["--namespace", STACK_NAMESPACE][..], arguments].concat())
+}
+
+fn diff_of_nothing_is_1(target: &Target) -> Result<()> {
+    target.deploy_services()?;
+    let before = objects(target)?;
+    let (stdout, _) = expect(target, &["diff"], 1)?;
+    ensure!(stdout.contains("+ Namespace learnflow-system"), "{stdout}");
+    let (stdout, _) = expect(target, &["install", "--dry-run=client"], 0)?;
+    ensure!(stdout.contains("create Namespace learnflow-system"), "{stdout}");
+    expect(target, &["install", "--dry-run"], 0)?;
+    ensure!(objects(target)? == before, "something was left behind");
+    Ok(())
+}
+
+/// Killed at different moments; each next run starts from what is there.
+fn an_interrupted_install_goes_on(target: &Target) -> Result<()> {
+    for milliseconds in [150, 300, 600, 1000, 1500, 2500, 4000, 8000] {
+        let mut child = target
+            .plugin(&["install"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        thread::sleep(Duration::from_millis(milliseconds));
+        child.kill()?;
+        child.wait()?;
+    }
+    expect(target, &["install"], 0)?;
+    Ok(())
+}
+
+fn diff_after_an_install_is_0(target: &Target) -> Result<()> {
+    let (stdout, stderr) = expect(target, &["diff"], 0)?;
+    ensure!(
+        stdout.is_empty() && stderr.contains("No difference"),
+        "{stdout}{stderr}"
+    );
+    let (stdout, _) = expect(target, &["diff", "--output=json"], 0)?;
+    let entries: Vec<Value> = serde_json::from_str(&stdout)?;
+    ensure!(entries.is_empty(), "{stdout}");
+    let (stdout, _) = expect(target, &["install", "--dry-run"], 0)?;
+    ensure!(stdout.lines().all(|line| line.starts_with("keep ")), "{stdout}");
+    Ok(())
+}
+
+fn rendered_files_are_what_is_installed(target: &Target) -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("learnflow-rendered-{}", std::process::id()));
+    let name = folder.to_string_lossy().into_owned();
+    let arguments = ["render", "--skip=middleware", "--output-dir", name.as_str()];
+    expect(target, &arguments, 0)?;
+    let apply = [
+        "apply",
+        "--server-side",
+        "--field-manager=kubectl-learnflow",
+        "--filename",
+        &name,
+    ];
+    let applied = target.run_kubectl(&apply);
+    std::fs::remove_dir_all(&folder)?;
+    let applied = applied?;
+    ensure!(applied.lines().count() > 10, "{applied}");
+    expect(target, &["diff"], 0)?;
+    Ok(())
+}
+
+fn a_foreign_field_differs_and_is_named(target: &Target) -> Result<()> {
+    let patch = r#"{"spec":{"template":{"spec":{"containers":[{"name":"collector","imagePullPolicy":"Always"}]}}}}"#;
+    // Paused: the change is there to be seen, and no pod is replaced for it.
+    in_stack(target, &["rollout", "pause", "deployment/collector-gateway"])?;
+    in_stack(target, &["patch", "deployment/collector-gateway", "--patch", patch])?;
+    let (stdout, stderr) = expect(target, &["diff"], 1)?;
+    for words in [
+        "~ Deployment learnflow-system/collector-gateway",
+        "belongs to kubectl-patch, who set it to \"Always\"; LearnFlow wants \"IfNotPresent\"",
+        "spec.template.spec.containers[name=collector].imagePullPolicy:",
+        "      - \"Always\"\n      + \"IfNotPresent\"",
+    ] {
+        ensure!(stdout.contains(words), "`{words}` is missing in {stdout}{stderr}");
+    }
+    let (stdout, stderr) = expect(target, &["install"], 2)?;
+    ensure!(
+        stderr.contains("imagePullPolicy belongs to kubectl-patch") && stderr.contains("--force-conflicts"),
+        "{stdout}{stderr}"
+    );
+    in_stack(target, &["rollout", "resume", "deployment/collector-gateway"])?;
+    let (_, stderr) = expect(target, &["install", "--force-conflicts"], 0)?;
+    ensure!(stderr.contains("Taken over"), "{stderr}");
+    let policy = "--output=jsonpath={.spec.template.spec.containers[0].imagePullPolicy}";
+    let policy = in_stack(target, &["get", "deployment/collector-gateway", policy])?;
+    ensure!(policy == "IfNotPresent", "{policy}");
+    expect(target, &["diff"], 0)?;
+    Ok(())
+}
+
+/// Also of a kind that this version does not have at all, and nothing that is not ours.
+fn what_is_no_longer_wanted_is_removed(target: &Target) -> Result<()> {
+    let set = in_stack(target, &["get", SET, "--output=json"])?;
+    let set: Value = serde_json::from_str(&set)?;
+    let id = set["metadata"]["labels"]["applyset.kubernetes.io/id"]
+        .as_str()
+        .context("the set has no id")?;
+    let kinds = set["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"]
+        .as_str()
+        .context("the set has no kinds")?;
+    // What an older version could have left.
+    let kinds = format!("applyset.kubernetes.io/contains-group-kinds={kinds},NetworkPolicy.networking.k8s.io");
+    in_stack(
+        target,
+        &[
+            "annotate",
+            "--overwrite",
+            "--field-manager=kubectl-learnflow",
+            SET,
+            &kinds,
+        ],
+    )?;
+    let labels = |set: &str| {
+        format!("{{app.kubernetes.io/managed-by: kubectl-learnflow, applyset.kubernetes.io/part-of: {set}}}")
+    };
+    let object = |kind: &str, name: &str, labels: &str, spec: &str| {
+        format!("---\napiVersion: {kind}\nmetadata: {{name: {name}, labels: {labels}}}\n{spec}\n")
+    };
+    let policy = "spec: {podSelector: {}, policyTypes: [Ingress], ingress: [{}]}";
+    let manifest = [
+        object("v1\nkind: ConfigMap", "old", &labels(id), ""),
+        object("networking.k8s.io/v1\nkind: NetworkPolicy", "old", &labels(id), policy),
+        object("v1\nkind: ConfigMap", "theirs", "{}", ""),
+        object("v1\nkind: ConfigMap", "of-another-set", &labels("applyset-x-v1"), ""),
+    ];
+    target.apply(Some(STACK_NAMESPACE), &manifest.concat())?;
+
+    let (stdout, _) = expect(target, &["diff"], 1)?;
+    ensure!(
+        stdout.contains("- ConfigMap learnflow-system/old") && stdout.contains("- NetworkPolicy learnflow-system/old"),
+        "{stdout}"
+    );
+    let (_, stderr) = expect(target, &["install"], 0)?;
+    ensure!(stderr.contains("removed ConfigMap learnflow-system/old"), "{stderr}");
+    let left = in_stack(target, &["get", "configmaps,networkpolicies", "--output=name"])?;
+    ensure!(!left.contains("/old"), "{left}");
+    ensure!(left.contains("/theirs") && left.contains("/of-another-set"), "{left}");
+    in_stack(target, &["delete", "configmap/theirs", "configmap/of-another-set"])?;
+    expect(target, &["diff"], 0)?;
+    Ok(())
+}
+
+fn production_needs_storage(target: &Target) -> Result<()> {
+    let classes = target.run_kubectl(&["get", "storageclasses", "--output=name"])?;
+    if !classes.is_empty() {
+        return Ok(());
+    }
+    let (_, stderr) = expect(target, &["install", "--profile=production"], 2)?;
+    ensure!(stderr.contains("no default StorageClass"), "{stderr}");
+    let (_, stderr) = expect(target, &["install", "--budget=500Mi"], 2)?;
+    ensure!(stderr.contains("of the budget of 500Mi"), "{stderr}");
+    Ok(())
+}
+
+fn uninstall(target: &Target) -> Result<()> {
+    expect(target, &["uninstall", "--unenroll"], 0)?;
+    let namespaces = target.run_kubectl(&["get", "namespaces", "--output=name"])?;
+    ensure!(!namespaces.contains(STACK_NAMESPACE), "{namespaces}");
+    Ok(())
+}
+
+/// A way to the API server that can be closed: connections end, new ones are refused.
+struct Gate {
+    port: u16,
+    open: Arc<AtomicBool>,
+}
+
+impl Gate {
+    fn to(server: String) -> Result<Gate> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let port = listener.local_addr()?.port();
+        let open = Arc::new(AtomicBool::new(true));
+        let gate = open.clone();
+        thread::spawn(move || {
+            let mut listener = Some(listener);
+            let mut ways: Vec<TcpStream> = Vec::new();
+            loop {
+                thread::sleep(Duration::from_millis(1));
+                if !gate.load(Ordering::SeqCst) {
+                    listener = None;
+                    ways.drain(..).for_each(|way| drop(way.shutdown(Shutdown::Both)));
+                    continue;
+                }
+                if listener.is_none() {
+                    listener = TcpListener::bind(("127.0.0.1", port)).ok();
+                }
+                let Some(listener) = &listener else { continue };
+                let _ = listener.set_nonblocking(true);
+                if let Ok((near, _)) = listener.accept()
+                    && let Ok(far) = TcpStream::connect(&server)
+                    && near.set_nonblocking(false).is_ok()
+                {
+                    for (from, to) in [(&near, &far), (&far, &near)] {
+                        if let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) {
+                            thread::spawn(move || {
+                                let _ = io::copy(&mut from, &mut to);
+                                let _ = to.shutdown(Shutdown::Both);
+                            });
+                        }
+                    }
+                    ways.extend([near, far]);
+                }
+            }
+        });
+        Ok(Gate { port, open })
+    }
+}
+
+fn an_api_server_that_restarts_is_waited_for(target: &Target) -> Result<()> {
+    let text = target.run_kubectl(&["config", "view", "--raw", "--minify", "--output=json"])?;
+    let mut config: Value = serde_json::from_str(&text)?;
+    let server = config["clusters"][0]["cluster"]["server"]
+        .as_str()
+        .context("a server")?;
+    let server = server.trim_start_matches("https://").trim_end_matches('/').to_owned();
+    let gate = Gate::to(server)?;
+    config["clusters"][0]["cluster"]["server"] = format!("https://127.0.0.1:{}", gate.port).into();
+    let file = std::env::temp_dir().join(format!("learnflow-gate-{}.json", std::process::id()));
+    std::fs::write(&file, config.to_string())?;
+
+    let mut install = target.plugin(&["install"]);
+    let mut child = install.env("KUBECONFIG", &file).stderr(Stdio::piped()).spawn()?;
+    let mut said = String::new();
+    for line in BufReader::new(child.stderr.take().context("stderr")?).lines() {
+        let line = line?;
+        if line.contains("applied Namespace") {
+            gate.open.store(false, Ordering::SeqCst);
+            thread::spawn({
+                let open = gate.open.clone();
+                move || {
+                    thread::sleep(Duration::from_secs(3));
+                    open.store(true, Ordering::SeqCst);
+                }
+            });
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let status = child.wait()?;
+    std::fs::remove_file(&file)?;
+    ensure!(status.success(), "{status}: {said}");
+    ensure!(said.matches("Trying again").count() == 1, "not said once: {said}");
+    expect(target, &["diff"], 0)?;
+    uninstall(target)
+}

@@ -1,0 +1,269 @@
+//! Nobody notices: lessons are asked for all the time while LearnFlow is installed, changed and removed, and while each of that is
+//! killed half way and done again. And what the same objects do when they are just applied.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use learnflow_tests::{Load, Progress, SERVICES_NAMESPACE, Tally, Target, progress_of};
+use serde_json::{Map, Value, json};
+
+use crate::{Test, expect};
+
+const PER_SECOND: u32 = 50;
+const BYSTANDER_PER_SECOND: u32 = 10;
+const BYSTANDER: &str = include_str!("../cases/downtime/bystander.yaml");
+/// How a team runs its services that must not lose a call when pods are replaced.
+const CAREFUL: &str = include_str!("../cases/downtime/careful.json");
+const PLAIN: &str = include_str!("../cases/downtime/plain.yaml");
+/// Where the careful user-progress keeps its database, on the node.
+const DATA: &str = "/var/lib/learnflow-test";
+/// The first moments of a command are checks, which write nothing.
+const KILLED_AFTER: [u64; 2] = [3_000, 60_000];
+
+pub const TESTS: &[(&str, Test)] = &[
+    ("downtime::nobody_notices", nobody_notices),
+    (
+        "downtime::plainly_applied_it_is_an_outage",
+        plainly_applied_it_is_an_outage,
+    ),
+];
+
+fn nobody_notices(target: &Target) -> Result<()> {
+    let line = Line::set_up(target)?;
+    let later = later(target)?;
+    let install = ["install", "--exclude=bystander"];
+    line.step("install", |chance| done(target, &install, chance))?;
+    line.step("upgrade", |chance| done(&later, &install, chance))?;
+    line.step("downgrade", |chance| done(target, &install, chance))?;
+    line.step("unenroll", |chance| {
+        done(target, &["unenroll", "deployment/course-agent"], chance)
+    })?;
+    line.step("enroll", |chance| done(target, &["enroll", "course-agent"], chance))?;
+    line.step("uninstall", |chance| done(target, &["uninstall", "--unenroll"], chance))?;
+    line.take_down()
+}
+
+fn plainly_applied_it_is_an_outage(target: &Target) -> Result<()> {
+    let line = Line::set_up(target)?;
+    let (tally, bystander, dark) = line.watched(|| {
+        target.apply(Some(SERVICES_NAMESPACE), PLAIN)?;
+        thread::sleep(Duration::from_secs(60));
+        Ok(())
+    })?;
+    report("kubectl apply", &tally, &bystander, dark.len());
+    ensure!(
+        !tally.failures.is_empty(),
+        "there was no outage: then most of this project is for nothing"
+    );
+    line.take_down()
+}
+
+/// Runs a command and kills it at some point, then once more to its end.
+fn done(target: &Target, arguments: &[&str], chance: f64) -> Result<()> {
+    let [least, most] = KILLED_AFTER.map(|millis| millis as f64);
+    let moment = Duration::from_millis((least + (most - least) * chance) as u64);
+    let mut child = target
+        .plugin(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let began = Instant::now();
+    while began.elapsed() < moment && child.try_wait()?.is_none() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let killed = child.try_wait()?.is_none();
+    child.kill()?;
+    child.wait()?;
+    eprintln!(
+        "    {} {}",
+        arguments.join(" "),
+        match killed {
+            true => format!("killed after {moment:?}, and run again"),
+            false => "had ended before it was killed, and is run again".to_owned(),
+        }
+    );
+    expect(target, arguments, 0).map(|_| ())
+}
+
+/// The plugin with another guest in it.
+fn later(target: &Target) -> Result<Target> {
+    let plugin = std::env::var_os("LEARNFLOW_TEST_LATER_PLUGIN").context("LEARNFLOW_TEST_LATER_PLUGIN is not set")?;
+    Ok(Target::named(
+        target.kubeconfig().to_owned(),
+        None,
+        None,
+        PathBuf::from(plugin),
+    ))
+}
+
+/// Three services under load, and one that has nothing to do with them.
+struct Line<'a> {
+    target: &'a Target,
+    lab: String,
+    frontend: String,
+    bystander: String,
+    /// The bystander's pods.
+    pods: String,
+}
+
+impl<'a> Line<'a> {
+    fn set_up(target: &'a Target) -> Result<Self> {
+        let lab = std::env::var("LEARNFLOW_TEST_LAB").context("a lab is needed")?;
+        target.run_kubectl(&[
+            "delete",
+            "namespace",
+            SERVICES_NAMESPACE,
+            "--ignore-not-found",
+            "--wait",
+        ])?;
+        let node = learnflow_lab::Lab::find(&lab)?.context("the lab is gone")?;
+        ensure!(
+            node.inside("rm")?.args(["-rf", DATA]).status()?.success(),
+            "cannot remove {DATA}"
+        );
+        target.deploy_services()?;
+        let patches: Map<String, Value> = serde_json::from_str(CAREFUL)?;
+        for (service, patch) in &patches {
+            let (object, patch) = (format!("deployment/{service}"), format!("--patch={patch}"));
+            target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "patch", &object, &patch])?;
+        }
+        target.apply(Some(SERVICES_NAMESPACE), BYSTANDER)?;
+        target.wait_for_services()?;
+        target.wait_rolled_out(SERVICES_NAMESPACE, "deployment/bystander")?;
+        let address = |service: &str| -> Result<String> {
+            let ip = target.run_kubectl(&[
+                "--namespace",
+                SERVICES_NAMESPACE,
+                "get",
+                "service",
+                service,
+                "--output=jsonpath={.spec.clusterIP}",
+            ])?;
+            Ok(format!("http://{ip}/lessons"))
+        };
+        Ok(Self {
+            target,
+            lab,
+            frontend: address("frontend")?,
+            bystander: address("bystander")?,
+            pods: bystander_pods(target)?,
+        })
+    }
+
+    /// Does something under load. Returns what became of the calls to the services and to the bystander, and the sidecars without
+    /// metrics afterwards.
+    fn watched(&self, act: impl FnOnce() -> Result<()>) -> Result<(Tally, Tally, Vec<String>)> {
+        let services = Load::on(&self.lab, &self.frontend, PER_SECOND)?;
+        let bystander = Load::on(&self.lab, &self.bystander, BYSTANDER_PER_SECOND)?;
+        thread::sleep(Duration::from_secs(2));
+        let acted = act();
+        thread::sleep(Duration::from_secs(2));
+        let (services, bystander) = (services.stop()?, bystander.stop()?);
+        acted?;
+        Ok((services, bystander, self.without_metrics()?))
+    }
+
+    fn step(&self, name: &str, act: impl FnOnce(f64) -> Result<()>) -> Result<()> {
+        let before = progress_of(self.target, 0, Duration::ZERO)?.lessons;
+        let (tally, bystander, dark) = self.watched(|| act(chance()))?;
+        report(name, &tally, &bystander, dark.len());
+        for (who, tally) in [("the services", &tally), ("the bystander", &bystander)] {
+            if let Some(first) = tally.failures.first() {
+                let number = tally.failures.len();
+                bail!(
+                    "{name}: {number} calls to {who} failed; the first after {:?}: {}",
+                    first.at,
+                    first.what
+                );
+            }
+        }
+        ensure!(dark.is_empty(), "{name}: no metrics from {dark:?}");
+        let Progress { lessons, .. } = progress_of(self.target, before + tally.accepted, Duration::from_secs(90))?;
+        let stored = lessons - before;
+        ensure!(
+            stored == tally.accepted,
+            "{name}: {} lessons accepted, {stored} stored",
+            tally.accepted
+        );
+        ensure!(
+            bystander_pods(self.target)? == self.pods,
+            "{name}: the bystander was replaced"
+        );
+        let log = self.target.run_kubectl(&[
+            "--namespace",
+            SERVICES_NAMESPACE,
+            "logs",
+            "deployment/bystander",
+            "--container=daprd",
+        ])?;
+        ensure!(
+            !log.contains("hangup"),
+            "{name}: the bystander's sidecar was restarted in place"
+        );
+        Ok(())
+    }
+
+    fn without_metrics(&self) -> Result<Vec<String>> {
+        let text = self.target.run_kubectl(&[
+            "--namespace",
+            SERVICES_NAMESPACE,
+            "get",
+            "pods",
+            "--selector=dapr.io/sidecar-injected=true",
+            "--output=json",
+        ])?;
+        let pods: Value = serde_json::from_str(&text)?;
+        let all = pods["items"].as_array().context("a list of pods")?;
+        let staying = all.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        let names: BTreeSet<&str> = staying.filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
+        let dark = |name: &&&str| {
+            let path = format!("/api/v1/namespaces/{SERVICES_NAMESPACE}/pods/{name}:9090/proxy/metrics");
+            self.target.run_kubectl(&["get", "--raw", &path]).is_err()
+        };
+        Ok(names.iter().filter(dark).map(|name| (*name).to_owned()).collect())
+    }
+
+    fn take_down(self) -> Result<()> {
+        self.target
+            .run_kubectl(&["delete", "namespace", SERVICES_NAMESPACE, "--wait"])
+            .map(|_| ())
+    }
+}
+
+fn bystander_pods(target: &Target) -> Result<String> {
+    target.run_kubectl(&[
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "get",
+        "pods",
+        "--selector=app=bystander",
+        "--output=jsonpath={.items[*].metadata.name}",
+    ])
+}
+
+fn report(step: &str, services: &Tally, bystander: &Tally, dark: usize) {
+    let line = |tally: &Tally| {
+        json!({"accepted": tally.accepted, "failed": tally.failures.len(), "slowest_ms": tally.slowest.as_millis(),
+            "failed_from_s": tally.failures.first().map(|f| f.at.as_secs_f32()),
+            "failed_to_s": tally.failures.last().map(|f| f.at.as_secs_f32())})
+    };
+    eprintln!(
+        "    {step}: services {}, bystander {}, {dark} sidecars without metrics",
+        line(services),
+        line(bystander)
+    );
+}
+
+/// Between 0 and 1. Another each time: the point of a kill must not be one that happens to be harmless.
+fn chance() -> f64 {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    f64::from(now.subsec_nanos() % 1_000) / 1_000.0
+}

@@ -1,0 +1,70 @@
+//! Real daprd and Kafka on the loopback device, without a cluster.
+//!
+//! Kafka and each sidecar are processes of their own, which end with the thread that has started them. A sidecar is told
+//! what the manifests tell it in a cluster: the same Component and Configuration, with only what is different here changed.
+
+mod daprd;
+mod kafka;
+mod middleware;
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use learnflow_lab::Parts;
+use serde_json::Value;
+
+use crate::{
+    http::{self, Answer, Message},
+    process::Folder,
+};
+
+use kafka::Kafka;
+
+pub use daprd::{Setup, Sidecar};
+pub use middleware::{Middleware, released};
+
+/// The component's name, as the services have it.
+pub const PUBSUB: &str = "kafka-pubsub";
+
+/// What sidecars share: the broker, and how they find each other.
+#[derive(Debug)]
+pub struct Rig {
+    parts: Parts,
+    kafka: Kafka,
+    folder: Folder,
+}
+
+impl Rig {
+    /// Starts Kafka. It and daprd are the lab's, and built if they are not there yet.
+    pub fn start() -> Result<Self> {
+        let parts = learnflow_lab::parts(&["dapr", "kafka"])?;
+        let folder = Folder::new()?;
+        Ok(Self {
+            kafka: Kafka::start(&parts, folder.path())?,
+            parts,
+            folder,
+        })
+    }
+
+    /// A sidecar that is yet to be started.
+    pub fn sidecar(&self, middleware: Middleware) -> Setup<'_> {
+        Setup::new(self, middleware)
+    }
+}
+
+/// An app as Dapr sees it: it says what it subscribes to, and answers everything else as it is told.
+pub fn app(subscriptions: Value, answer: impl Fn(Message) -> Answer + Send + Sync + 'static) -> Result<SocketAddr> {
+    http::serve(move |request| match request.first.as_str() {
+        "GET /dapr/subscribe HTTP/1.1" => json(&subscriptions),
+        "GET /dapr/config HTTP/1.1" => Answer::new(404, ""),
+        _ => answer(request),
+    })
+}
+
+fn json(value: &Value) -> Answer {
+    Answer::Whole {
+        status: 200,
+        headers: vec![("content-type", "application/json".into())],
+        body: value.to_string().into_bytes(),
+    }
+}

@@ -1,0 +1,129 @@
+//! The plugin as its user waits for it: a help page, and an installation and a comparison against kubectl with the same
+//! objects, on a cluster that has them already.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::OnceLock,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use learnflow_lab::Scope;
+use learnflow_tests::Target;
+
+use super::figure::{Figure, TIMES};
+use crate::{
+    artifacts::{self, step, target_folder},
+    demo,
+};
+
+const HELPS: usize = 51;
+const ROUNDS: usize = 11;
+/// The services' Deployments are left out: kubectl would have no part in what they take.
+const PARTS: &str = "--skip=middleware";
+
+pub fn help() -> Result<Vec<Figure>> {
+    let plugin = artifacts::plugin()?;
+    let help = || {
+        let mut command = Command::new(&plugin);
+        command.arg("--help").env_clear();
+        time(&mut command)
+    };
+    help()?;
+    let times: Vec<f64> = (0..HELPS).map(|_| help()).collect::<Result<_>>()?;
+    let times = times.into_iter().map(|seconds| seconds * 1000.0).collect();
+    Ok(vec![Figure::median("plugin.help_ms", times, "ms").at_most(10.0)])
+}
+
+pub fn install() -> Result<Vec<Figure>> {
+    let (target, files) = installed()?;
+    let ours = || time(&mut target.plugin(&["install", "--no-wait", PARTS]));
+    let theirs = || {
+        let mut kubectl = target.kubectl();
+        kubectl.args([
+            "apply",
+            "--server-side",
+            "--field-manager=kubectl-learnflow",
+            "--filename",
+        ]);
+        time(kubectl.arg(files))
+    };
+    step("timing install against kubectl apply", || {
+        compare("install.vs_kubectl_apply", "install.ms", ours, theirs)
+    })
+}
+
+pub fn diff() -> Result<Vec<Figure>> {
+    let (target, files) = installed()?;
+    let ours = || time(&mut target.plugin(&["diff", PARTS]));
+    let theirs = || {
+        let mut kubectl = target.kubectl();
+        kubectl.args([
+            "diff",
+            "--server-side",
+            "--field-manager=kubectl-learnflow",
+            "--filename",
+        ]);
+        time(kubectl.arg(files))
+    };
+    step("timing diff against kubectl diff", || {
+        compare("diff.vs_kubectl_diff", "diff.ms", ours, theirs)
+    })
+}
+
+/// In turns: what slows down one slows down the other.
+fn compare(
+    ratio: &'static str,
+    alone: &'static str,
+    ours: impl Fn() -> Result<f64>,
+    theirs: impl Fn() -> Result<f64>,
+) -> Result<Vec<Figure>> {
+    ours()?;
+    theirs()?;
+    let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| Ok((ours()?, theirs()?))).collect::<Result<_>>()?;
+    let ratios = rounds.iter().map(|(ours, theirs)| ours / theirs).collect();
+    let times = rounds.iter().map(|(ours, _)| ours * 1000.0).collect();
+    Ok(vec![
+        Figure::median(ratio, ratios, TIMES).at_most(0.3),
+        Figure::median(alone, times, "ms"),
+    ])
+}
+
+/// A cluster with everything installed, and the files of it. It ends with this process.
+fn installed() -> Result<&'static (Target, PathBuf)> {
+    static CLUSTER: OnceLock<(Target, PathBuf)> = OnceLock::new();
+    if let Some(cluster) = CLUSTER.get() {
+        return Ok(cluster);
+    }
+    let nowhere = demo::Cluster {
+        kubeconfig: None,
+        context: None,
+        image: None,
+    };
+    let target = demo::target(&nowhere, "", Scope::Base)?;
+    target.deploy_services()?;
+    let files = target_folder().join("bench-rendered");
+    let folder = files.to_string_lossy().into_owned();
+    for arguments in [&["install"][..], &["render", PARTS, "--output-dir", &folder]] {
+        let output = target.run_plugin(arguments)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{}: {said}", arguments.join(" "));
+    }
+    Ok(CLUSTER.get_or_init(|| (target, files)))
+}
+
+/// Seconds by the clock.
+fn time(command: &mut Command) -> Result<f64> {
+    let began = Instant::now();
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    let seconds = began.elapsed().as_secs_f64();
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{command:?} ended with {}: {said}", output.status);
+    }
+    Ok(seconds)
+}
