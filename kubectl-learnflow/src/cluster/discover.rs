@@ -1,6 +1,6 @@
 //! What is there: Kubernetes, Dapr, Kafka, and the services.
 
-use super::{Cluster, apply::existing};
+use super::{Cluster, apply::existing, is_absent};
 use crate::{
     model::{Before, Configuration, ControlPlane, Existing, Facts, Gap, Resiliency, Rollout, Service, Setting},
     objects::{BEFORE, GUEST, MANAGED_BY, MANAGER, MIDDLEWARE, ObjectRef, RESTARTED, REVISION, VERSION_LABEL},
@@ -96,7 +96,7 @@ impl Cluster {
     async fn dapr_kinds(&self) -> Result<Vec<String>, Problem> {
         match self.client.list_api_group_resources(DAPR).await {
             Ok(list) => Ok(list.resources.into_iter().map(|resource| resource.kind).collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.explain("ask for Dapr's kinds")(e)),
         }
     }
@@ -135,7 +135,7 @@ impl Cluster {
                 .filter(|c| c.data.pointer("/spec/type").and_then(|t| t.as_str()) == Some("pubsub.kafka"))
                 .map(|component| component.name_any())
                 .collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Components", Some(self.namespace.as_str()))(e)),
         }
     }
@@ -159,7 +159,7 @@ impl Cluster {
                 .map(|component| (component.namespace().unwrap_or_default(), existing(component)))
                 .filter(|(_, found)| found.managed_by.as_deref() == Some(MANAGER))
                 .collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_forbidden() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if is_absent(&status) || status.is_forbidden() => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Components", None)(e)),
         }
     }
@@ -197,7 +197,7 @@ impl Cluster {
             .await
         {
             Ok(list) => Ok(list.into_iter().map(configuration).collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Configurations", Some(self.namespace.as_str()))(e)),
         }
     }
@@ -221,7 +221,7 @@ impl Cluster {
             .await
         {
             Ok(list) => Ok(list.into_iter().map(resiliency).collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Resiliencies", Some(self.namespace.as_str()))(e)),
         }
     }

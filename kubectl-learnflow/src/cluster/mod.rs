@@ -21,6 +21,7 @@ use crate::{objects::ObjectRef, problem::Problem};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind},
+    core::Status,
 };
 
 pub(crate) use access::accesses;
@@ -57,6 +58,12 @@ impl Cluster {
         let place = namespace.unwrap_or("all namespaces");
         self.explain(&format!("list {what} in {place}"))
     }
+}
+
+/// Not there, or its whole kind is not. Of a group that it does not have, an API server says so in plain
+/// text without a reason, which [`Status::is_not_found`] does not take for an answer (kube 5.0).
+fn is_absent(status: &Status) -> bool {
+    status.code == 404
 }
 
 fn resource(object: &ObjectRef) -> ApiResource {

@@ -1,6 +1,6 @@
 //! What changes the number of a service's pods by itself, and what that rests on.
 
-use super::Cluster;
+use super::{Cluster, is_absent};
 use crate::{
     model::{Scaler, Scaling, Service},
     objects::{MANAGED_BY, MANAGER, ObjectRef},
@@ -55,7 +55,7 @@ impl Cluster {
                 })
             })),
             // Without KEDA, or out of sight: what it does shows in its HorizontalPodAutoscaler as well.
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_forbidden() => {}
+            Err(kube::Error::Api(status)) if is_absent(&status) || status.is_forbidden() => {}
             Err(e) => return Err(self.list_of("ScaledObjects", Some(self.namespace.as_str()))(e)),
         }
         Ok(scalers)
@@ -138,4 +138,20 @@ fn scaler(object: HorizontalPodAutoscaler) -> Option<Scaler> {
             })
             .collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::fake::Fake;
+    use serde_json::json;
+
+    /// Of a group that it does not have at all, a real API server says so in plain text.
+    #[test]
+    fn a_cluster_without_keda_has_none_of_its_objects() {
+        let fake = Fake::sound();
+        let path = "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects";
+        fake.answer(path, 404, json!("404 page not found"));
+        let scalers = fake.run(async |cluster| cluster.scalers().await);
+        assert_eq!(scalers, Ok(Vec::new()));
+    }
 }

@@ -159,6 +159,25 @@ fn nothing_is_written_when_a_check_fails() {
     }
 }
 
+/// Of a group that it does not have, a real API server says so in plain text.
+#[test]
+fn a_cluster_without_dapr_is_told_so() {
+    let fake = Fake::sound();
+    fake.answer("/apis/dapr.io/v1alpha1", 404, json!("404 page not found"));
+    for kind in ["components", "configurations", "resiliencies"] {
+        let path = format!("/apis/dapr.io/v1alpha1/namespaces/shop/{kind}");
+        fake.answer(&path, 404, json!("404 page not found"));
+    }
+    let ended = install(&fake, &[]);
+    assert!(
+        ended.err.contains("× Dapr's kinds are missing: Component"),
+        "{:?} {}",
+        ended.result,
+        ended.err
+    );
+    assert_eq!(fake.writes(), [""; 0]);
+}
+
 #[test]
 fn a_conflict_found_by_the_dry_run_stops_before_the_first_write() {
     let fake = Fake::sound();
