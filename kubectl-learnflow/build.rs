@@ -1,4 +1,4 @@
-//! Finds the guest that the plugin carries, and notices when it or a manifest changes.
+//! Finds the guest that the plugin carries, and notices when it, a manifest or a rule changes.
 
 use std::{env, fs, path::PathBuf, process::ExitCode};
 
@@ -9,7 +9,9 @@ fn main() -> ExitCode {
         env::var_os("LEARNFLOW_WASM").map_or_else(|| workspace.join("target/wasm/learnflow.wasm"), PathBuf::from);
     println!("cargo::rerun-if-env-changed=LEARNFLOW_WASM");
     println!("cargo::rerun-if-changed={}", guest.display());
-    println!("cargo::rerun-if-changed={}", workspace.join("manifests").display());
+    for embedded in ["manifests", "dashboards/rules"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(embedded).display());
+    }
 
     match fs::metadata(&guest) {
         Ok(file) if file.is_file() && file.len() > 0 => {

@@ -1,4 +1,4 @@
-//! What the plugin carries: the manifests and the guest.
+//! What the plugin carries: the manifests, the rules and the guest.
 
 use crate::{objects::Object, problem::Problem};
 use include_dir::{Dir, include_dir};
@@ -8,11 +8,18 @@ use std::{
 };
 
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../manifests");
+static RULES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../dashboards/rules");
 static GUEST: &[u8] = include_bytes!(env!("LEARNFLOW_GUEST_FILE"));
 
 /// The middleware that sidecars load.
 pub(crate) fn guest() -> &'static [u8] {
     GUEST
+}
+
+/// Prometheus' rules, `(file name, text)`. What lies deeper are their tests.
+pub(crate) fn rules() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let files = RULES.files();
+    files.filter_map(|file| Some((file.path().to_str()?, file.contents_utf8()?)))
 }
 
 /// The objects of one manifest.
@@ -82,6 +89,16 @@ mod tests {
                     no_strange_number(object.value(), &object.to_string());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_rule_can_be_read() {
+        assert!(rules().count() > 0);
+        for (name, text) in rules() {
+            let rules: Value = serde_saphyr::from_str(text).expect(name);
+            assert!(name.ends_with(".yaml"), "{name}: Prometheus reads *.yaml");
+            assert!(rules["groups"].is_array(), "{name} has no groups");
         }
     }
 

@@ -1,6 +1,10 @@
 //! The parts that can be installed apart from each other, each with a folder of manifests.
 
-use crate::{assets, objects::Object, problem::Problem};
+use crate::{
+    assets,
+    objects::{Object, rules_config_map},
+    problem::Problem,
+};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt};
@@ -81,6 +85,9 @@ impl Concern {
     /// Its objects as they stand in the manifests; a profile may have a folder with more of them.
     pub(crate) fn objects(self, profile: Profile) -> Result<Vec<Object>, Problem> {
         let mut objects = assets::folder(self.name())?;
+        if self == Self::Prometheus {
+            objects.push(rules_config_map());
+        }
         objects.extend(assets::folder_if_any(&format!("{}/{profile}", self.name()))?);
         Ok(objects)
     }

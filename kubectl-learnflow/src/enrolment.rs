@@ -82,6 +82,14 @@ impl Enrolments {
         }
     }
 
+    /// The same for one service alone.
+    pub(crate) fn only(&self, entry: &Entry) -> Self {
+        Self {
+            entries: vec![entry.clone()],
+            ..self.clone()
+        }
+    }
+
     /// The Configurations, each once.
     pub(crate) fn configurations(&self) -> Vec<&Object> {
         once(self.entries.iter().map(|entry| &entry.configuration))
@@ -352,8 +360,8 @@ fn copy(ours: &Object, original: &Configuration) -> Object {
 
 fn merged(theirs: &Value, ours: &Value) -> Value {
     let mut spec = into_map(theirs.clone());
-    // Theirs first, so that ours stands next to the API: it sees a call as theirs leave it (a route
-    // alias resolved), and none that theirs refuse.
+    // Theirs first, so that ours stands next to the API: it sees a call as theirs leave it, and none
+    // that theirs refuse.
     for pipeline in ["httpPipeline", "appHttpPipeline"] {
         let mut handlers = list(theirs, &format!("/{pipeline}/handlers"));
         let missing = list(ours, &format!("/{pipeline}/handlers"));

@@ -24,6 +24,8 @@ pub(crate) const STACK_NAMESPACE: &str = "learnflow-system";
 pub(crate) const MIDDLEWARE: &str = "learnflow";
 /// The volume that brings the guest into a sidecar, and how the names of its ConfigMaps begin.
 pub(crate) const GUEST: &str = "learnflow-wasm";
+/// The ConfigMap that `prometheus.yaml` mounts for its rules.
+const RULES: &str = "prometheus-rules";
 /// Where the sidecar finds the guest; `component.yaml` says the same.
 pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
 
@@ -363,6 +365,19 @@ pub(crate) fn only(path: &str) -> Result<Object, Problem> {
             "The manifest {path} inside this plugin must hold one object."
         ))),
     }
+}
+
+/// What Prometheus computes and watches for.
+pub(crate) fn rules_config_map() -> Object {
+    let data: Map<String, Value> = assets::rules()
+        .map(|(name, text)| (name.to_owned(), text.into()))
+        .collect();
+    Object(json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": RULES, "namespace": STACK_NAMESPACE },
+        "data": data,
+    }))
 }
 
 fn guest_config_map(namespace: &str, wasm: &[u8]) -> Object {

@@ -97,6 +97,23 @@ fn the_rest_goes_to_the_stack_or_to_the_cluster() {
 }
 
 #[test]
+fn prometheus_reads_the_rules_where_they_are_put() {
+    let stack = plan(&[]).stack;
+    let rules = stack
+        .iter()
+        .find(|object| object.kind() == "ConfigMap" && object.name() == RULES);
+    let data = rules
+        .and_then(|rules| rules.value()["data"].as_object())
+        .expect("rules");
+    assert!(!data.is_empty());
+    let prometheus = stack
+        .iter()
+        .find(|object| object.kind() == "Deployment" && object.name() == "prometheus");
+    let mounts = prometheus.expect("a Deployment").value()["spec"]["template"]["spec"]["volumes"].to_string();
+    assert!(mounts.contains(&format!("\"name\":\"{RULES}\"")), "{mounts}");
+}
+
+#[test]
 fn a_revision_is_of_parts_and_not_of_their_sum() {
     assert_ne!(revision(&[b"guest", b"x"]), revision(&[b"guest", b"y"]));
     assert_ne!(revision(&[b"ab", b"c"]), revision(&[b"a", b"bc"]));

@@ -51,6 +51,22 @@ fn in_stack(target: &Target, arguments: &[&str]) -> Result<String> {
     target.run_kubectl(&[&["--namespace", STACK_NAMESPACE][..], arguments].concat())
 }
 
+/// As another version of the plugin would.
+fn apply_as_ours(target: &Target, object: &Value) -> Result<()> {
+    let file = std::env::temp_dir().join(format!("learnflow-older-{}.json", std::process::id()));
+    std::fs::write(&file, object.to_string())?;
+    let name = file.to_string_lossy().into_owned();
+    let apply = [
+        "apply",
+        "--server-side",
+        "--field-manager=kubectl-learnflow",
+        "--filename",
+    ];
+    let applied = target.run_kubectl(&[&apply[..], &[&name]].concat());
+    std::fs::remove_file(&file)?;
+    applied.map(|_| ())
+}
+
 fn diff_of_nothing_is_1(target: &Target) -> Result<()> {
     target.deploy_services()?;
     let before = objects(target)?;
@@ -158,17 +174,14 @@ fn what_is_no_longer_wanted_is_removed(target: &Target) -> Result<()> {
         .as_str()
         .context("the set has no kinds")?;
     // What an older version could have left.
-    let kinds = format!("applyset.kubernetes.io/contains-group-kinds={kinds},NetworkPolicy.networking.k8s.io");
-    in_stack(
-        target,
-        &[
-            "annotate",
-            "--overwrite",
-            "--field-manager=kubectl-learnflow",
-            SET,
-            &kinds,
-        ],
-    )?;
+    let mut older = set.clone();
+    let metadata = &mut older["metadata"];
+    metadata["annotations"]["applyset.kubernetes.io/contains-group-kinds"] =
+        format!("{kinds},NetworkPolicy.networking.k8s.io").into();
+    for ours in ["managedFields", "resourceVersion", "uid", "creationTimestamp"] {
+        metadata.as_object_mut().context("metadata")?.remove(ours);
+    }
+    apply_as_ours(target, &older)?;
     let labels = |set: &str| {
         format!("{{app.kubernetes.io/managed-by: kubectl-learnflow, applyset.kubernetes.io/part-of: {set}}}")
     };
@@ -282,7 +295,7 @@ fn an_api_server_that_restarts_is_waited_for(target: &Target) -> Result<()> {
     let mut said = String::new();
     for line in BufReader::new(child.stderr.take().context("stderr")?).lines() {
         let line = line?;
-        if line.contains("applied Namespace") {
+        if line.contains(" ConfigMap learnflow-system/learnflow") {
             gate.open.store(false, Ordering::SeqCst);
             thread::spawn({
                 let open = gate.open.clone();

@@ -20,11 +20,12 @@ const BYSTANDER_PER_SECOND: u32 = 10;
 const BYSTANDER: &str = include_str!("../cases/downtime/bystander.yaml");
 /// How a team runs its services that must not lose a call when pods are replaced.
 const CAREFUL: &str = include_str!("../cases/downtime/careful.json");
-const PLAIN: &str = include_str!("../cases/downtime/plain.yaml");
+const PLAIN_CONFIGURATION: &str = include_str!("../cases/downtime/plain-configuration.yaml");
+const PLAIN_COMPONENT: &str = include_str!("../cases/downtime/plain-component.yaml");
 /// Where the careful user-progress keeps its database, on the node.
 const DATA: &str = "/var/lib/learnflow-test";
-/// The first moments of a command are checks, which write nothing.
-const KILLED_AFTER: [u64; 2] = [3_000, 60_000];
+/// The first moments of a command are checks, which write nothing; most have ended after the last.
+const KILLED_AFTER: [u64; 2] = [2_000, 30_000];
 
 pub const TESTS: &[(&str, Test)] = &[
     ("downtime::nobody_notices", nobody_notices),
@@ -51,15 +52,24 @@ fn nobody_notices(target: &Target) -> Result<()> {
 
 fn plainly_applied_it_is_an_outage(target: &Target) -> Result<()> {
     let line = Line::set_up(target)?;
-    let (tally, bystander, dark) = line.watched(|| {
-        target.apply(Some(SERVICES_NAMESPACE), PLAIN)?;
-        thread::sleep(Duration::from_secs(60));
-        Ok(())
-    })?;
-    report("kubectl apply", &tally, &bystander, dark.len());
+    let apply = |manifest: &str, seconds: u64| {
+        line.watched(|| {
+            target.apply(Some(SERVICES_NAMESPACE), manifest)?;
+            thread::sleep(Duration::from_secs(seconds));
+            Ok(())
+        })
+    };
+    let (tally, bystander, dark) = apply(PLAIN_CONFIGURATION, 20)?;
+    report("kubectl apply of a Configuration", &tally, &bystander, dark.len());
+    ensure!(
+        !dark.is_empty(),
+        "a Configuration is harmless: then it need not come quietly"
+    );
+    let (tally, bystander, dark) = apply(PLAIN_COMPONENT, 40)?;
+    report("kubectl apply of a Component", &tally, &bystander, dark.len());
     ensure!(
         !tally.failures.is_empty(),
-        "there was no outage: then most of this project is for nothing"
+        "a Component is harmless: then it needs no care"
     );
     line.take_down()
 }

@@ -4,6 +4,7 @@ mod changes;
 mod concerns;
 #[cfg(target_os = "linux")]
 mod downtime;
+mod enrolment;
 mod lab;
 mod line;
 mod refusals;
@@ -30,7 +31,8 @@ fn main() -> ExitCode {
     );
     let on_a_lab = variable("LEARNFLOW_TEST_LAB").is_some();
     let mut trials = Vec::new();
-    let tests = refusals::TESTS.iter().chain(line::TESTS).chain(changes::TESTS);
+    let tests = refusals::TESTS.iter().chain(line::TESTS);
+    let tests = tests.chain(enrolment::TESTS).chain(changes::TESTS);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
         #[cfg(target_os = "linux")]

@@ -143,7 +143,11 @@ fn json_of(random: &mut Random, length: usize, largest: u64) -> Vec<u8> {
 fn single(number: u32) -> Call {
     let (kind, data) = event(number);
     let mut random = Random::of(number ^ 0xaaaa_0000);
-    let topic = if kind == Kind::Raw { RAW } else { WRAPPED };
+    // Spelled in the ways that Dapr takes for the same topic.
+    let topic = match kind {
+        Kind::Raw => random.pick(&[RAW, "bytes%2Eraw", "bytes.raw/"]),
+        _ => random.pick(&[WRAPPED, "%62ytes%2ewrapped", "bytes.wrapped/"]),
+    };
     let mut path = format!("/v1.0/publish/{PUBSUB}/{topic}?metadata.number={number}");
     if kind == Kind::Raw {
         path += "&metadata.rawPayload=true";

@@ -41,7 +41,7 @@ struct Case {
     #[serde(default)]
     chunked: bool,
     status: u16,
-    /// Its records have this one, and no other case's do.
+    /// Its records have this one, and no other case's do. (Those of a bulk delivery have its route.)
     topic: String,
     /// What the subscription says beside component and topic.
     subscribe: Option<Value>,
@@ -160,7 +160,14 @@ fn answers(cases: &[Case]) -> impl Fn(learnflow_tests::http::Message) -> Answer 
 fn faults(cases: &[Case], records: &[Record]) -> Vec<String> {
     let mut faults = Vec::new();
     for case in cases {
-        let found = records.iter().filter(|record| record.topic.as_str() == case.topic);
+        let route = case
+            .subscribe
+            .as_ref()
+            .and_then(|subscription| subscription["route"].as_str());
+        let found = records.iter().filter(|record| match record.route.as_str() {
+            "" => record.topic.as_str() == case.topic,
+            bulk => route == Some(bulk),
+        });
         // Deliveries may overtake the publish that they come from.
         let [mut found, mut expected] = [found.map(shown).collect(), case.records.clone()];
         found.sort();
@@ -200,7 +207,7 @@ fn shown(record: &Record) -> String {
     {
         let _ = write!(shown, " trace={}", trace.as_str());
     }
-    let delivered = record.direction == Direction::Deliver;
+    let delivered = record.direction == Direction::Deliver && !record.bulk;
     for (what, there, expected) in [
         ("us", record.us.is_some(), true),
         ("partition", record.partition.is_some(), delivered),

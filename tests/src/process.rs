@@ -84,6 +84,15 @@ impl Process {
         read(&self.errors)
     }
 
+    /// The most memory it has ever had, in bytes.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let id = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next());
+        Ok(kilobytes.context("VmHWM")?.parse::<u64>()? * 1024)
+    }
+
     fn last_words(&self) -> String {
         let said = self.output() + &self.errors();
         let lines: Vec<_> = said.lines().collect();

@@ -54,7 +54,8 @@ pub fn plugin() -> Result<PathBuf> {
 
 /// A plugin that carries another guest, for tests of upgrades: the same code with one more custom section, which means nothing.
 pub fn later_plugin(guest: &Path) -> Result<PathBuf> {
-    const SECTION: &[u8] = b"\x00\x06\x05later";
+    // With one byte in it: wazero refuses an empty one at the end of a file.
+    const SECTION: &[u8] = b"\x00\x07\x05later\x00";
     let later = target_folder().join("wasm/learnflow-later.wasm");
     let bytes = [&fs::read(guest)?, SECTION].concat();
     // Only what has changed is written: the plugin is built anew for a newer file.

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures, each with its goal. Ratios are taken in one run, against a peer or a floor.
 
+mod daprd;
 mod figure;
 mod guest;
 mod plugin;
@@ -53,6 +54,10 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "guest.other",
         take: guest::other,
+    },
+    Measure {
+        key: "daprd.publish",
+        take: daprd::publish,
     },
     Measure {
         key: "plugin.bytes",

@@ -96,8 +96,9 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
             &["--test-threads=1"],
         );
         tally.run("tests in sidecars", sidecars)?;
+        let stack = test(&[&harness[..], &["--test", "stack"]].concat(), &["--test-threads=1"]);
+        tally.run("tests of the stack", stack)?;
     }
-    progress::line("tests on a cluster");
     let later = artifacts::later_plugin(&guest)?;
     let target = demo::target(&arguments.cluster, "", Scope::Full)?;
     let mut cluster = test(&[&harness[..], &["--test", "cluster"]].concat(), &["--test-threads=1"]);

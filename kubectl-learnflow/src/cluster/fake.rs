@@ -22,6 +22,8 @@ struct State {
     writes: Vec<String>,
     /// Names of workloads that never become ready once applied.
     stuck: BTreeSet<String>,
+    /// Names of services whose sidecars cannot load the middleware.
+    unable: BTreeSet<String>,
     /// Answers that override everything: path → (code, body).
     answers: BTreeMap<String, (u16, Value)>,
     /// How many times a write to a path still fails, and with what.
@@ -91,6 +93,10 @@ impl Fake {
 
     pub(crate) fn stick(&self, name: &str) {
         self.lock(|state| state.stuck.insert(name.into()));
+    }
+
+    pub(crate) fn disable(&self, name: &str) {
+        self.lock(|state| state.unable.insert(name.into()));
     }
 
     pub(crate) fn answer(&self, path: &str, code: u16, body: Value) {
@@ -249,10 +255,17 @@ impl State {
             _ => {}
         }
         if path.contains("/proxy/api/v1/query") {
-            // Every pod is up, and there is nothing else to know.
-            let up = |pod: &Value| json!({ "metric": { "pod": pod["metadata"]["name"] }, "value": [0, "1"] });
-            let wanted = query.contains("query=up");
-            let result: Vec<Value> = self.pods("shop").iter().filter(|_| wanted).map(up).collect();
+            // Every pod is up; some cannot load the middleware; there is nothing else to know.
+            let sample = |pod: &Value| json!({ "metric": { "pod": pod["metadata"]["name"] }, "value": [0, "1"] });
+            let (up, failed) = (query.contains("query=up"), query.contains("init_fail"));
+            let unable = |pod: &Value| {
+                self.unable
+                    .iter()
+                    .any(|name| pod["metadata"]["name"] == format!("{name}-pod"))
+            };
+            let pods = self.pods("shop");
+            let found = pods.iter().filter(|pod| up || failed && unable(pod));
+            let result: Vec<Value> = found.map(sample).collect();
             return (200, json!({ "status": "success", "data": { "result": result } }));
         }
         if let Some(object) = self.objects.get(path) {

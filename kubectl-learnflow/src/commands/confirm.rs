@@ -21,6 +21,26 @@ use tokio::time::{Instant, sleep};
 /// A scrape or two after the last pod came up.
 const FIRST_SCRAPE: Duration = Duration::from_secs(60);
 
+/// What was seen in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Confirmed {
+    /// All of them run the middleware, or nobody may look.
+    Well,
+    /// Some give no metrics, so it cannot be told.
+    Silent,
+    /// Some surely run without.
+    Without,
+}
+
+impl Confirmed {
+    pub(super) fn outcome(self) -> Outcome {
+        match self {
+            Self::Well => Outcome::Good,
+            Self::Silent | Self::Without => Outcome::Bad,
+        }
+    }
+}
+
 /// Sidecars that are not known to run the middleware.
 #[derive(Debug, Default)]
 struct Lacking {
@@ -33,22 +53,25 @@ struct Lacking {
     all: usize,
 }
 
+/// There is a Prometheus of ours that scrapes the sidecars.
+pub(super) async fn is_measured(cluster: &Cluster, timeout: Duration, printer: &Printer) -> Result<bool, Problem> {
+    let prometheus = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
+    let there = async || cluster.existing(&prometheus).await;
+    if patiently(timeout, printer, there).await?.is_some() {
+        return Ok(true);
+    }
+    let what = "Whether sidecars load the middleware cannot be seen: LearnFlow's Prometheus is not installed";
+    printer.step(Mark::Warn, what);
+    printer.hint("Install it with `kubectl learnflow install`.");
+    Ok(false)
+}
+
 pub(super) async fn all(
     cluster: &Cluster,
     enrolments: &Enrolments,
     timeout: Duration,
     printer: &Printer,
-) -> Result<Outcome, Problem> {
-    let prometheus = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
-    let there = async || cluster.existing(&prometheus).await;
-    if patiently(timeout, printer, there).await?.is_none() {
-        printer.step(
-            Mark::Warn,
-            "Whether the middleware runs cannot be seen: LearnFlow's Prometheus is not installed",
-        );
-        printer.hint("Install it with `kubectl learnflow install`.");
-        return Ok(Outcome::Good);
-    }
+) -> Result<Confirmed, Problem> {
     let mut restarted = false;
     loop {
         let lacking = match watch(cluster, enrolments, timeout, printer).await {
@@ -59,14 +82,14 @@ pub(super) async fn all(
                     Mark::Warn,
                     &format!("Cannot see whether the middleware runs: {problem}"),
                 );
-                return Ok(Outcome::Good);
+                return Ok(Confirmed::Well);
             }
             Err(problem) => return Err(problem),
         };
         if lacking.pods.is_empty() {
             let sidecars = text::count(lacking.all, "sidecar");
             printer.step(Mark::Good, &format!("{sidecars} with the middleware, giving metrics"));
-            return Ok(Outcome::Good);
+            return Ok(Confirmed::Well);
         }
         let what = if lacking.pending {
             "no metrics yet from"
@@ -77,10 +100,10 @@ pub(super) async fn all(
         if restarted {
             printer.step(Mark::Bad, &what);
             printer.hint(&format!(
-                "Everything is applied. See `kubectl -n {} logs POD -c daprd` for why, and `kubectl learnflow status`.",
+                "See `kubectl -n {} logs POD -c daprd` for why, and `kubectl learnflow status`.",
                 cluster.namespace
             ));
-            return Ok(Outcome::Bad);
+            return Ok(lacking.confirmed());
         }
         printer.step(Mark::Warn, &format!("{what}; restarting"));
         let lost: Vec<Entry> = lacking
@@ -89,9 +112,20 @@ pub(super) async fn all(
             .map(|&n| restart(&enrolments.entries[n]))
             .collect();
         if enrol::all(cluster, &lost, timeout, printer).await? == Outcome::Bad {
-            return Ok(Outcome::Bad);
+            // Undone already, and said.
+            return Ok(Confirmed::Silent);
         }
         restarted = true;
+    }
+}
+
+impl Lacking {
+    fn confirmed(&self) -> Confirmed {
+        if self.pending {
+            Confirmed::Silent
+        } else {
+            Confirmed::Without
+        }
     }
 }
 

@@ -49,6 +49,11 @@ impl Coverage {
         self.up.iter().find(own).is_some_and(|sample| sample.value == 1.0)
     }
 
+    /// Dapr says itself that this sidecar could not load the middleware.
+    pub(super) fn has_failed(&self, pod: &Pod) -> bool {
+        self.failed.iter().any(|sample| sample.label("pod") == pod.name)
+    }
+
     pub(super) fn of_pod(&self, service: &Service, pod: &Pod, component: Option<&Existing>) -> Seen {
         if !self.is_up(pod) {
             return Seen::Unknown;
@@ -58,8 +63,7 @@ impl Coverage {
             let started = pod.sidecar.as_ref().and_then(|sidecar| sidecar.started);
             in_scope && started >= component.created
         });
-        let failed = self.failed.iter().any(|sample| sample.label("pod") == pod.name);
-        if meant && pod.revision.is_some() && !failed {
+        if meant && pod.revision.is_some() && !self.has_failed(pod) {
             Seen::Loaded
         } else {
             Seen::Without

@@ -1,9 +1,12 @@
 //! Enrolling services, one after another, each only when the one before has come up well.
 
-use super::applier::patiently;
+use super::{
+    applier::patiently,
+    confirm::{self, Confirmed},
+};
 use crate::{
     cluster::{Cluster, Mode},
-    enrolment::{Enrolment, Entry},
+    enrolment::{Enrolment, Enrolments, Entry},
     model::{Applied, Outcome, Pod, Service},
     objects::ObjectRef,
     printer::{Mark, Printer},
@@ -14,6 +17,64 @@ use std::time::Duration;
 
 /// How long what was undone may take to settle; it ran before, so it is quick.
 const BACK: Duration = Duration::from_secs(120);
+
+/// First one service, until its sidecars are seen to run the middleware; then the others. What they
+/// load may come up well and still not be loaded, and then one service is enough to find out.
+pub(super) async fn carefully(
+    cluster: &Cluster,
+    enrolments: &Enrolments,
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
+    if !confirm::is_measured(cluster, timeout, printer).await? {
+        return all(cluster, &enrolments.entries, timeout, printer).await;
+    }
+    let Some(first) = enrolments.entries.iter().position(|entry| !entry.is_done()) else {
+        return everyone(cluster, enrolments, &enrolments.entries, timeout, printer).await;
+    };
+    let mut rest = enrolments.entries.clone();
+    let first = rest.remove(first);
+    let alone = enrolments.only(&first);
+    let mut outcome = all(cluster, &alone.entries, timeout, printer).await?;
+    if outcome == Outcome::Good {
+        let confirmed = confirm::all(cluster, &alone, timeout, printer).await?;
+        // Without metrics it works, for all we know.
+        if confirmed == Confirmed::Without {
+            let object = ObjectRef::deployment(&cluster.namespace, &first.service.name);
+            undo(cluster, &first, &object, printer).await?;
+        }
+        outcome = confirmed.outcome();
+    }
+    if outcome == Outcome::Bad {
+        not_touched(&rest, printer);
+        return Ok(Outcome::Bad);
+    }
+    everyone(cluster, enrolments, &rest, timeout, printer).await
+}
+
+/// Enrols `rest`, and looks at all of them.
+async fn everyone(
+    cluster: &Cluster,
+    enrolments: &Enrolments,
+    rest: &[Entry],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
+    if rest.is_empty() {
+        return Ok(Outcome::Good);
+    }
+    if all(cluster, rest, timeout, printer).await? == Outcome::Bad {
+        return Ok(Outcome::Bad);
+    }
+    Ok(confirm::all(cluster, enrolments, timeout, printer).await?.outcome())
+}
+
+fn not_touched(rest: &[Entry], printer: &Printer) {
+    let rest: Vec<&str> = rest.iter().map(|entry| entry.service.name.as_str()).collect();
+    if !rest.is_empty() {
+        printer.hint(&format!("Not touched: {}.", text::list(&rest)));
+    }
+}
 
 pub(super) async fn all(
     cluster: &Cluster,
@@ -49,10 +110,7 @@ pub(super) async fn all(
                 } else {
                     undo(cluster, entry, &object, printer).await?;
                 }
-                let rest: Vec<&str> = entries[done + 1..].iter().map(|e| e.service.name.as_str()).collect();
-                if !rest.is_empty() {
-                    printer.hint(&format!("Not touched: {}.", text::list(&rest)));
-                }
+                not_touched(&entries[done + 1..], printer);
                 printer.hint(&format!(
                     "Look at its log with `kubectl -n {} logs deployment/{} -c daprd`, then run this again, or \
                      leave it out.",

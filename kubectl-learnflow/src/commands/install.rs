@@ -3,7 +3,7 @@
 use super::{
     applier::{Applier, trouble},
     check::{self, AT_ONCE, Seen, Wanted, is_ours},
-    confirm, enrol, middleware, policies, prune, scaling,
+    enrol, middleware, policies, prune, scaling,
 };
 use crate::{
     cli::{DryRun, Install},
@@ -261,17 +261,16 @@ impl Job<'_> {
         {
             return Ok(Outcome::Bad);
         }
-        if enrol::all(cluster, &enrolments.entries, args.timeout, printer).await? == Outcome::Bad {
+        if enrol::carefully(cluster, enrolments, args.timeout, printer).await? == Outcome::Bad {
             return Ok(Outcome::Bad);
         }
-        let outcome = confirm::all(cluster, enrolments, args.timeout, printer).await?;
         middleware::prune(cluster, Some(enrolments), args.timeout, printer).await?;
         if let Some(object) = &self.gone
             && applier.patience.with(async || cluster.delete(object).await).await?
         {
             printer.step(Mark::Good, &format!("removed {object}: others decide for all services"));
         }
-        Ok(outcome)
+        Ok(Outcome::Good)
     }
 
     async fn enrol_without_waiting(&self, applier: &Applier<'_>, enrolments: &Enrolments) -> Result<Outcome, Problem> {

@@ -230,6 +230,28 @@ fn a_service_that_does_not_come_up_is_let_go_and_the_rest_is_left_alone() {
 }
 
 #[test]
+fn a_middleware_that_does_not_load_is_found_with_one_service_and_taken_back() {
+    let fake = Fake::sound();
+    fake.service("zoo");
+    fake.disable("cart");
+    let ended = install(&fake, &[]);
+    assert_eq!(ended.result, Ok(Outcome::Bad), "{}", ended.err);
+    assert!(
+        ended.err.contains("× without the middleware: cart-pod"),
+        "{}",
+        ended.err
+    );
+    assert!(
+        ended.err.contains("undone: Deployment shop/cart runs as before"),
+        "{}",
+        ended.err
+    );
+    assert!(ended.err.contains("Not touched: zoo."), "{}", ended.err);
+    assert!(annotations(&fake, "cart").get("dapr.io/config").is_none());
+    assert!(!fake.writes().iter().any(|write| write.ends_with("deployments/zoo")));
+}
+
+#[test]
 fn a_dry_run_lists_and_writes_nothing() {
     let fake = Fake::sound();
     let ended = install(&fake, &["--dry-run"]);

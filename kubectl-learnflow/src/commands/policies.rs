@@ -32,7 +32,11 @@ pub(super) async fn settle(
     if first.is_empty() {
         return Ok(Outcome::Good);
     }
-    if enrol::all(cluster, &first, timeout, printer).await? == Outcome::Bad {
+    let plainly = Enrolments {
+        entries: first,
+        ..enrolments.clone()
+    };
+    if enrol::carefully(cluster, &plainly, timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
     let services = patiently(timeout, printer, async || cluster.services().await).await?;

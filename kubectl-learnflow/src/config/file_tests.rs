@@ -40,6 +40,22 @@ fn nothing_is_needed() {
     }
 }
 
+#[test]
+fn the_example_in_the_docs_is_read_and_has_every_key() {
+    let docs = include_str!("../../../docs/install.md");
+    let example = docs.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let example = example.expect("an example");
+    File::parse(example, "docs/install.md").expect("a good example");
+    let schema = schemars::schema_for!(File).to_value();
+    for key in schema["properties"].as_object().expect("keys").keys() {
+        let line = format!("{key}:");
+        assert!(
+            example.lines().any(|l| l.starts_with(&line)),
+            "{key} is not in the example"
+        );
+    }
+}
+
 /// Written anew by `UPDATE_EXPECT=1 cargo test -p kubectl-learnflow schema`.
 #[test]
 fn the_schema_in_the_docs_is_that_of_the_types() {

@@ -107,7 +107,10 @@ pub const PARTS: &[Part] = &[
             // Of all service discoveries only the one that a cluster uses: the others double the build.
             tags: "remove_all_sd,enable_kubernetes_sd",
             set: &[("github.com/prometheus/common/version.Version", "3.16.0")],
-            packages: &["github.com/prometheus/prometheus/cmd/prometheus"],
+            packages: &[
+                "github.com/prometheus/prometheus/cmd/prometheus",
+                "github.com/prometheus/prometheus/cmd/promtool",
+            ],
         },
     },
     Part {

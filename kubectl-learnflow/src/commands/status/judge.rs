@@ -3,7 +3,7 @@
 use super::{
     autoscaling,
     resilience::{self, Loaded},
-    topics::Topic,
+    topics::{self, Topic},
 };
 use crate::{
     commands::{
@@ -71,6 +71,12 @@ pub(super) struct Row {
     pub(super) middleware_loaded: Option<usize>,
     /// Sidecars whose metrics Prometheus gets; absent when it cannot be asked.
     pub(super) metrics_scraped: Option<usize>,
+    /// Pods whose sidecar surely runs without the middleware.
+    pub(super) without_middleware: Vec<String>,
+    /// Those of them whose sidecar tried to load it and could not.
+    pub(super) could_not_load: Vec<String>,
+    /// Pods whose sidecar gives no metrics.
+    pub(super) without_metrics: Vec<String>,
     pub(super) reason: Option<String>,
 }
 
@@ -144,7 +150,10 @@ pub(super) fn judge(evidence: Evidence) -> Report {
         Verdict::Unhealthy
     };
     let topics = match evidence.telemetry {
-        Ok(telemetry) => Some(telemetry.topics),
+        Ok(telemetry) => {
+            notes.extend(topics::overflow(&telemetry.topics));
+            Some(telemetry.topics)
+        }
         Err(problem) => {
             if verdict == Verdict::Healthy {
                 verdict = Verdict::Unknown;
@@ -177,10 +186,17 @@ pub(super) fn judge(evidence: Evidence) -> Report {
 fn row(service: &Service, pods: &[Pod], reason: Option<String>, evidence: &Evidence) -> Row {
     let pods: Vec<&Pod> = pods.iter().filter(|pod| !pod.leaving).collect();
     let coverage = evidence.telemetry.as_ref().ok().map(|telemetry| &telemetry.coverage);
-    let count = |holds: &dyn Fn(&Coverage, &Pod) -> bool| {
-        coverage.map(|coverage| pods.iter().filter(|pod| holds(coverage, pod)).count())
-    };
     let component = evidence.component.as_ref();
+    let named = |holds: &dyn Fn(&Coverage, &Pod) -> bool| -> Option<Vec<String>> {
+        let coverage = coverage?;
+        let pods = pods.iter().filter(|pod| holds(coverage, pod));
+        Some(pods.map(|pod| pod.name.clone()).collect())
+    };
+    let loaded = named(&|coverage, pod| coverage.of_pod(service, pod, component) == Seen::Loaded);
+    let scraped = named(&|coverage, pod| coverage.is_up(pod));
+    let without = named(&|coverage, pod| coverage.of_pod(service, pod, component) == Seen::Without);
+    let failed = named(&|coverage, pod| coverage.is_up(pod) && coverage.has_failed(pod));
+    let silent = named(&|coverage, pod| !coverage.is_up(pod));
     Row {
         deployment: service.name.clone(),
         app_id: service.app_id.clone(),
@@ -189,8 +205,11 @@ fn row(service: &Service, pods: &[Pod], reason: Option<String>, evidence: &Evide
         pods_desired: service.rollout.desired,
         pods: pods.len(),
         sidecars: pods.iter().filter(|pod| pod.sidecar.is_some()).count(),
-        middleware_loaded: count(&|coverage, pod| coverage.of_pod(service, pod, component) == Seen::Loaded),
-        metrics_scraped: count(&|coverage, pod| coverage.is_up(pod)),
+        middleware_loaded: loaded.map(|pods| pods.len()),
+        metrics_scraped: scraped.map(|pods| pods.len()),
+        without_middleware: without.unwrap_or_default(),
+        could_not_load: failed.unwrap_or_default(),
+        without_metrics: silent.unwrap_or_default(),
         reason,
     }
 }
@@ -262,11 +281,19 @@ impl Row {
             problems.push(format!(
                 "{name} has pods without a Dapr sidecar; is Dapr's sidecar injector well?"
             ));
-        } else if let Some(silent) = self.metrics_scraped.and_then(|n| lacking(n, self.pods)) {
-            problems.push(format!("{name} gives no metrics from {silent}."));
-        } else if let Some(without) = self.middleware_loaded.and_then(|n| lacking(n, self.pods)) {
+        }
+        let of = |pods: &[String]| format!("{} of {} sidecars ({})", pods.len(), self.pods, some(pods));
+        if self.sidecars == self.pods && !self.without_metrics.is_empty() {
+            problems.push(format!("{name} gives no metrics from {}.", of(&self.without_metrics)));
+        }
+        if self.sidecars == self.pods && !self.without_middleware.is_empty() {
+            let why = match self.could_not_load.first() {
+                Some(pod) => format!(" Dapr could not load it: `kubectl logs {pod} -c daprd` says why."),
+                None => String::new(),
+            };
             problems.push(format!(
-                "{name} runs {without} without the middleware: run `kubectl learnflow install`."
+                "{name} runs {} without the middleware: run `kubectl learnflow install`.{why}",
+                of(&self.without_middleware)
             ));
         }
         let Some(wanted) = wanted.filter(|wanted| service.revision.as_deref() != Some(&wanted.revision)) else {
@@ -316,9 +343,13 @@ fn who(owners: &[String]) -> String {
     }
 }
 
-/// How many of `all` sidecars are not among `good`, when any.
-fn lacking(good: usize, all: usize) -> Option<String> {
-    (good < all).then(|| format!("{} of {all} sidecars", all - good))
+/// The first names, and how many more there are.
+fn some(pods: &[String]) -> String {
+    let (first, rest) = pods.split_at(pods.len().min(3));
+    match rest.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 #[cfg(test)]

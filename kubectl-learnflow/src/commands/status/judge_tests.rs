@@ -148,12 +148,36 @@ fn a_middleware_that_is_not_loaded_is_noticed() {
     });
     assert_eq!(verdict, Verdict::Unhealthy);
     assert!(
-        text.starts_with("cart runs 1 of 1 sidecars without the middleware"),
+        text.starts_with("cart runs 1 of 1 sidecars (cart-1) without the middleware"),
         "{text}"
     );
+    assert!(text.contains("`kubectl logs cart-1 -c daprd` says why"), "{text}");
     let (verdict, text) = problems(|e| e.services[0].1[0].sidecar = None);
     assert_eq!(verdict, Verdict::Unhealthy);
     assert!(text.starts_with("cart has pods without a Dapr sidecar"), "{text}");
+}
+
+#[test]
+fn many_pods_are_not_all_named() {
+    let names: Vec<String> = (1..=5).map(|n| format!("p{n}")).collect();
+    assert_eq!(some(&names[..3]), "p1, p2, p3");
+    assert_eq!(some(&names), "p1, p2, p3 and 2 more");
+}
+
+#[test]
+fn one_silent_sidecar_does_not_hide_one_without_the_middleware() {
+    let (_, text) = problems(|e| {
+        let (_, pods, _) = &mut e.services[0];
+        let silent = Pod {
+            name: "cart-2".into(),
+            ..pods[0].clone()
+        };
+        pods.push(silent);
+        let telemetry = e.telemetry.as_mut().expect("telemetry");
+        telemetry.coverage.failed.push(sample("cart-1", 1.0));
+    });
+    assert!(text.contains("no metrics from 1 of 2 sidecars (cart-2)"), "{text}");
+    assert!(text.contains("runs 1 of 2 sidecars (cart-1) without"), "{text}");
 }
 
 #[test]

@@ -9,15 +9,26 @@ use crate::{
 };
 use futures::try_join;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Rates and quantiles look back this far.
 pub(super) const WINDOW: &str = "5m";
+const WINDOW_SECONDS: u32 = 300;
+
+/// The row of what no topic's name stands for: see `dashboards/rules/events.yaml`.
+const OVERFLOW: &str = "(overflow)";
+
+/// More rows are on no screen.
+const SHOWN: usize = 40;
 
 const TOPIC: &str = "messaging_destination_name";
 const SERVICE: &str = "service_name";
 const OUTCOME: &str = "learnflow_outcome";
 const NAMESPACE: &str = "k8s_namespace_name";
+const OPERATION: &str = "messaging_operation_type";
 
 /// One direction of one topic. What is not known is absent, never a zero.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,6 +70,14 @@ impl Direction {
         }
     }
 
+    /// As OpenTelemetry calls it.
+    fn operation(self) -> &'static str {
+        match self {
+            Self::Publish => "send",
+            Self::Deliver => "process",
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Publish => "publish",
@@ -80,7 +99,7 @@ pub(super) async fn of(cluster: &Cluster) -> Result<Vec<Topic>, Problem> {
     let (publish, deliver) = try_join!(ask(cluster, Direction::Publish), ask(cluster, Direction::Deliver))?;
     let mut topics = rows(Direction::Publish, &publish);
     topics.extend(rows(Direction::Deliver, &deliver));
-    topics.sort_by(|a, b| (&a.topic, a.direction).cmp(&(&b.topic, b.direction)));
+    topics.sort_by(|a, b| place(a).cmp(&place(b)));
     Ok(topics)
 }
 
@@ -101,6 +120,18 @@ async fn ask(cluster: &Cluster, direction: Direction) -> Result<Answers, Problem
         Direction::Deliver => quantile("0.95", "learnflow_event_age_seconds_bucket"),
         Direction::Publish => "vector(0) > 0".to_owned(),
     };
+    // What went to topics beyond the gateway's limit, within an hour, and within the window.
+    let rest = |window: &str, by: &str| {
+        let of = format!(
+            "{NAMESPACE}=\"{}\",{OPERATION}=\"{}\"",
+            cluster.namespace,
+            direction.operation()
+        );
+        let sum = format!("sum by ({by}) (learnflow:events_overflow:increase{window}{{{of}}}) > 0");
+        format!("label_replace({sum}, \"{TOPIC}\", \"{OVERFLOW}\", \"\", \"\")")
+    };
+    let counts = format!("{counts} or {}", rest("1h", &format!("{SERVICE}, {OUTCOME}")));
+    let rates = format!("{rates} or {} / {WINDOW_SECONDS}", rest(WINDOW, TOPIC));
     let (counts, rates, p50, p95, p99, ages) = try_join!(
         cluster.query(&counts),
         cluster.query(&rates),
@@ -127,13 +158,9 @@ fn rows(direction: Direction, answers: &Answers) -> Vec<Topic> {
         }
         services.insert(sample.label(SERVICE).to_owned());
     }
-    let of = |samples: &[Sample], topic: &str| {
-        samples
-            .iter()
-            .find(|sample| sample.label(TOPIC) == topic)
-            .map(|sample| sample.value)
-    };
-    let [p50, p95, p99] = &answers.quantiles;
+    let rates = by_topic(&answers.rates);
+    let ages = by_topic(&answers.ages);
+    let [p50, p95, p99] = answers.quantiles.each_ref().map(|samples| by_topic(samples));
     topics
         .into_iter()
         .map(|(topic, (count, good, services))| Topic {
@@ -142,13 +169,48 @@ fn rows(direction: Direction, answers: &Answers) -> Vec<Topic> {
             services,
             count: count as u64,
             success_ratio: (count > 0.0).then(|| good / count),
-            per_second: of(&answers.rates, topic),
-            p50_seconds: of(p50, topic),
-            p95_seconds: of(p95, topic),
-            p99_seconds: of(p99, topic),
-            age_p95_seconds: of(&answers.ages, topic),
+            per_second: rates.get(topic).copied(),
+            p50_seconds: p50.get(topic).copied(),
+            p95_seconds: p95.get(topic).copied(),
+            p99_seconds: p99.get(topic).copied(),
+            age_p95_seconds: ages.get(topic).copied(),
         })
         .collect()
+}
+
+fn by_topic(samples: &[Sample]) -> BTreeMap<&str, f64> {
+    samples
+        .iter()
+        .map(|sample| (sample.label(TOPIC), sample.value))
+        .collect()
+}
+
+/// What there is to say when callers use more topics than have a name here.
+pub(super) fn overflow(topics: &[Topic]) -> Option<String> {
+    let rows = || topics.iter().filter(|topic| topic.topic == OVERFLOW);
+    let services: BTreeSet<&str> = rows().flat_map(|row| &row.services).map(String::as_str).collect();
+    let services: Vec<&str> = services.into_iter().collect();
+    let count: u64 = rows().map(|row| row.count).sum();
+    (count > 0).then(|| {
+        format!(
+            "{count} events of {} in the last hour went to more topics than are shown by name: they are counted under \
+             {OVERFLOW}. See LearnFlowTopicsOverflow in docs/runbooks.md.",
+            services.join(", ")
+        )
+    })
+}
+
+/// The rows that fit on a screen, in their order: of many topics the overflow and the busiest.
+pub(super) fn busiest(topics: &[Topic]) -> Vec<Topic> {
+    let mut rows: Vec<&Topic> = topics.iter().collect();
+    rows.sort_by_key(|topic| (topic.topic != OVERFLOW, Reverse(topic.count)));
+    rows.truncate(SHOWN);
+    rows.sort_by_key(|topic| place(topic));
+    rows.into_iter().cloned().collect()
+}
+
+fn place(topic: &Topic) -> (bool, &str, Direction) {
+    (topic.topic == OVERFLOW, &topic.topic, topic.direction)
 }
 
 pub(super) fn table(topics: &[Topic], wide: bool) -> Table {
@@ -228,6 +290,45 @@ mod tests {
                 .next()
                 .is_some_and(|h| h.ends_with("SERVICES"))
         );
+    }
+
+    #[test]
+    fn an_overflow_is_said() {
+        assert_eq!(overflow(&[]), None);
+        let answers = |service, count| Answers {
+            counts: vec![sample(
+                &[(TOPIC, OVERFLOW), (SERVICE, service), (OUTCOME, "error")],
+                count,
+            )],
+            ..Answers::default()
+        };
+        let mut topics = rows(Direction::Publish, &answers("x", 40.0));
+        topics.extend(rows(Direction::Deliver, &answers("y", 2.0)));
+        let said = overflow(&topics).expect("a note");
+        assert!(said.starts_with("42 events of x, y in the last hour"), "{said}");
+        topics.retain(|topic| topic.topic != OVERFLOW);
+        assert_eq!(overflow(&topics), None);
+    }
+
+    #[test]
+    fn of_many_topics_the_busiest_are_shown_and_the_overflow() {
+        let names: Vec<String> = (0..SHOWN).map(|n| format!("a{n:02}")).collect();
+        let mut counts: Vec<Sample> = names.iter().map(|name| sample(&[(TOPIC, name)], 2.0)).collect();
+        counts.push(sample(&[(TOPIC, "z")], 9.0));
+        counts.push(sample(&[(TOPIC, OVERFLOW)], 1.0));
+        let mut all = rows(
+            Direction::Publish,
+            &Answers {
+                counts,
+                ..Answers::default()
+            },
+        );
+        all.sort_by(|a, b| place(a).cmp(&place(b)));
+        let shown = busiest(&all);
+        let names: Vec<&str> = shown.iter().map(|topic| topic.topic.as_str()).collect();
+        assert_eq!((names.len(), names[0]), (SHOWN, "a00"));
+        assert_eq!(names[SHOWN - 2..], ["z", OVERFLOW]);
+        assert_eq!(busiest(&all[..3]), all[..3]);
     }
 
     #[test]

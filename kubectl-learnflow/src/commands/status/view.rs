@@ -34,13 +34,20 @@ pub(super) fn show(report: &Report, wide: bool, printer: &Printer) {
             printer.table(&autoscaling::table(&report.autoscaling));
         }
         printer.data(&format!(
-            "\nTOPICS (COUNT since the gateway started, the rest over {})\n",
+            "\nTOPICS of the last hour (COUNT since they came up, the rest over {})\n",
             topics::WINDOW
         ));
         match report.topics.as_deref() {
             None => printer.data("Unknown: Prometheus does not answer.\n"),
-            Some([]) => printer.data("No event has been seen yet.\n"),
-            Some(topics) => printer.table(&topics::table(topics, wide)),
+            Some([]) => printer.data("No event was seen in the last hour.\n"),
+            Some(topics) => {
+                let shown = if wide { topics.to_vec() } else { topics::busiest(topics) };
+                printer.table(&topics::table(&shown, wide));
+                if shown.len() < topics.len() {
+                    let more = topics.len() - shown.len();
+                    printer.data(&format!("… and {more} that are less busy: -o wide shows them.\n"));
+                }
+            }
         }
     }
     printer.data("\n");

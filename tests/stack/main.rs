@@ -1,0 +1,36 @@
+//! The stack's own programs with the configuration that is shipped, on loopback, without a cluster: the Collector's gateway and
+//! agent, Prometheus, and promtool for its rules. `cargo xtask test` runs these; the programs are parts of the lab.
+
+mod flood;
+mod gateway;
+mod otlp;
+mod prometheus;
+mod rules;
+mod shipped;
+mod valid;
+
+use std::{path::Path, process::Command, sync::OnceLock};
+
+use learnflow_lab::Parts;
+use learnflow_tests::process::{Process, free_port};
+
+/// Starts a program and waits until `ready` answers with 200.
+fn start(name: &'static str, command: &mut Command, folder: &Path, ready: &str) -> Process {
+    let process = Process::start(name, command, folder).expect(name);
+    let answer = process.wait(ready, || ureq::get(ready).call().ok());
+    answer.expect(name);
+    process
+}
+
+/// A free port of the loopback device.
+fn port() -> u16 {
+    free_port().expect("a free port").port()
+}
+
+fn parts() -> &'static Parts {
+    static PARTS: OnceLock<Parts> = OnceLock::new();
+    PARTS.get_or_init(|| {
+        let names = ["collector-gateway", "collector-agent", "prometheus"];
+        learnflow_lab::parts(&names).expect("the parts of the lab that these tests run")
+    })
+}

@@ -1,0 +1,77 @@
+//! The shipped configurations, judged by the programs that read them.
+
+use std::{fs, process::Command};
+
+use learnflow_tests::process::Folder;
+
+use crate::{
+    gateway, parts, prometheus,
+    shipped::{self, replace},
+};
+
+/// Runs a program to its end; what it said, and whether it was content.
+pub fn judge(command: &mut Command) -> (bool, String) {
+    let output = command.output().expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+fn collector(part: &str, config: &str) -> (bool, String) {
+    let folder = Folder::new().expect("a folder");
+    let file = folder.path().join("config.yaml");
+    fs::write(&file, config).expect("a file");
+    let program = parts().file(part, part);
+    judge(
+        Command::new(program)
+            .arg("validate")
+            .arg(format!("--config={}", file.display())),
+    )
+}
+
+#[test]
+fn the_gateways_configuration_is_valid() {
+    let config = gateway::config([1, 2, 3, 4, 5]);
+    let (valid, said) = collector("collector-gateway", &config);
+    assert!(valid, "{said}");
+    let broken = replace(&config, &[("max_streams", "max_streems".into())]);
+    let (valid, said) = collector("collector-gateway", &broken);
+    assert!(!valid && said.contains("max_streems"), "a wrong one is refused: {said}");
+}
+
+#[test]
+fn the_agents_configuration_is_valid() {
+    let checkpoints = Folder::new().expect("a folder");
+    let checkpoints_path = checkpoints.path().display().to_string();
+    let config = shipped::config("collector/agent.yaml", "config.yaml");
+    let config = replace(&config, &[("/var/lib/learnflow/collector", checkpoints_path)]);
+    let (valid, said) = collector("collector-agent", &config);
+    assert!(valid, "{said}");
+    let (valid, said) = collector(
+        "collector-agent",
+        &replace(&config, &[("poll_interval", "pol_interval".into())]),
+    );
+    assert!(
+        !valid && said.contains("pol_interval"),
+        "a wrong one is refused: {said}"
+    );
+}
+
+#[test]
+fn prometheus_configuration_is_valid() {
+    let folder = Folder::new().expect("a folder");
+    let file = folder.path().join("prometheus.yml");
+    let check = |text: &str| {
+        fs::write(&file, text).expect("a file");
+        let promtool = parts().file("prometheus", "promtool");
+        judge(
+            Command::new(promtool)
+                .args(["check", "config", "--lint=all", "--lint-fatal"])
+                .arg(&file),
+        )
+    };
+    // As it is shipped, cluster and all, and as the other tests here use it, with the rules.
+    let (valid, said) = check(&shipped::config(prometheus::MANIFEST, "prometheus.yml"));
+    assert!(valid, "{said}");
+    let (valid, said) = check(&prometheus::config(1, 2, 3).to_string());
+    assert!(valid && said.contains("rules found"), "{said}");
+}
