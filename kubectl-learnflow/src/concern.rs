@@ -22,6 +22,10 @@ pub(crate) enum Concern {
     Prometheus,
     /// What the sidecars load, and the enrolment of the services.
     Middleware,
+    /// What the sidecars do when Kafka fails.
+    Resilience,
+    /// How many pods a service runs.
+    Autoscaling,
 }
 
 /// The size and the care of an installation.
@@ -38,26 +42,44 @@ pub(crate) enum Profile {
 
 /// Those that are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Selection(BTreeSet<Concern>);
+pub(crate) struct Selection {
+    chosen: BTreeSet<Concern>,
+    /// By name: where one cannot be had, that is an error and no remark.
+    asked: BTreeSet<Concern>,
+}
 
 impl Concern {
-    pub(crate) const ALL: [Self; 3] = [Self::Collector, Self::Prometheus, Self::Middleware];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Collector,
+        Self::Prometheus,
+        Self::Middleware,
+        Self::Resilience,
+        Self::Autoscaling,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Collector => "collector",
             Self::Prometheus => "prometheus",
             Self::Middleware => "middleware",
+            Self::Resilience => "resilience",
+            Self::Autoscaling => "autoscaling",
         }
     }
 
     /// What it cannot do without. The middleware needs nobody: its records can be read from the
-    /// sidecars' logs.
+    /// sidecars' logs. Policies are for enrolled services only: at a change of one, others restart.
     pub(crate) fn needs(self) -> &'static [Self] {
         match self {
             Self::Prometheus => &[Self::Collector],
-            Self::Collector | Self::Middleware => &[],
+            Self::Resilience => &[Self::Middleware],
+            Self::Collector | Self::Middleware | Self::Autoscaling => &[],
         }
+    }
+
+    /// It goes to a namespace of its own; the others go to that of the services.
+    pub(crate) fn is_of_stack(self) -> bool {
+        matches!(self, Self::Collector | Self::Prometheus)
     }
 
     /// Its objects as they stand in the manifests; a profile may have a folder with more of them.
@@ -93,20 +115,30 @@ impl Selection {
         if chosen.is_empty() {
             return Err("nothing is left to install".into());
         }
-        Ok(Self(chosen))
+        Ok(Self {
+            chosen,
+            asked: only.iter().copied().collect(),
+        })
     }
 
     pub(crate) fn all() -> Self {
-        Self(Concern::ALL.into())
+        Self {
+            chosen: Concern::ALL.into(),
+            asked: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn has(&self, concern: Concern) -> bool {
-        self.0.contains(&concern)
+        self.chosen.contains(&concern)
+    }
+
+    pub(crate) fn asks_for(&self, concern: Concern) -> bool {
+        self.asked.contains(&concern)
     }
 
     /// In the order in which they are applied.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Concern> {
-        self.0.iter().copied()
+        self.chosen.iter().copied()
     }
 }
 
@@ -128,7 +160,7 @@ impl fmt::Display for Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Concern::{Collector, Middleware, Prometheus};
+    use Concern::{Autoscaling, Collector, Middleware, Prometheus, Resilience};
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
         Selection::new(only, skip).map(|selection| selection.iter().collect())
@@ -139,7 +171,11 @@ mod tests {
         assert_eq!(chosen(&[], &[]), Ok(Concern::ALL.to_vec()));
         assert_eq!(chosen(&[Prometheus], &[]), Ok(vec![Collector, Prometheus]));
         assert_eq!(chosen(&[Middleware], &[]), Ok(vec![Middleware]));
-        assert_eq!(chosen(&[], &[Prometheus]), Ok(vec![Collector, Middleware]));
+        assert_eq!(chosen(&[Resilience], &[]), Ok(vec![Middleware, Resilience]));
+        assert_eq!(
+            chosen(&[], &[Prometheus]),
+            Ok(vec![Collector, Middleware, Resilience, Autoscaling])
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
     objects::{
         BEFORE, GUEST, GUEST_MOUNT, MANAGER, MIDDLEWARE, Object, ObjectRef, Plan, RESTARTED, REVISION, revision,
     },
+    resilience,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
@@ -41,6 +42,10 @@ pub(crate) struct Entry {
     pub(crate) spans_elsewhere: Option<String>,
     configuration: Object,
     secret: Option<Object>,
+    /// The same without the Resiliency, when it is to have one.
+    plain: Option<Enrolment>,
+    /// Its sidecars may restart in place when a Resiliency comes: it is enrolled plainly first.
+    reloads: bool,
 }
 
 /// Services to enrol, and all that has to be there before the first of them is.
@@ -49,6 +54,8 @@ pub(crate) struct Enrolments {
     pub(crate) entries: Vec<Entry>,
     pub(crate) guest: Object,
     pub(crate) component: Object,
+    /// To be applied when none of the services reloads any more.
+    pub(crate) resiliency: Option<Object>,
 }
 
 /// How a service is let go.
@@ -71,6 +78,7 @@ impl Enrolments {
             entries,
             guest: plan.guest.clone(),
             component: plan.component.clone(),
+            resiliency: plan.resiliency.clone().filter(|_| plan.polices),
         }
     }
 
@@ -99,6 +107,7 @@ impl Enrolments {
         let mut objects = vec![&self.guest, &self.component];
         objects.extend(self.configurations());
         objects.extend(self.secrets().into_iter().map(|(secret, _)| secret));
+        objects.extend(&self.resiliency);
         objects
     }
 }
@@ -122,18 +131,24 @@ impl Entry {
         } else {
             (configuration, None)
         };
-        let revision = revision(&[
-            plan.guest.name().as_bytes(),
-            plan.component.value()["spec"].to_string().as_bytes(),
-            configuration.name().as_bytes(),
-        ]);
-        let enrolment = Enrolment {
+        let component = plan.component.value()["spec"].to_string();
+        let parts = [plan.guest.name(), &component, configuration.name()].map(str::as_bytes);
+        let mut enrolment = Enrolment {
             config: configuration.name().to_owned(),
             mounts: with_ours(before.mounts.as_deref()),
             guest: plan.guest.name().to_owned(),
-            revision,
+            revision: revision(&parts),
             before,
         };
+        let resiliency = plan.resiliency.as_ref();
+        let plain = resiliency
+            .filter(|policies| resilience::is_for(policies, service))
+            .map(|policies| {
+                let spec = policies.value()["spec"].to_string();
+                let plain = enrolment.clone();
+                enrolment.revision = revision(&[&parts[..], &[spec.as_bytes()]].concat());
+                plain
+            });
         let endpoint = endpoint(configuration.value());
         Self {
             service: service.clone(),
@@ -142,7 +157,23 @@ impl Entry {
                 .filter(|theirs| Some(theirs) != self::endpoint(plan.configuration.value()).as_ref()),
             configuration,
             secret,
+            reloads: quiet && plain.is_some() && Enrolment::of(service).is_none(),
+            plain,
         }
+    }
+
+    /// How it is enrolled while the Resiliency cannot come yet.
+    pub(crate) fn plainly(&self) -> Self {
+        let enrolment = self.plain.as_ref().unwrap_or(&self.enrolment).clone();
+        Self {
+            enrolment,
+            ..self.clone()
+        }
+    }
+
+    /// Two rollouts: the first ends the sidecars that would restart in place when the Resiliency comes.
+    pub(crate) fn reloads(&self) -> bool {
+        self.reloads
     }
 
     /// Nothing of it would change.

@@ -21,6 +21,8 @@ mod preflight;
 mod printer;
 mod problem;
 mod redact;
+mod resilience;
+mod scaling;
 #[cfg(test)]
 mod testing;
 mod text;

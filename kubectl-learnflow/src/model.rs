@@ -31,6 +31,10 @@ pub(crate) struct Service {
     pub(crate) paused: bool,
     /// Why some calls may fail while its pods are replaced.
     pub(crate) gap: Option<Gap>,
+    /// Containers that request CPU.
+    pub(crate) requesting: Vec<String>,
+    /// Claims that all its pods would share.
+    pub(crate) claims: Vec<String>,
     pub(crate) rollout: Rollout,
 }
 
@@ -84,6 +88,49 @@ pub(crate) struct Configuration {
     /// Carries our label.
     pub(crate) ours: bool,
     pub(crate) spec: serde_json::Value,
+}
+
+/// A Dapr Resiliency in the services' namespace.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Resiliency {
+    pub(crate) name: String,
+    /// Carries our label.
+    pub(crate) ours: bool,
+    /// The app ids that it is for; none at all means every sidecar.
+    pub(crate) scopes: Vec<String>,
+    pub(crate) spec: serde_json::Value,
+}
+
+/// What changes the number of a Deployment's pods by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Scaler {
+    /// `HorizontalPodAutoscaler`, or KEDA's `ScaledObject`.
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    /// The Deployment.
+    pub(crate) target: String,
+    /// Carries our label.
+    pub(crate) ours: bool,
+    pub(crate) min: i32,
+    pub(crate) max: i32,
+    pub(crate) current: i32,
+    pub(crate) desired: i32,
+    /// What it measures, as a share of the request in percent: how much there is, and the target.
+    pub(crate) load: Option<(i32, i32)>,
+    /// In seconds since 1970.
+    pub(crate) created: Option<i64>,
+    /// Conditions as (type, holds, reason, message).
+    pub(crate) conditions: Vec<(String, bool, String, String)>,
+}
+
+/// What must be known before a service is scaled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Scaling {
+    /// Somebody measures how much CPU pods take.
+    pub(crate) measured: bool,
+    pub(crate) scalers: Vec<Scaler>,
+    /// Claims that two pods cannot share, or of which that is not known, each with why.
+    pub(crate) unshared: std::collections::BTreeMap<String, String>,
 }
 
 /// How far a workload is with what it was last told.
@@ -173,6 +220,7 @@ pub(crate) struct Facts {
     pub(crate) kafka: Vec<String>,
     pub(crate) services: Vec<Service>,
     pub(crate) configurations: Vec<Configuration>,
+    pub(crate) resiliencies: Vec<Resiliency>,
 }
 
 impl Facts {

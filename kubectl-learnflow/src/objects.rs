@@ -68,6 +68,13 @@ pub(crate) struct Plan {
     pub(crate) configuration: Object,
     /// Enrols services, and has the objects that takes.
     pub(crate) enrols: bool,
+    /// The Resiliency that the services in its scope run under, when there is one. What is in the
+    /// cluster decides about it: see [`crate::resilience`].
+    pub(crate) resiliency: Option<Object>,
+    /// Brings or changes that Resiliency; otherwise it stays as it is.
+    pub(crate) polices: bool,
+    /// Gives services a HorizontalPodAutoscaler: see [`crate::scaling`].
+    pub(crate) scales: bool,
 }
 
 impl Object {
@@ -148,7 +155,7 @@ impl Object {
         limits.sum()
     }
 
-    fn in_namespace(mut self, namespace: &str) -> Self {
+    pub(crate) fn in_namespace(mut self, namespace: &str) -> Self {
         self.map("/metadata").insert("namespace".into(), namespace.into());
         self
     }
@@ -160,7 +167,7 @@ impl Object {
         self
     }
 
-    fn versioned(mut self) -> Self {
+    pub(crate) fn versioned(mut self) -> Self {
         self.map("/metadata/labels")
             .insert(VERSION_LABEL.into(), env!("CARGO_PKG_VERSION").into());
         self
@@ -228,6 +235,24 @@ impl ObjectRef {
         )
     }
 
+    pub(crate) fn autoscaler(namespace: &str, name: &str) -> Self {
+        Self {
+            api_version: "autoscaling/v2".into(),
+            kind: "HorizontalPodAutoscaler".into(),
+            namespace: Some(namespace.into()),
+            name: name.into(),
+        }
+    }
+
+    pub(crate) fn resiliency(namespace: &str, name: &str) -> Self {
+        Self {
+            api_version: "dapr.io/v1alpha1".into(),
+            kind: "Resiliency".into(),
+            namespace: Some(namespace.into()),
+            name: name.into(),
+        }
+    }
+
     pub(crate) fn deployment(namespace: &str, name: &str) -> Self {
         Self {
             api_version: "apps/v1".into(),
@@ -246,8 +271,7 @@ impl Plan {
 
     /// The same as the settings want it.
     pub(crate) fn shaped(namespace: &str, app_ids: &BTreeSet<String>, shape: &Shape) -> Result<Self, Problem> {
-        let stack_of = |concern: &Concern| *concern != Concern::Middleware;
-        let chosen = shape.concerns.iter().filter(stack_of);
+        let chosen = shape.concerns.iter().filter(|concern| concern.is_of_stack());
         let stack = chosen.map(|concern| concern.objects(shape.profile));
         let mut stack = stack.collect::<Result<Vec<_>, _>>()?.concat();
         // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
@@ -281,6 +305,9 @@ impl Plan {
             component,
             configuration,
             enrols: shape.concerns.has(Concern::Middleware),
+            resiliency: None,
+            polices: shape.concerns.has(Concern::Resilience),
+            scales: shape.concerns.has(Concern::Autoscaling),
         })
     }
 
@@ -311,10 +338,7 @@ impl Plan {
 /// The kinds that the stack has in any part and profile, whatever is chosen: others of them may be there.
 pub(crate) fn kinds_of_stack() -> Result<BTreeMap<String, ObjectRef>, Problem> {
     let mut kinds = BTreeMap::new();
-    for concern in Concern::ALL
-        .into_iter()
-        .filter(|concern| *concern != Concern::Middleware)
-    {
+    for concern in Concern::ALL.into_iter().filter(|concern| concern.is_of_stack()) {
         for profile in [Profile::Dev, Profile::Production] {
             let objects = concern.objects(profile)?;
             kinds.extend(
@@ -333,7 +357,7 @@ fn set_of_stack() -> Result<Object, Problem> {
     Ok(set.labelled().versioned())
 }
 
-fn only(path: &str) -> Result<Object, Problem> {
+pub(crate) fn only(path: &str) -> Result<Object, Problem> {
     let mut objects = assets::manifest(path)?;
     match objects.pop() {
         Some(object) if objects.is_empty() => Ok(object),

@@ -29,6 +29,7 @@ fn sound() -> Facts {
             name: "appconfig".into(),
             ..Configuration::default()
         }],
+        resiliencies: vec![],
     }
 }
 

@@ -1,6 +1,7 @@
 //! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
 
 mod changes;
+mod concerns;
 #[cfg(target_os = "linux")]
 mod downtime;
 mod enrolment;
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
     if on_a_lab {
         #[cfg(target_os = "linux")]
         trials.extend(downtime::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
-        trials.extend(lab::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
+        let tests = concerns::TESTS.iter().chain(lab::TESTS);
+        trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -1,6 +1,6 @@
 //! Server-side apply, under our own name, and by force only where a person said so.
 
-use super::Cluster;
+use super::{Cluster, is_absent};
 use crate::{
     changes,
     model::{Applied, Existing},
@@ -114,8 +114,11 @@ impl Cluster {
 
     /// The object as it is in the cluster, if it is.
     pub(crate) async fn existing(&self, object: &ObjectRef) -> Result<Option<Existing>, Problem> {
-        let found = self.dynamic(object).get_opt(&object.name).await;
-        Ok(found.map_err(self.explain(&format!("read {object}")))?.map(existing))
+        match self.dynamic(object).get_opt(&object.name).await {
+            Ok(found) => Ok(found.map(existing)),
+            Err(kube::Error::Api(status)) if is_absent(&status) => Ok(None),
+            Err(e) => Err(self.explain(&format!("read {object}"))(e)),
+        }
     }
 }
 

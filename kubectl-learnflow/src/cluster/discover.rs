@@ -1,8 +1,8 @@
 //! What is there: Kubernetes, Dapr, Kafka, and the services.
 
-use super::{Cluster, apply::existing};
+use super::{Cluster, apply::existing, is_absent};
 use crate::{
-    model::{Before, Configuration, ControlPlane, Existing, Facts, Gap, Rollout, Service, Setting},
+    model::{Before, Configuration, ControlPlane, Existing, Facts, Gap, Resiliency, Rollout, Service, Setting},
     objects::{BEFORE, GUEST, MANAGED_BY, MANAGER, MIDDLEWARE, ObjectRef, RESTARTED, REVISION, VERSION_LABEL},
     permissions::DAPR_NAMESPACE,
     problem::Problem,
@@ -11,7 +11,7 @@ use futures::try_join;
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec},
-        core::v1::{Namespace, Node},
+        core::v1::{Container, Namespace, Node},
         storage::v1::StorageClass,
     },
     apimachinery::pkg::{
@@ -19,7 +19,10 @@ use k8s_openapi::{
         util::intstr::IntOrString,
     },
 };
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, ListParams},
+};
 
 const DAPR: &str = "dapr.io/v1alpha1";
 
@@ -27,13 +30,14 @@ impl Cluster {
     pub(crate) async fn facts(&self) -> Result<Facts, Problem> {
         // First alone: if this one fails, all would, and each would say so.
         let kubernetes = self.kubernetes_version().await?;
-        let (namespace_exists, dapr_kinds, planes, kafka, services, configurations) = try_join!(
+        let (namespace_exists, dapr_kinds, planes, kafka, services, configurations, resiliencies) = try_join!(
             self.namespace_exists(),
             self.dapr_kinds(),
             self.control_planes(),
             self.kafka(),
             self.services(),
             self.configurations(),
+            self.resiliencies(),
         )?;
         let plane = |app: &str| {
             planes
@@ -52,6 +56,7 @@ impl Cluster {
             kafka,
             services,
             configurations,
+            resiliencies,
         })
     }
 
@@ -97,7 +102,7 @@ impl Cluster {
     async fn dapr_kinds(&self) -> Result<Vec<String>, Problem> {
         match self.client.list_api_group_resources(DAPR).await {
             Ok(list) => Ok(list.resources.into_iter().map(|resource| resource.kind).collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.explain("ask for Dapr's kinds")(e)),
         }
     }
@@ -136,7 +141,7 @@ impl Cluster {
                 .filter(|c| c.data.pointer("/spec/type").and_then(|t| t.as_str()) == Some("pubsub.kafka"))
                 .map(|component| component.name_any())
                 .collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Components", Some(self.namespace.as_str()))(e)),
         }
     }
@@ -160,7 +165,7 @@ impl Cluster {
                 .map(|component| (component.namespace().unwrap_or_default(), existing(component)))
                 .filter(|(_, found)| found.managed_by.as_deref() == Some(MANAGER))
                 .collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_forbidden() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if is_absent(&status) || status.is_forbidden() => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Components", None)(e)),
         }
     }
@@ -187,7 +192,7 @@ impl Cluster {
 
     /// The Dapr Configurations of the services' namespace.
     pub(crate) async fn configurations(&self) -> Result<Vec<Configuration>, Problem> {
-        let configuration = |mut object: kube::api::DynamicObject| Configuration {
+        let configuration = |mut object: DynamicObject| Configuration {
             name: object.name_any(),
             ours: object.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER),
             spec: object.data["spec"].take(),
@@ -198,12 +203,36 @@ impl Cluster {
             .await
         {
             Ok(list) => Ok(list.into_iter().map(configuration).collect()),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Configurations", Some(self.namespace.as_str()))(e)),
         }
     }
 
-    fn of_dapr(&self, kind: &str) -> ObjectRef {
+    /// The Dapr Resiliencies of the services' namespace.
+    pub(crate) async fn resiliencies(&self) -> Result<Vec<Resiliency>, Problem> {
+        let resiliency = |object: DynamicObject| {
+            let ours = object.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER);
+            let name = object.name_any();
+            let mut found = existing(object);
+            Resiliency {
+                name,
+                ours,
+                scopes: found.scopes,
+                spec: found.value["spec"].take(),
+            }
+        };
+        match self
+            .dynamic(&self.of_dapr("Resiliency"))
+            .list(&ListParams::default())
+            .await
+        {
+            Ok(list) => Ok(list.into_iter().map(resiliency).collect()),
+            Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
+            Err(e) => Err(self.list_of("Dapr Resiliencies", Some(self.namespace.as_str()))(e)),
+        }
+    }
+
+    pub(super) fn of_dapr(&self, kind: &str) -> ObjectRef {
         ObjectRef {
             api_version: DAPR.into(),
             kind: kind.into(),
@@ -240,7 +269,15 @@ fn service(deployment: Deployment) -> Option<Service> {
     let pod = spec.template.spec.unwrap_or_default();
     let own = pod.containers.iter().find(|container| container.name != "daprd");
     let container = own.map(|container| container.name.clone());
+    let requests_cpu = |container: &&Container| {
+        let requests = container.resources.as_ref().and_then(|r| r.requests.as_ref());
+        requests.is_some_and(|requests| requests.contains_key("cpu"))
+    };
+    let requesting = pod.containers.iter().filter(requests_cpu);
+    let requesting = requesting.map(|container| container.name.clone()).collect();
     let volumes = pod.volumes.unwrap_or_default();
+    let claims = volumes.iter().filter_map(|v| v.persistent_volume_claim.as_ref());
+    let claims = claims.map(|claim| claim.claim_name.clone()).collect();
     let volume = volumes.into_iter().find(|volume| volume.name == GUEST);
     let foreign_volume = volume
         .as_ref()
@@ -259,6 +296,8 @@ fn service(deployment: Deployment) -> Option<Service> {
         enrolled,
         paused: spec.paused.unwrap_or(false),
         gap,
+        requesting,
+        claims,
         rollout,
         name: metadata.name.unwrap_or_default(),
     })

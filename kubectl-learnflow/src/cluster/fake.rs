@@ -75,6 +75,22 @@ impl Fake {
         self.lock(|state| state.objects.insert(path.into(), object));
     }
 
+    /// Merges into what is there.
+    pub(crate) fn change(&self, path: &str, change: &Value) {
+        let mut object = self.get(path).expect("an object");
+        if !change.is_null() {
+            merge(&mut object, change);
+        }
+        self.put(path, object);
+    }
+
+    /// Somebody serves what pods take.
+    pub(crate) fn measure(&self) {
+        let kind = json!({ "name": "pods", "kind": "PodMetrics", "namespaced": true, "singularName": "", "verbs": [] });
+        let list = json!({ "groupVersion": "metrics.k8s.io/v1beta1", "resources": [kind] });
+        self.answer("/apis/metrics.k8s.io/v1beta1", 200, list);
+    }
+
     pub(crate) fn remove(&self, path: &str) {
         self.lock(|state| state.objects.remove(path));
     }

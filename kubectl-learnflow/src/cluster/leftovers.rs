@@ -1,6 +1,6 @@
 //! What of ours lies in the services' namespace, and whether anything still refers to it.
 
-use super::Cluster;
+use super::{Cluster, is_absent};
 use crate::{
     objects::{GUEST, MANAGED_BY, MANAGER, ObjectRef, STACK_NAMESPACE},
     problem::Problem,
@@ -52,7 +52,7 @@ impl Cluster {
                     name: claim.name_any(),
                 })
                 .collect()),
-            Err(kube::Error::Api(status)) if status.is_forbidden() || status.is_not_found() => Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if status.is_forbidden() || is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("PersistentVolumeClaims", Some(STACK_NAMESPACE))(e)),
         }
     }

@@ -17,12 +17,14 @@ mod patience;
 mod prometheus;
 mod remove;
 mod rollout;
+mod scaling;
 mod surroundings;
 
 use crate::{objects::ObjectRef, problem::Problem};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind},
+    core::Status,
 };
 
 pub(crate) use access::accesses;
@@ -64,6 +66,12 @@ impl Cluster {
     }
 }
 
+/// Not there, or its whole kind is not. Of a group that it does not have, an API server says so in plain
+/// text without a reason, which [`Status::is_not_found`] does not take for an answer (kube 5.0).
+fn is_absent(status: &Status) -> bool {
+    status.code == 404
+}
+
 fn resource(object: &ObjectRef) -> ApiResource {
     let (group, version) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &object.kind))
@@ -97,6 +105,8 @@ mod tests {
             "persistentvolumeclaims",
             "components",
             "configurations",
+            "resiliencies",
+            "horizontalpodautoscalers",
         ];
         for object in plan.all() {
             let plural = resource(&object.reference()).plural;

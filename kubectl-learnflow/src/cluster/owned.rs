@@ -1,6 +1,6 @@
 //! What carries our labels: the members of our sets.
 
-use super::{Cluster, resource};
+use super::{Cluster, is_absent, resource};
 use crate::{applyset, objects::ObjectRef, problem::Problem};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
@@ -68,8 +68,7 @@ impl Cluster {
         let group = match oneshot::group(&self.client, group).await {
             Ok(group) => group,
             Err(kube::Error::Discovery(_)) => return Ok(None),
-            // A group that is not there is a page that is not, without a reason.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+            Err(kube::Error::Api(status)) if is_absent(&status) => return Ok(None),
             Err(e) => return Err(self.explain(&format!("ask for the kind {kind}"))(e)),
         };
         let found = group.recommended_kind(name);

@@ -1,6 +1,6 @@
 //! Deleting what is ours, and knowing what is not.
 
-use super::Cluster;
+use super::{Cluster, is_absent};
 use crate::{
     objects::ObjectRef,
     problem::{Kind, Problem},
@@ -28,7 +28,7 @@ impl Cluster {
         let deleted = self.dynamic(object).delete(&object.name, &params).await;
         match deleted {
             Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+            Err(kube::Error::Api(status)) if is_absent(&status) => Ok(false),
             Err(e) => Err(self.explain(&format!("delete {object}"))(e)),
         }
     }

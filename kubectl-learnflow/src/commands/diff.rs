@@ -2,7 +2,7 @@
 
 use super::{
     guard::{self, Seen, Wanted, is_ours},
-    install, middleware, prune,
+    install, middleware, prune, scaling,
 };
 use crate::{
     changes::{self, Change},
@@ -14,7 +14,7 @@ use crate::{
     permissions::{self, Task},
     printer::{Mark, Printer, Tone},
     problem::Problem,
-    text,
+    resilience, text,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -58,10 +58,12 @@ pub(super) async fn run(
     guard::allowed(cluster, needed, printer).await?;
     let facts = cluster.facts().await?;
     let (services, plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
+    let autoscalers = scaling::plan(cluster, &plan, &facts, &services, &settings).await?;
     let enrolments = install::enrolments(&plan, &services, &facts);
     let wanted = Wanted {
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
+        autoscalers: &autoscalers.objects,
         // What belongs to others differs as well, and is named.
         force_conflicts: true,
     };
@@ -77,6 +79,8 @@ pub(super) async fn run(
     if let Some(enrolments) = &enrolments {
         gone.extend(middleware::leftovers(cluster, Some(enrolments)).await?);
     }
+    gone.extend(resilience::leftover(&plan, &facts));
+    gone.extend(autoscalers.gone);
     entries.extend(gone.into_iter().map(|object| Entry {
         object,
         action: Action::Remove,

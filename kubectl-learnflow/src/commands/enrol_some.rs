@@ -4,7 +4,7 @@ use super::{
     applier::{Applier, trouble},
     enrol,
     guard::{self, Wanted},
-    install, middleware,
+    install, middleware, policies, scaling,
 };
 use crate::{
     cli::{Enroll, Unenroll},
@@ -15,6 +15,7 @@ use crate::{
     preflight,
     printer::{Mark, Printer, Tone},
     problem::Problem,
+    resilience,
 };
 use std::collections::BTreeSet;
 
@@ -31,12 +32,15 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
         .chain(&services)
         .filter_map(|service| service.app_id.clone())
         .collect();
-    let plan = Plan::new(&cluster.namespace, &app_ids)?;
+    let mut plan = Plan::new(&cluster.namespace, &app_ids)?;
+    // One that was never installed is not brought by the way.
+    guard::remark(&resilience::extend(&mut plan, &facts, &services), printer)?;
     let quiet = preflight::announces(facts.dapr());
-    let enrolments = Enrolments::new(&plan, &services, &facts.configurations, quiet);
+    let mut enrolments = Enrolments::new(&plan, &services, &facts.configurations, quiet);
     let wanted = Wanted {
         outside: Vec::new(),
         enrolments: Some(&enrolments),
+        autoscalers: &[],
         force_conflicts: args.force_conflicts,
     };
     let seen = guard::preflight(cluster, &facts, &wanted, true, printer).await?;
@@ -55,6 +59,11 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
         printer,
     };
     middleware::prepare(&applier, &enrolments).await?;
+    if policies::settle(cluster, &mut enrolments, args.timeout, printer).await? == Outcome::Bad
+        || policies::apply(&applier, &enrolments, args.timeout).await? == Outcome::Bad
+    {
+        return Ok(Outcome::Bad);
+    }
     if enrol::carefully(cluster, &enrolments, args.timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
@@ -85,6 +94,8 @@ pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Print
         printer.step(Mark::Good, "Dry run: nothing was changed");
         return Ok(Outcome::Good);
     }
+    scaling::remove(cluster, &enrolled, printer).await?;
+    policies::leave(cluster, &enrolled, printer).await?;
     if enrol::release_all(cluster, &enrolled, args.timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }

@@ -5,12 +5,14 @@ use crate::{
     cluster::{Cluster, Mode, Tried},
     config::Settings,
     enrolment::{Enrolments, owned},
-    model::{Access, Existing, Facts},
+    model::{Access, Existing, Facts, Service},
     objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
     permissions::{self, Task},
     preflight::{self, Check},
     printer::{Mark, Printer},
     problem::{Kind, Problem},
+    resilience,
+    scaling::Autoscalers,
     text,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -40,6 +42,7 @@ pub(super) struct Wanted<'a> {
     pub(super) outside: Vec<&'a Object>,
     /// None: the services are left alone.
     pub(super) enrolments: Option<&'a Enrolments>,
+    pub(super) autoscalers: &'a [Object],
     /// Fields that a tool owns may be taken over.
     pub(super) force_conflicts: bool,
 }
@@ -48,7 +51,8 @@ impl<'a> Wanted<'a> {
     /// In the order in which they are applied.
     pub(super) fn objects(&self) -> impl Iterator<Item = &'a Object> {
         let enrolments = self.enrolments.into_iter().flat_map(Enrolments::objects);
-        self.outside.clone().into_iter().chain(enrolments)
+        let objects = self.outside.clone().into_iter().chain(enrolments);
+        objects.chain(self.autoscalers)
     }
 
     /// What the services' Deployments get, and whether that takes something over which is remembered.
@@ -92,10 +96,20 @@ pub(super) async fn settings(
     facts: &Facts,
     settings: &Settings,
     plan: &Plan,
+    services: &[Service],
+    autoscalers: &Autoscalers,
     printer: &Printer,
 ) -> Result<(), Problem> {
     let mut checks = Vec::new();
-    checks.extend(preflight::pubsub(settings.pubsub.value.as_deref(), &facts.kafka));
+    let pubsub = settings.pubsub.value.as_deref();
+    checks.extend(preflight::pubsub(pubsub, &facts.kafka));
+    checks.extend(resilience::checks(
+        plan,
+        facts,
+        &resilience::components(pubsub, facts),
+        services,
+    ));
+    checks.extend(autoscalers.checks.iter().cloned());
     // A claim that no storage answers would leave its pod pending for ever.
     let mut claims = plan.outside().filter(|object| object.kind() == "PersistentVolumeClaim");
     if let Some(claim) = claims.next()
@@ -263,6 +277,16 @@ fn taken_over(conflict: &Problem) -> Check {
 pub(super) fn is_ours(before: &Before, object: &Object) -> bool {
     let existing = before.get(&object.reference());
     existing.is_some_and(|existing| existing.managed_by.as_deref() == Some(MANAGER))
+}
+
+/// Says what is worth knowing; stops at what is wrong.
+pub(super) fn remark(checks: &[Check], printer: &Printer) -> Result<(), Problem> {
+    let remarks: Vec<Check> = checks
+        .iter()
+        .filter(|check| check.mark != Mark::Good)
+        .cloned()
+        .collect();
+    stop(show(printer, &remarks))
 }
 
 fn show(printer: &Printer, checks: &[Check]) -> usize {

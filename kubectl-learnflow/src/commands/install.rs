@@ -4,7 +4,7 @@ use super::{
     applier::{Applier, trouble},
     enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
-    middleware, prune,
+    middleware, policies, prune, scaling,
 };
 use crate::{
     cli::{DryRun, Install},
@@ -18,6 +18,8 @@ use crate::{
     preflight,
     printer::{Mark, Printer, Tone},
     problem::Problem,
+    resilience,
+    scaling::Autoscalers,
     text,
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -32,6 +34,9 @@ struct Job<'a> {
     shape: &'a Shape,
     /// None: the services are left alone.
     enrolments: Option<&'a Enrolments>,
+    autoscalers: &'a Autoscalers,
+    /// What of ours in the services' namespace nobody is to have any more.
+    gone: Option<ObjectRef>,
     seen: &'a Seen,
 }
 
@@ -55,19 +60,23 @@ pub(super) async fn run(
     guard::may_install(cluster, &rough, printer).await?;
     let facts = cluster.facts().await?;
     let (services, plan) = choose(&facts, &settings, &shape, &cluster.namespace)?;
-    guard::settings(cluster, &facts, &settings, &plan, printer).await?;
+    let autoscalers = scaling::plan(cluster, &plan, &facts, &services, &settings).await?;
+    guard::settings(cluster, &facts, &settings, &plan, &services, &autoscalers, printer).await?;
+    let gone = resilience::leftover(&plan, &facts);
     let enrolments = enrolments(&plan, &services, &facts);
     let wanted = Wanted {
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
+        autoscalers: &autoscalers.objects,
         force_conflicts: args.force_conflicts,
     };
     let rehearsed = args.dry_run != Some(DryRun::Client);
     let seen = guard::preflight(cluster, &facts, &wanted, rehearsed, printer).await?;
     if args.dry_run.is_some() {
         list(&wanted, &seen, &cluster.namespace, printer);
-        for orphan in prune::orphans(cluster, &plan, &shape, &seen.before).await? {
-            printer.data_line(Tone::Plain, &format!("remove {orphan}"));
+        let orphans = prune::orphans(cluster, &plan, &shape, &seen.before).await?;
+        for object in gone.iter().chain(&autoscalers.gone).chain(&orphans) {
+            printer.data_line(Tone::Plain, &format!("remove {object}"));
         }
         printer.step(Mark::Good, "Dry run: nothing was changed");
         return Ok(Outcome::Good);
@@ -79,6 +88,8 @@ pub(super) async fn run(
         plan: &plan,
         shape: &shape,
         enrolments: enrolments.as_ref(),
+        autoscalers: &autoscalers,
+        gone,
         seen: &seen,
     };
     job.install().await
@@ -137,7 +148,9 @@ pub(super) fn choose(
         .chain(stay)
         .filter_map(|service| service.app_id.clone())
         .collect();
-    let plan = Plan::shaped(namespace, &app_ids, shape)?;
+    let mut plan = Plan::shaped(namespace, &app_ids, shape)?;
+    let components = resilience::components(settings.pubsub.value.as_deref(), facts);
+    resilience::decide(&mut plan, facts, &components, &services)?;
     Ok((services, plan))
 }
 
@@ -172,12 +185,16 @@ impl Job<'_> {
             printer.section("Enrolling services");
             middleware::prepare(&applier, enrolments).await?;
             let enrolled = match args.waits() {
-                true => self.enrol(enrolments).await?,
-                false => self.enrol_without_waiting(enrolments, &patience).await?,
+                true => self.enrol(&applier, enrolments.clone()).await?,
+                false => self.enrol_without_waiting(&applier, enrolments).await?,
             };
             if enrolled == Outcome::Bad {
                 return Ok(Outcome::Bad);
             }
+        }
+        if !self.autoscalers.objects.is_empty() || !self.autoscalers.gone.is_empty() {
+            printer.section("Scaling services");
+            scaling::apply(&applier, self.autoscalers).await?;
         }
         let look = format!("`kubectl learnflow status -n {}`", self.cluster.namespace);
         if !args.waits() {
@@ -235,30 +252,47 @@ impl Job<'_> {
         Ok(Outcome::Bad)
     }
 
-    async fn enrol(&self, enrolments: &Enrolments) -> Result<Outcome, Problem> {
+    async fn enrol(&self, applier: &Applier<'_>, mut enrolments: Enrolments) -> Result<Outcome, Problem> {
         let Self {
             cluster, args, printer, ..
         } = self;
+        let enrolments = &mut enrolments;
+        if policies::settle(cluster, enrolments, args.timeout, printer).await? == Outcome::Bad
+            || policies::apply(applier, enrolments, args.timeout).await? == Outcome::Bad
+        {
+            return Ok(Outcome::Bad);
+        }
         if enrol::carefully(cluster, enrolments, args.timeout, printer).await? == Outcome::Bad {
             return Ok(Outcome::Bad);
         }
         middleware::prune(cluster, Some(enrolments), args.timeout, printer).await?;
+        if let Some(object) = &self.gone
+            && applier.patience.with(async || cluster.delete(object).await).await?
+        {
+            printer.step(Mark::Good, &format!("removed {object}: others decide for all services"));
+        }
         Ok(Outcome::Good)
     }
 
-    async fn enrol_without_waiting(
-        &self,
-        enrolments: &Enrolments,
-        patience: &Patience<'_>,
-    ) -> Result<Outcome, Problem> {
+    async fn enrol_without_waiting(&self, applier: &Applier<'_>, enrolments: &Enrolments) -> Result<Outcome, Problem> {
+        let policed = policies::can_come(applier, enrolments);
+        if policed && let Some(resiliency) = &enrolments.resiliency {
+            applier.apply(resiliency).await?;
+        } else if let Some(resiliency) = &enrolments.resiliency {
+            self.printer
+                .step(Mark::Warn, &format!("{resiliency} is left for the next `install`"));
+            self.printer
+                .hint("It comes when all services are enrolled and ready: sidecars would restart in place.");
+        }
         for entry in &enrolments.entries {
+            let entry = &if policed { entry.clone() } else { entry.plainly() };
             let object = ObjectRef::deployment(&self.cluster.namespace, &entry.service.name);
             let taken_over = !entry.replaces().is_empty();
             let enrol = async || {
                 let Entry { service, enrolment, .. } = entry;
                 self.cluster.enrol(service, enrolment, taken_over, Mode::Real).await
             };
-            let what = match patience.with(enrol).await? {
+            let what = match applier.patience.with(enrol).await? {
                 Applied::Unchanged => format!("{object} unchanged"),
                 _ => format!("enrolled {object}"),
             };
@@ -307,7 +341,12 @@ pub(super) fn list(wanted: &Wanted<'_>, seen: &Seen, namespace: &str, printer: &
         printer.data_line(Tone::Plain, &format!("{what} {object}"));
     }
     for entry in wanted.enrolments.into_iter().flat_map(|enrolments| &enrolments.entries) {
-        let what = if entry.is_done() { "keep" } else { "enrol and roll" };
+        let what = match (entry.is_done(), entry.reloads()) {
+            (true, _) => "keep",
+            (false, false) => "enrol and roll",
+            // The second time for the Resiliency.
+            (false, true) => "enrol and roll twice",
+        };
         printer.data_line(
             Tone::Plain,
             &format!("{what} Deployment {namespace}/{}", entry.service.name),

@@ -6,8 +6,9 @@ use crate::{
     printer::tests::captured,
 };
 use clap::Parser;
-use serde_json::json;
+use serde_json::{Value, json};
 
+const RESILIENCY: &str = "/apis/dapr.io/v1alpha1/namespaces/shop/resiliencies/learnflow";
 const CONFIGURATIONS: &str = "/apis/dapr.io/v1alpha1/namespaces/shop/configurations/";
 
 struct Ended {
@@ -68,6 +69,8 @@ fn install_applies_in_order_and_enrols_last() {
         "configurations/learnflow-",
         "secrets/learnflow-",
         "namespaces/shop/deployments/cart",
+        // Only now: its sidecars no longer restart for it.
+        "resiliencies/learnflow",
     ];
     let positions: Vec<usize> = order.iter().map(|part| position(&writes, part)).collect();
     assert!(positions.is_sorted(), "{writes:#?}");
@@ -76,7 +79,15 @@ fn install_applies_in_order_and_enrols_last() {
         .iter()
         .filter(|write| write.ends_with("(dry run)"))
         .count();
-    assert_eq!(dry, writes.len(), "everything was tried first");
+    assert_eq!(
+        dry + 1,
+        writes.len(),
+        "everything was tried first, and cart rolls twice"
+    );
+    assert!(
+        writes.last().is_some_and(|last| last.ends_with("deployments/cart")),
+        "{writes:#?}"
+    );
     assert!(
         fake.all_writes()[..dry]
             .iter()
@@ -146,6 +157,25 @@ fn nothing_is_written_when_a_check_fails() {
         );
         assert_eq!(fake.writes(), Vec::<String>::new(), "{said}");
     }
+}
+
+/// Of a group that it does not have, a real API server says so in plain text.
+#[test]
+fn a_cluster_without_dapr_is_told_so() {
+    let fake = Fake::sound();
+    fake.answer("/apis/dapr.io/v1alpha1", 404, json!("404 page not found"));
+    for kind in ["components", "configurations", "resiliencies"] {
+        let path = format!("/apis/dapr.io/v1alpha1/namespaces/shop/{kind}");
+        fake.answer(&path, 404, json!("404 page not found"));
+    }
+    let ended = install(&fake, &[]);
+    assert!(
+        ended.err.contains("× Dapr's kinds are missing: Component"),
+        "{:?} {}",
+        ended.result,
+        ended.err
+    );
+    assert_eq!(fake.writes(), [""; 0]);
 }
 
 #[test]
@@ -232,7 +262,11 @@ fn a_dry_run_lists_and_writes_nothing() {
         ended.out
     );
     assert!(ended.out.contains("create Component shop/learnflow\n"));
-    assert!(ended.out.ends_with("enrol and roll Deployment shop/cart\n"));
+    assert!(
+        ended.out.ends_with("enrol and roll twice Deployment shop/cart\n"),
+        "{}",
+        ended.out
+    );
     assert_eq!(fake.writes(), Vec::<String>::new());
 }
 
@@ -269,7 +303,7 @@ fn parts_can_be_left_out() {
     assert_eq!(endpoint, "", "there is no gateway to send spans to");
 
     let fake = Fake::sound();
-    let ended = install(&fake, &["--skip=middleware,prometheus"]);
+    let ended = install(&fake, &["--skip=middleware,resilience,autoscaling,prometheus"]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     let writes = fake.writes();
     assert!(
@@ -394,6 +428,104 @@ fn settings_that_do_not_fit_the_cluster_are_refused() {
     assert!(refused(&["--profile=production"]).contains("no default StorageClass"));
     let budget = refused(&["--budget=1Gi"]);
     assert!(budget.contains("of the budget of 1Gi"), "{budget}");
+}
+
+#[test]
+fn what_is_there_decides_about_policies_and_autoscalers() {
+    let cases = std::fs::read_to_string("../tests/cases/concerns.yaml").expect("the cases");
+    let cases: Vec<Value> = serde_saphyr::from_str(&cases).expect("YAML");
+    assert!(cases.len() > 20);
+    for case in cases {
+        let name = case["name"].as_str().expect("a name");
+        let fake = Fake::sound();
+        if case["metrics"] != false {
+            fake.measure();
+        }
+        let web = json!([{ "name": "web", "resources": { "requests": { "cpu": "50m" } } }]);
+        fake.change(
+            &service_path("cart"),
+            &json!({ "spec": { "template": { "spec": { "containers": web } } } }),
+        );
+        fake.change(&service_path("cart"), &case["deployment"]);
+        for (path, object) in case["objects"].as_object().into_iter().flatten() {
+            let (group, rest) = path.rsplit_once('/').expect("a name");
+            let (group, kind) = group.rsplit_once('/').expect("a kind");
+            let mut object = object.clone();
+            object["metadata"]["name"] = json!(rest);
+            fake.put(&format!("{group}/namespaces/shop/{kind}/{rest}"), object);
+        }
+        let flags: Vec<&str> = case["flags"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let ended = install(&fake, &[&["--dry-run"], flags.as_slice()].concat());
+        assert_eq!(
+            ended.result.is_err(),
+            case["refused"] == true,
+            "{name}: {:?} {}",
+            ended.result,
+            ended.err
+        );
+        assert!(
+            ended.err.contains(case["says"].as_str().expect("says")),
+            "{name}: {}",
+            ended.err
+        );
+        let about = |line: &&str| line.contains("Resiliency") || line.contains("HorizontalPodAutoscaler");
+        let lists: Vec<&str> = ended.out.lines().filter(about).collect();
+        assert_eq!(json!(lists), case["lists"], "{name}: {}", ended.err);
+    }
+}
+
+#[test]
+fn policies_come_and_go_while_no_sidecar_reloads() {
+    let fake = Fake::sound();
+    fake.measure();
+    let web = json!([{ "name": "web", "resources": { "requests": { "cpu": "50m" } } }]);
+    fake.change(
+        &service_path("cart"),
+        &json!({ "spec": { "template": { "spec": { "containers": web } } } }),
+    );
+    let without_waiting = install(&fake, &["--no-wait"]);
+    assert_eq!(without_waiting.result, Ok(Outcome::Good), "{}", without_waiting.err);
+    let said = "‼ Resiliency shop/learnflow is left for the next `install`";
+    assert!(without_waiting.err.contains(said), "{}", without_waiting.err);
+    assert!(fake.get(RESILIENCY).is_none());
+    let first = annotations(&fake, "cart");
+
+    // Now it is enrolled: one rollout, after the Resiliency.
+    let before = fake.writes().len();
+    let ended = install(&fake, &[]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let writes = &fake.writes()[before..];
+    assert!(
+        position(writes, "resiliencies/learnflow") < position(writes, "deployments/cart"),
+        "{writes:#?}"
+    );
+    assert_eq!(
+        writes
+            .iter()
+            .filter(|write| write.ends_with("deployments/cart"))
+            .count(),
+        1
+    );
+    assert_ne!(annotations(&fake, "cart"), first);
+    let autoscaler = fake.get("/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/cart");
+    assert_eq!(autoscaler.expect("an autoscaler")["spec"]["maxReplicas"], 3);
+    let cart = fake.get(&service_path("cart")).expect("cart");
+    assert!(
+        !cart["metadata"]["managedFields"].to_string().contains("replicas"),
+        "never spec.replicas"
+    );
+
+    // One that comes up badly is undone, and the Resiliency is not applied for it.
+    let fake = Fake::sound();
+    fake.stick("cart");
+    let ended = install(&fake, &["--timeout=10ms"]);
+    assert_eq!(ended.result, Ok(Outcome::Bad), "{}", ended.err);
+    assert!(fake.get(RESILIENCY).is_none());
 }
 
 fn annotations(fake: &Fake, service: &str) -> serde_json::Value {

@@ -1,17 +1,17 @@
 //! `render`: what `install` applies, as files.
 
-use super::{connect, install};
+use super::{check, connect, install, scaling};
 use crate::{
     cli::{Global, Render},
     concern::Concern,
     config::Settings,
     enrolment::{Enrolments, Entry},
-    model::{Configuration, Outcome, Service},
+    model::{Configuration, Facts, Outcome, Service},
     objects::{Object, Plan},
     patches,
     printer::{Mark, Printer, Tone},
     problem::Problem,
-    text, yaml,
+    resilience, text, yaml,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +31,12 @@ them after all other files, one after another, and wait for each Deployment in b
     kubectl apply --server-side --field-manager=kubectl-learnflow -f deployment-NAME.yaml
     kubectl -n NAMESPACE rollout status deployment/NAME
 
+Where a Resiliency is among the files: with Dapr 1.18 each sidecar in its scope that has hot reload on
+restarts its runtime in place when it comes, and calls fail meanwhile. Where that must not be, apply it
+after these Deployments, and roll them once more:
+
+    kubectl -n NAMESPACE rollout restart deployment/NAME
+
 Or copy the fields into the Deployments' own manifests. A plain `kubectl apply` without --server-side
 works as well, but then `kubectl learnflow install` will find those fields owned by somebody else.
 ";
@@ -40,6 +46,7 @@ struct Rendered {
     namespace: String,
     plan: Plan,
     enrolments: Option<Enrolments>,
+    autoscalers: Vec<Object>,
 }
 
 pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
@@ -50,11 +57,18 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
         images.iter().for_each(|image| printer.data_line(Tone::Plain, image));
         return Ok(Outcome::Good);
     }
-    let enrols = settings.concerns.value.has(Concern::Middleware);
-    let rendered = if !enrols || !settings.services.value.is_empty() {
-        without_cluster(&settings)?
+    let concerns = &settings.concerns.value;
+    let for_services = concerns.has(Concern::Middleware) || concerns.has(Concern::Autoscaling);
+    let told = !settings.services.value.is_empty() && !concerns.asks_for(Concern::Autoscaling);
+    let rendered = if for_services && !told {
+        with_cluster(settings, global, printer).await?
     } else {
-        with_cluster(settings, global).await?
+        if concerns.has(Concern::Autoscaling) {
+            let what = "No HorizontalPodAutoscaler is rendered: whether one is safe shows in the Deployments only";
+            printer.step(Mark::Warn, what);
+            printer.hint("Name no services, and they are read from the cluster; or see manifests/autoscaling.");
+        }
+        without_cluster(&settings)?
     };
     let files = rendered.files()?;
     match &args.output_dir {
@@ -80,7 +94,7 @@ fn without_cluster(settings: &Settings) -> Result<Rendered, Problem> {
     let namespace = match &settings.namespace.value {
         Some(namespace) => namespace.clone(),
         // Nothing goes there.
-        None if !shape.concerns.has(Concern::Middleware) => String::new(),
+        None if shape.concerns.iter().all(Concern::is_of_stack) => String::new(),
         None => {
             return Err(Problem::new("The namespace of the services is not known.")
                 .next("Name it with -n, or as `namespace` in learnflow.yaml."));
@@ -93,11 +107,14 @@ fn without_cluster(settings: &Settings) -> Result<Rendered, Problem> {
     };
     let services: Vec<Service> = settings.services.value.iter().map(service).collect();
     let app_ids = services.iter().filter_map(|service| service.app_id.clone()).collect();
-    let plan = Plan::shaped(&namespace, &app_ids, &shape)?;
+    let mut plan = Plan::shaped(&namespace, &app_ids, &shape)?;
+    let nothing = Facts::default();
+    let components = resilience::components(settings.pubsub.value.as_deref(), &nothing);
+    resilience::decide(&mut plan, &nothing, &components, &services)?;
     Ok(Rendered::new(namespace, plan, &services, &[]))
 }
 
-async fn with_cluster(settings: Settings, global: &Global) -> Result<Rendered, Problem> {
+async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) -> Result<Rendered, Problem> {
     let hint = "To render without a cluster, name the services with --service or in learnflow.yaml.";
     let cluster = connect(global, &settings)
         .await
@@ -109,8 +126,12 @@ async fn with_cluster(settings: Settings, global: &Global) -> Result<Rendered, P
         let what = format!("No Deployment with a Dapr sidecar in namespace {}.", cluster.namespace);
         return Err(Problem::new(what).next(hint));
     }
+    let autoscalers = scaling::plan(&cluster, &plan, &facts, &services, &settings).await?;
+    guard::remark(&autoscalers.checks, printer)?;
     let namespace = cluster.namespace.clone();
-    Ok(Rendered::new(namespace, plan, &services, &facts.configurations))
+    let mut rendered = Rendered::new(namespace, plan, &services, &facts.configurations);
+    rendered.autoscalers = autoscalers.objects;
+    Ok(rendered)
 }
 
 fn also(mut problem: Problem, hint: &str) -> Problem {
@@ -126,6 +147,7 @@ impl Rendered {
             namespace,
             plan,
             enrolments,
+            autoscalers: Vec::new(),
         }
     }
 
@@ -134,7 +156,8 @@ impl Rendered {
         let mut files = BTreeMap::new();
         let enrolments = self.enrolments.as_ref();
         let objects = enrolments.into_iter().flat_map(Enrolments::objects);
-        for (n, object) in self.plan.outside().chain(objects).enumerate() {
+        let objects = self.plan.outside().chain(objects).chain(&self.autoscalers);
+        for (n, object) in objects.enumerate() {
             let name = format!("{n:02}-{}-{}.yaml", object.kind().to_lowercase(), object.name());
             files.insert(name, file(object)?);
         }

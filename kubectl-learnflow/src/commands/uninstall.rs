@@ -19,6 +19,8 @@ use tokio::time::{Instant, sleep};
 #[derive(Debug, Default)]
 struct Found {
     services: Vec<Service>,
+    /// What goes before the services are let go: see [`super::policies`].
+    first: Vec<ObjectRef>,
     middleware: Vec<ObjectRef>,
     /// They go with their Configurations.
     secrets: Vec<ObjectRef>,
@@ -61,6 +63,9 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
     );
     let refused = !named.is_empty() && !args.unenroll;
     if args.dry_run {
+        for object in &found.first {
+            printer.data_line(Tone::Plain, &format!("delete {object}"));
+        }
         for service in &found.services {
             let line = format!("release and roll Deployment {here}/{}", service.name);
             printer.data_line(Tone::Plain, &line);
@@ -87,6 +92,12 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         return Err(Problem::new(what).next(next));
     }
 
+    if !found.first.is_empty() {
+        printer.section("Removing policies and autoscalers");
+    }
+    if !remove(cluster, &found.first, args.timeout, printer).await? {
+        return Ok(Outcome::Bad);
+    }
     if !found.services.is_empty() {
         printer.section("Releasing services");
         let released = enrol::release_all(cluster, &found.services, args.timeout, printer).await?;
@@ -147,6 +158,12 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
     middleware.extend(cluster.guests_and_configurations().await?);
     let configurations = middleware.iter().filter(|object| object.kind == "Configuration");
     let secrets = configurations.map(secret_of).collect();
+    let policies = cluster.resiliencies().await?.into_iter().filter(|found| found.ours);
+    let mut first: Vec<ObjectRef> = policies
+        .map(|found| ObjectRef::resiliency(&cluster.namespace, &found.name))
+        .collect();
+    let scalers = cluster.scalers().await?.into_iter().filter(|found| found.ours);
+    first.extend(scalers.map(|found| ObjectRef::autoscaler(&cluster.namespace, &found.name)));
     let (stack, namespace, volumes) = if others.is_empty() {
         let namespace = ours(cluster, std::iter::once(&plan.namespace)).await?;
         let stack = ours(cluster, plan.stack.iter()).await?;
@@ -156,6 +173,7 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
     };
     Ok(Found {
         services,
+        first,
         middleware,
         secrets,
         stack,
@@ -191,7 +209,11 @@ async fn ours(cluster: &Cluster, objects: impl Iterator<Item = &Object>) -> Resu
 
 impl Found {
     fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.middleware.is_empty() && self.stack.is_empty() && self.namespace.is_none()
+        self.services.is_empty()
+            && self.first.is_empty()
+            && self.middleware.is_empty()
+            && self.stack.is_empty()
+            && self.namespace.is_none()
     }
 }
 
@@ -363,6 +385,8 @@ mod tests {
         let writes = &fake.writes()[before..];
         let position = |part: &str| writes.iter().position(|w| w.contains(part)).expect(part);
         let order = [
+            // While its sidecars do not restart for it.
+            "DELETE /apis/dapr.io/v1alpha1/namespaces/shop/resiliencies/learnflow",
             "PATCH /apis/apps/v1/namespaces/shop/deployments/cart",
             "components/",
             "configurations/learnflow-",
@@ -410,7 +434,10 @@ mod tests {
         let (ended, out, _) = uninstall(&fake, |args| args.dry_run = true);
         assert_eq!(ended, Ok(Outcome::Good));
         assert!(
-            out.starts_with("release and roll Deployment shop/cart\ndelete Component shop/learnflow\n"),
+            out.starts_with(
+                "delete Resiliency shop/learnflow\nrelease and roll Deployment shop/cart\n\
+                 delete Component shop/learnflow\n"
+            ),
             "{out}"
         );
         assert!(out.ends_with("delete Namespace learnflow-system\n"), "{out}");

@@ -1,13 +1,17 @@
 //! From what was found to a verdict. Pure: no cluster, no terminal.
 
-use super::topics::{self, Topic};
+use super::{
+    autoscaling,
+    resilience::{self, Loaded},
+    topics::{self, Topic},
+};
 use crate::{
     commands::{
         coverage::{Coverage, Seen},
         version::Versions,
     },
     enrolment::Enrolment,
-    model::{Existing, Pod, Service},
+    model::{Existing, Pod, Resiliency, Scaler, Service},
     problem::Problem,
 };
 use serde::Serialize;
@@ -24,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) versions: Versions,
     pub(crate) stack: Vec<Part>,
     pub(crate) services: Vec<Row>,
+    pub(crate) resilience: Vec<resilience::Row>,
+    pub(crate) autoscaling: Vec<autoscaling::Row>,
     /// Absent when Prometheus cannot be asked.
     pub(crate) topics: Option<Vec<Topic>>,
 }
@@ -83,12 +89,17 @@ pub(crate) struct Evidence {
     pub(crate) parts: Vec<Part>,
     pub(crate) component: Option<Existing>,
     pub(crate) services: Vec<(Service, Vec<Pod>, Option<String>)>,
+    pub(crate) resiliencies: Vec<Resiliency>,
+    pub(crate) scalers: Vec<Scaler>,
+    /// In seconds since 1970.
+    pub(crate) now: i64,
     pub(crate) telemetry: Result<Telemetry, Problem>,
 }
 
 #[derive(Default)]
 pub(crate) struct Telemetry {
     pub(crate) coverage: Coverage,
+    pub(crate) loaded: Loaded,
     pub(crate) topics: Vec<Topic>,
 }
 
@@ -127,6 +138,12 @@ pub(crate) fn judge(evidence: Evidence) -> Report {
     } else if !rows.iter().any(|row| row.enrolled) {
         problems.push(format!("No service in {} is enrolled.", evidence.namespace));
     }
+    let loaded = evidence.telemetry.as_ref().ok().map(|telemetry| &telemetry.loaded);
+    let resilience = resilience::rows(&evidence.resiliencies, &evidence.services, loaded);
+    let services = evidence.services.iter().map(|(service, ..)| service);
+    let autoscaling = autoscaling::rows(&evidence.scalers, services, evidence.now);
+    resilience.iter().for_each(|row| row.judge(&mut problems, &mut notes));
+    autoscaling.iter().for_each(|row| row.judge(&mut problems, &mut notes));
     let mut verdict = if problems.is_empty() {
         Verdict::Healthy
     } else {
@@ -160,6 +177,8 @@ pub(crate) fn judge(evidence: Evidence) -> Report {
         versions: evidence.versions,
         stack: evidence.parts,
         services: rows,
+        resilience,
+        autoscaling,
         topics,
     }
 }

@@ -77,11 +77,15 @@ fn healthy() -> Evidence {
             ..Existing::default()
         }),
         services: vec![(service, vec![pod], None)],
+        resiliencies: vec![],
+        scalers: vec![],
+        now: NOW,
         telemetry: Ok(Telemetry {
             coverage: Coverage {
                 up: vec![sample("cart-1", 1.0)],
                 failed: vec![],
             },
+            loaded: Loaded::default(),
             topics: vec![],
         }),
     }

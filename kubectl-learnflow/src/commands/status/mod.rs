@@ -1,23 +1,31 @@
 //! `status`: one screen that answers "does it work?".
 
+mod autoscaling;
 pub(super) mod judge;
+mod resilience;
 mod topics;
 mod view;
 
-use self::judge::{Evidence, Part, Report, Telemetry, Verdict};
+use self::{
+    judge::{Evidence, Part, Report, Telemetry, Verdict},
+    resilience::Loaded,
+};
 use super::{coverage::Coverage, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
     enrolment::{self, Enrolments},
-    model::{Outcome, Pod, Rollout, Service},
+    model::{Facts, Outcome, Pod, Rollout, Scaler, Service},
     objects::{Object, ObjectRef, Plan},
     preflight,
     printer::{Printer, Tone},
     problem::{Kind, Problem},
 };
 use futures::{StreamExt, TryStreamExt, stream, try_join};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tokio::time::{Instant, sleep};
 
 /// How often it looks again.
@@ -102,9 +110,21 @@ async fn watch(cluster: &Cluster, output: Format, printer: &Printer) -> Result<O
 async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     // First alone: if this one fails, all would.
     let versions = version::of(cluster).await?;
-    let (services, configurations) = try_join!(cluster.services(), cluster.configurations())?;
+    let (services, configurations, resiliencies, scalers) = try_join!(
+        cluster.services(),
+        cluster.configurations(),
+        cluster.resiliencies(),
+        scalers(cluster),
+    )?;
     let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
-    let plan = Plan::new(&cluster.namespace, &app_ids)?;
+    let mut plan = Plan::new(&cluster.namespace, &app_ids)?;
+    // What is in force, not what this plugin would bring: others may decide.
+    plan.polices = false;
+    let facts = Facts {
+        resiliencies,
+        ..Facts::default()
+    };
+    crate::resilience::decide(&mut plan, &facts, &[], &[])?;
     let quiet = preflight::announces(versions.dapr.as_deref());
     let enrolled: Vec<Service> = services.iter().filter(|service| service.enrolled).cloned().collect();
     let wanted = Enrolments::new(&plan, &enrolled, &configurations, quiet).entries;
@@ -132,13 +152,30 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
         parts,
         component,
         services,
+        resiliencies: facts.resiliencies,
+        scalers,
+        now: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| now.as_secs().cast_signed()),
         telemetry: telemetry(cluster).await,
     })
 }
 
 async fn telemetry(cluster: &Cluster) -> Result<Telemetry, Problem> {
-    let (coverage, topics) = try_join!(Coverage::of(cluster), topics::of(cluster))?;
-    Ok(Telemetry { coverage, topics })
+    let (coverage, loaded, topics) = try_join!(Coverage::of(cluster), Loaded::of(cluster), topics::of(cluster))?;
+    Ok(Telemetry {
+        coverage,
+        loaded,
+        topics,
+    })
+}
+
+/// None when we may not look: whoever asks how things are need not be whoever installs.
+async fn scalers(cluster: &Cluster) -> Result<Vec<Scaler>, Problem> {
+    match cluster.scalers().await {
+        Err(problem) if problem.kind == Kind::Forbidden => Ok(Vec::new()),
+        scalers => scalers,
+    }
 }
 
 /// None: it is not for us to see.

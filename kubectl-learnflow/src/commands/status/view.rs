@@ -1,8 +1,9 @@
 //! How a report looks to a person.
 
 use super::{
+    autoscaling,
     judge::{Part, Report, Row, Verdict},
-    topics,
+    resilience, topics,
 };
 use crate::printer::{Printer, Table, Tone, plain};
 
@@ -24,6 +25,14 @@ pub(super) fn show(report: &Report, wide: bool, printer: &Printer) {
         printer.table(&stack_table(&report.stack));
         printer.data("\nSERVICES\n");
         printer.table(&service_table(&report.services, wide));
+        if !report.resilience.is_empty() {
+            printer.data("\nRESILIENCE\n");
+            printer.table(&resilience::table(&report.resilience));
+        }
+        if !report.autoscaling.is_empty() {
+            printer.data("\nAUTOSCALING\n");
+            printer.table(&autoscaling::table(&report.autoscaling));
+        }
         printer.data(&format!(
             "\nTOPICS of the last hour (COUNT since they came up, the rest over {})\n",
             topics::WINDOW
@@ -131,6 +140,12 @@ pub(super) fn names(report: &Report, printer: &Printer) {
     let parts = report.stack.iter().filter(|part| part.present);
     for name in parts.map(|part| format!("{}/{}", part.kind.to_lowercase(), part.name)) {
         printer.data_line(Tone::Plain, &name);
+    }
+    for row in report.resilience.iter().filter(|row| row.learnflow) {
+        printer.data_line(Tone::Plain, &format!("resiliency/{}", row.name));
+    }
+    for row in report.autoscaling.iter().filter(|row| row.learnflow) {
+        printer.data_line(Tone::Plain, &format!("horizontalpodautoscaler/{}", row.deployment));
     }
     for row in report.services.iter().filter(|row| row.enrolled) {
         printer.data_line(Tone::Plain, &format!("deployment/{}", row.deployment));

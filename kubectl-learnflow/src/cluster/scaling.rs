@@ -1,0 +1,157 @@
+//! What changes the number of a service's pods by itself, and what that rests on.
+
+use super::{Cluster, is_absent};
+use crate::{
+    model::{Scaler, Scaling, Service},
+    objects::{MANAGED_BY, MANAGER, ObjectRef},
+    problem::{Kind, Problem},
+};
+use futures::try_join;
+use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, MetricStatus};
+use kube::{Api, ResourceExt, api::ListParams};
+use std::collections::{BTreeMap, BTreeSet};
+
+const METRICS: &str = "metrics.k8s.io/v1beta1";
+
+impl Cluster {
+    pub(crate) async fn scaling(&self, services: &[Service]) -> Result<Scaling, Problem> {
+        let (measured, scalers, unshared) = try_join!(self.measures(), self.scalers(), self.unshared(services))?;
+        Ok(Scaling {
+            measured,
+            scalers,
+            unshared,
+        })
+    }
+
+    /// Whether somebody serves what pods take. An APIService whose server is away answers with an error.
+    async fn measures(&self) -> Result<bool, Problem> {
+        match self.client.list_api_group_resources(METRICS).await {
+            Ok(list) => Ok(list.resources.iter().any(|resource| resource.kind == "PodMetrics")),
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404 | 503) => Ok(false),
+            Err(e) => Err(self.explain(&format!("ask for {METRICS}"))(e)),
+        }
+    }
+
+    /// Autoscalers of the namespace, and KEDA's ScaledObjects.
+    pub(crate) async fn scalers(&self) -> Result<Vec<Scaler>, Problem> {
+        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client.clone(), &self.namespace);
+        let list = api.list(&ListParams::default()).await;
+        let list = list.map_err(self.list_of("HorizontalPodAutoscalers", Some(self.namespace.as_str())))?;
+        let mut scalers: Vec<Scaler> = list.into_iter().filter_map(scaler).collect();
+        let keda = ObjectRef {
+            api_version: "keda.sh/v1alpha1".into(),
+            kind: "ScaledObject".into(),
+            ..ObjectRef::autoscaler(&self.namespace, "")
+        };
+        match self.dynamic(&keda).list(&ListParams::default()).await {
+            Ok(list) => scalers.extend(list.into_iter().filter_map(|object| {
+                let target = object.data.pointer("/spec/scaleTargetRef")?;
+                let kind = target["kind"].as_str().unwrap_or("Deployment");
+                (kind == "Deployment").then(|| Scaler {
+                    kind: keda.kind.clone(),
+                    target: target["name"].as_str().unwrap_or_default().to_owned(),
+                    name: object.name_any(),
+                    ..Scaler::default()
+                })
+            })),
+            // Without KEDA, or out of sight: what it does shows in its HorizontalPodAutoscaler as well.
+            Err(kube::Error::Api(status)) if is_absent(&status) || status.is_forbidden() => {}
+            Err(e) => return Err(self.list_of("ScaledObjects", Some(self.namespace.as_str()))(e)),
+        }
+        Ok(scalers)
+    }
+
+    /// Claims of these services that only one node, or one pod, can mount.
+    async fn unshared(&self, services: &[Service]) -> Result<BTreeMap<String, String>, Problem> {
+        let mut unshared = BTreeMap::new();
+        let claims: BTreeSet<&String> = services.iter().flat_map(|service| &service.claims).collect();
+        for name in claims {
+            let claim = ObjectRef {
+                api_version: "v1".into(),
+                kind: "PersistentVolumeClaim".into(),
+                ..ObjectRef::autoscaler(&self.namespace, name)
+            };
+            let why = match self.existing(&claim).await {
+                Ok(Some(found)) => {
+                    let modes = found.value["spec"]["accessModes"]
+                        .as_array()
+                        .cloned()
+                        .unwrap_or_default();
+                    let shared = modes
+                        .iter()
+                        .any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany");
+                    (!shared).then_some("which only one node can mount (ReadWriteOnce)")
+                }
+                Ok(None) => Some("which does not exist"),
+                Err(problem) if problem.kind == Kind::Forbidden => Some("which we may not look at"),
+                Err(problem) => return Err(problem),
+            };
+            unshared.extend(why.map(|why| (name.clone(), why.to_owned())));
+        }
+        Ok(unshared)
+    }
+}
+
+fn scaler(object: HorizontalPodAutoscaler) -> Option<Scaler> {
+    let name = object.name_any();
+    let ours = object.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER);
+    let created = object.creation_timestamp().map(|time| time.0.as_second());
+    let spec = object.spec?;
+    let target = match spec.scale_target_ref.kind.as_str() {
+        "Deployment" => spec.scale_target_ref.name,
+        // No Deployment has such a name.
+        other => format!("{other} {}", spec.scale_target_ref.name),
+    };
+    let status = object.status.unwrap_or_default();
+    let wanted = spec.metrics.iter().flatten().find_map(|metric| {
+        let target = &metric.container_resource.as_ref()?.target;
+        target.average_utilization
+    });
+    let measured = status
+        .current_metrics
+        .iter()
+        .flatten()
+        .find_map(|metric: &MetricStatus| metric.container_resource.as_ref()?.current.average_utilization);
+    Some(Scaler {
+        kind: "HorizontalPodAutoscaler".into(),
+        name,
+        target,
+        ours,
+        min: spec.min_replicas.unwrap_or(1),
+        max: spec.max_replicas,
+        current: status.current_replicas.unwrap_or(0),
+        desired: status.desired_replicas,
+        load: measured.zip(wanted),
+        created,
+        conditions: status
+            .conditions
+            .into_iter()
+            .flatten()
+            .map(|condition| {
+                let holds = condition.status == "True";
+                (
+                    condition.type_,
+                    holds,
+                    condition.reason.unwrap_or_default(),
+                    condition.message.unwrap_or_default(),
+                )
+            })
+            .collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::fake::Fake;
+    use serde_json::json;
+
+    /// Of a group that it does not have at all, a real API server says so in plain text.
+    #[test]
+    fn a_cluster_without_keda_has_none_of_its_objects() {
+        let fake = Fake::sound();
+        let path = "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects";
+        fake.answer(path, 404, json!("404 page not found"));
+        let scalers = fake.run(async |cluster| cluster.scalers().await);
+        assert_eq!(scalers, Ok(Vec::new()));
+    }
+}

@@ -1,0 +1,129 @@
+//! The Resiliency in the services' namespace: bringing it, changing it and taking it away so that no
+//! running sidecar notices.
+//!
+//! With Dapr 1.18 a sidecar that has hot reload on restarts its runtime in place when a Resiliency comes
+//! or changes in whose scope it is, and when one goes that it knows. Enrolled sidecars have it off. So a
+//! service is enrolled before it comes into the scope, and leaves the scope before it is let go.
+
+use super::{
+    applier::{Applier, patiently},
+    enrol,
+};
+use crate::{
+    cluster::{Cluster, Mode},
+    enrolment::{Enrolments, Entry},
+    model::{Applied, Outcome, Service},
+    objects::{Object, ObjectRef},
+    printer::{Mark, Printer},
+    problem::Problem,
+    resilience, text,
+};
+use std::{collections::BTreeSet, time::Duration};
+
+/// Enrols plainly who is not enrolled yet. What is left to do then knows the services as they are now.
+pub(super) async fn settle(
+    cluster: &Cluster,
+    enrolments: &mut Enrolments,
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
+    let entries = enrolments.entries.iter();
+    let first: Vec<Entry> = entries.filter(|entry| entry.reloads()).map(Entry::plainly).collect();
+    if first.is_empty() {
+        return Ok(Outcome::Good);
+    }
+    let plainly = Enrolments {
+        entries: first,
+        ..enrolments.clone()
+    };
+    if enrol::carefully(cluster, &plainly, timeout, printer).await? == Outcome::Bad {
+        return Ok(Outcome::Bad);
+    }
+    let services = patiently(timeout, printer, async || cluster.services().await).await?;
+    for entry in &mut enrolments.entries {
+        if let Some(service) = services.iter().find(|service| service.name == entry.service.name) {
+            entry.service = service.clone();
+        }
+    }
+    Ok(Outcome::Good)
+}
+
+/// Applies it, when the services in its scope have no pod left that might reload.
+pub(super) async fn apply(
+    applier: &Applier<'_>,
+    enrolments: &Enrolments,
+    timeout: Duration,
+) -> Result<Outcome, Problem> {
+    let Some(resiliency) = &enrolments.resiliency else {
+        return Ok(Outcome::Good);
+    };
+    let Applier { cluster, printer, .. } = applier;
+    if !stays(applier, resiliency) {
+        let services = in_scope(enrolments, resiliency);
+        let deployments: Vec<ObjectRef> = services
+            .map(|service| ObjectRef::deployment(&cluster.namespace, &service.name))
+            .collect();
+        let tell = |all: &[crate::cluster::Progress]| {
+            if let Some(slow) = all.iter().find(|progress| !progress.is_done()) {
+                printer.waiting(&slow.to_string());
+            }
+        };
+        let rest = cluster.wait_ready(&deployments, timeout, tell).await?;
+        printer.done_waiting();
+        if let Some(slow) = rest.first() {
+            let time = text::format_duration(timeout);
+            printer.step(Mark::Bad, &format!("not ready after {time}: {slow}"));
+            printer.hint(&format!(
+                "{resiliency} was not applied: older sidecars of it would restart in place. Mend it and run this again."
+            ));
+            return Ok(Outcome::Bad);
+        }
+    }
+    applier.apply(resiliency).await?;
+    Ok(Outcome::Good)
+}
+
+/// Whether it can be applied at once, without a wait.
+pub(super) fn can_come(applier: &Applier<'_>, enrolments: &Enrolments) -> bool {
+    enrolments.resiliency.as_ref().is_none_or(|resiliency| {
+        let reload = enrolments.entries.iter().any(Entry::reloads);
+        let settled = in_scope(enrolments, resiliency).all(|service| service.rollout.is_settled());
+        stays(applier, resiliency) || (!reload && settled)
+    })
+}
+
+fn stays(applier: &Applier<'_>, resiliency: &Object) -> bool {
+    let tried = applier.seen.tried.get(&resiliency.reference());
+    tried.is_some_and(|tried| tried.applied() == Applied::Unchanged)
+}
+
+fn in_scope<'a>(enrolments: &'a Enrolments, resiliency: &'a Object) -> impl Iterator<Item = &'a Service> {
+    let services = enrolments.entries.iter().map(|entry| &entry.service);
+    services.filter(|service| resilience::is_for(resiliency, service))
+}
+
+/// Takes services out of the scope of ours, while they are still enrolled.
+pub(super) async fn leave(cluster: &Cluster, services: &[Service], printer: &Printer) -> Result<(), Problem> {
+    let known = cluster.resiliencies().await?;
+    let gone: BTreeSet<&str> = services
+        .iter()
+        .filter_map(|service| service.app_id.as_deref())
+        .collect();
+    let Some(there) = resilience::our(&known).filter(|there| there.scopes.iter().any(|id| gone.contains(id.as_str())))
+    else {
+        return Ok(());
+    };
+    let reference = ObjectRef::resiliency(&cluster.namespace, &there.name);
+    match resilience::rescoped(&cluster.namespace, there, &gone) {
+        None => {
+            cluster.delete(&reference).await?;
+            printer.step(Mark::Good, &format!("removed {reference}: no service is in its scope"));
+        }
+        Some(rescoped) => {
+            let existing = cluster.existing(&reference).await?;
+            let applied = cluster.apply(&rescoped, existing.as_ref(), Mode::Real).await?;
+            printer.step(Mark::Good, &format!("applied {reference} ({applied})"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+use super::*;
+use crate::model::Rollout;
+
+fn service(name: &str) -> Service {
+    Service {
+        name: name.into(),
+        container: Some(name.into()),
+        requesting: vec![name.into()],
+        rollout: Rollout {
+            desired: 1,
+            ..Rollout::default()
+        },
+        ..Service::default()
+    }
+}
+
+fn planned(services: &[Service], profile: Profile) -> Autoscalers {
+    let seen = Scaling {
+        measured: true,
+        ..Scaling::default()
+    };
+    plan("learnflow", services, services, &BTreeMap::new(), &seen, profile, false).expect("a plan")
+}
+
+#[test]
+fn the_manifest_is_what_is_made_for_its_services() {
+    let manifest = assets::manifest(MANIFEST).expect("the manifest");
+    let services = ["frontend", "course-agent", "user-progress"].map(service);
+    let made = planned(&services, Profile::Dev).objects;
+    let manifest: Vec<Object> = manifest
+        .into_iter()
+        .map(|object| object.in_namespace("learnflow").versioned())
+        .collect();
+    assert_eq!(made, manifest);
+}
+
+#[test]
+fn nothing_but_the_deployment_and_the_container_is_named() {
+    let mut cart = service("cart");
+    cart.container = Some("web".into());
+    cart.requesting = vec!["web".into()];
+    let objects = planned(&[cart], Profile::Production).objects;
+    let spec = &objects[0].value()["spec"];
+    assert_eq!(
+        spec["scaleTargetRef"],
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "cart" })
+    );
+    let metric = &spec["metrics"][0];
+    assert_eq!(
+        (
+            metric["type"].as_str(),
+            metric["containerResource"]["container"].as_str()
+        ),
+        (Some("ContainerResource"), Some("web"))
+    );
+    assert_eq!(
+        (spec["minReplicas"].as_i64(), spec["maxReplicas"].as_i64()),
+        (Some(2), Some(3))
+    );
+    assert!(
+        !objects[0].value().to_string().contains("frontend"),
+        "{}",
+        objects[0].value()
+    );
+}
+
+#[test]
+fn the_settings_name_the_container() {
+    let mut cart = service("cart");
+    cart.requesting = vec!["web".into()];
+    let seen = Scaling {
+        measured: true,
+        ..Scaling::default()
+    };
+    let containers = BTreeMap::from([("cart", "web")]);
+    let services = [cart];
+    let made = plan("shop", &services, &services, &containers, &seen, Profile::Dev, false).expect("a plan");
+    assert_eq!(
+        made.objects[0].value()["spec"]["metrics"][0]["containerResource"]["container"],
+        "web"
+    );
+}

@@ -1,0 +1,253 @@
+//! Policies and autoscalers on the lab: loaded and measuring, an outage of Kafka without a loss, what others have left alone,
+//! and nothing left at the end.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use learnflow_tests::{Prometheus, SERVICES_NAMESPACE, Target, progress_of};
+use serde_json::{Value, json};
+
+use crate::{Test, expect, objects};
+
+pub const TESTS: &[(&str, Test)] = &[
+    ("concerns::installed_and_gone_again", installed_and_gone_again),
+    ("concerns::what_others_have_stays", what_others_have_stays),
+];
+
+const SERVICES: [&str; 3] = ["course-agent", "frontend", "user-progress"];
+/// How long Kafka is away, and how often is published meanwhile.
+const OUTAGE: Duration = Duration::from_secs(15);
+const EVERY: Duration = Duration::from_millis(200);
+/// Before, during and after the outage.
+const EVENTS: usize = 250;
+
+fn installed_and_gone_again(target: &Target) -> Result<()> {
+    target.deploy_services()?;
+    let before = objects(target)?;
+    let (_, said) = expect(target, &["install"], 0)?;
+    let singleton = format!("‼ Deployment {SERVICES_NAMESPACE}/user-progress is not scaled: its strategy is Recreate");
+    ensure!(said.contains(&singleton), "{said}");
+    every_enrolled_sidecar_has_loaded_it(target)?;
+    autoscalers_have_figures(target)?;
+    shown_by_status(target)?;
+    expect(target, &["diff"], 0)?;
+    an_outage_of_kafka_loses_nothing(target)?;
+    no_sidecar_was_restarted(target)?;
+    expect(target, &["uninstall", "--unenroll"], 0)?;
+    let after = objects(target)?;
+    let left: Vec<_> = after.iter().filter(|object| !before.contains(object)).collect();
+    ensure!(left.is_empty(), "left: {left:?}");
+    Ok(())
+}
+
+fn every_enrolled_sidecar_has_loaded_it(target: &Target) -> Result<()> {
+    let prometheus = Prometheus::of(target)?;
+    let query =
+        format!("count(dapr_resiliency_loaded{{job=\"dapr\",namespace=\"{SERVICES_NAMESPACE}\",name=\"learnflow\"}})");
+    prometheus.wait_for(&query, SERVICES.len() as f64, Duration::from_secs(60))?;
+    Ok(())
+}
+
+/// `<unknown>` would be an autoscaler that never scales.
+fn autoscalers_have_figures(target: &Target) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let list = target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "get", "hpa", "--output=json"])?;
+        let list: Value = serde_json::from_str(&list)?;
+        let items = list["items"].as_array().context("a list")?;
+        let names: Vec<&str> = items
+            .iter()
+            .filter_map(|item| item["metadata"]["name"].as_str())
+            .collect();
+        ensure!(names == ["course-agent", "frontend"], "{names:?}");
+        let load = |item: &Value| {
+            item.pointer("/status/currentMetrics/0/containerResource/current/averageUtilization")
+                .and_then(Value::as_u64)
+        };
+        if items.iter().all(|item| load(item).is_some()) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "no figures: {list}");
+        thread::sleep(Duration::from_secs(2));
+    }
+}
+
+fn shown_by_status(target: &Target) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let output = target.run_plugin(&["status", "--output=json"])?;
+        let report: Value = serde_json::from_slice(&output.stdout).context("status -o json")?;
+        let policies = json!([{ "name": "learnflow", "learnflow": true, "components": ["kafka-pubsub"], "sidecars": 3,
+            "loaded": 3, "breakers": report["resilience"][0]["breakers"] }]);
+        let scaled = report["autoscaling"].as_array().map_or(0, Vec::len);
+        if output.status.success() && report["resilience"] == policies && scaled == 2 {
+            let (table, _) = expect(target, &["status"], 0)?;
+            ensure!(
+                table.contains("\nRESILIENCE\n") && table.contains("\nAUTOSCALING\n"),
+                "{table}"
+            );
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{report:#}");
+        thread::sleep(Duration::from_secs(2));
+    }
+}
+
+/// Put back whatever happens in between.
+struct KafkaBack<'a>(&'a Target);
+
+impl Drop for KafkaBack<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = scale_kafka(self.0, 1) {
+            eprintln!("Kafka stays away: {error:#}");
+        }
+    }
+}
+
+fn scale_kafka(target: &Target, replicas: usize) -> Result<()> {
+    let replicas = format!("--replicas={replicas}");
+    target.run_kubectl(&["--namespace=kafka", "scale", "statefulset/kafka", &replicas])?;
+    Ok(())
+}
+
+fn an_outage_of_kafka_loses_nothing(target: &Target) -> Result<()> {
+    let had = progress_of(target, 0, Duration::ZERO)?.lessons;
+    let sidecar = target.port_forward(SERVICES_NAMESPACE, "deployment/course-agent", 3500)?;
+    let url = sidecar.url("/v1.0/publish/kafka-pubsub/lesson.generated");
+    let agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(90)))
+        .build()
+        .new_agent();
+    let (refused, slowest) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let publish = |number: usize| {
+        let lesson = json!({ "id": format!("outage-{number}"), "course": "rust", "title": "t", "text": "x" });
+        let began = Instant::now();
+        if let Err(error) = agent.post(&url).send_json(lesson) {
+            eprintln!("event {number}, after {:?}: {error}", began.elapsed());
+            refused.fetch_add(1, Ordering::Relaxed);
+        }
+        slowest.fetch_max(began.elapsed().as_millis() as usize, Ordering::Relaxed);
+    };
+    thread::scope(|scope| -> Result<()> {
+        let publishing = scope.spawn(|| {
+            thread::scope(|calls| {
+                for number in 0..EVENTS {
+                    calls.spawn(move || publish(number));
+                    thread::sleep(EVERY);
+                }
+            });
+        });
+        // Something goes through before.
+        thread::sleep(Duration::from_secs(3));
+        let back = KafkaBack(target);
+        scale_kafka(target, 0)?;
+        target.run_kubectl(&[
+            "--namespace=kafka",
+            "wait",
+            "--for=delete",
+            "pod/kafka-0",
+            "--timeout=60s",
+        ])?;
+        thread::sleep(OUTAGE);
+        drop(back);
+        publishing.join().map_err(|_| anyhow::anyhow!("a publisher panicked"))
+    })?;
+    target.wait_rolled_out("kafka", "statefulset/kafka")?;
+    let refused = refused.into_inner();
+    ensure!(refused == 0, "{refused} of {EVENTS} refused");
+    let slowest = slowest.into_inner();
+    ensure!(
+        slowest > 5_000,
+        "Kafka was never away: the slowest answer took {slowest} ms"
+    );
+    let rows = progress_of(target, had + EVENTS as u64, Duration::from_secs(90))?.lessons - had;
+    ensure!(rows == EVENTS as u64, "{rows} of {EVENTS} events arrived");
+    eprintln!(
+        "{EVENTS} events through an outage of {OUTAGE:?} and Kafka's start: 0 refused, 0 lost, slowest {slowest} ms"
+    );
+    Ok(())
+}
+
+/// In place, as Dapr does at a change of policies: its `/metrics` would be broken afterwards.
+fn no_sidecar_was_restarted(target: &Target) -> Result<()> {
+    for service in SERVICES {
+        let selector = format!("--selector=app.kubernetes.io/name={service}");
+        let arguments = [
+            "--namespace",
+            SERVICES_NAMESPACE,
+            "logs",
+            &selector,
+            "--container=daprd",
+            "--tail=-1",
+        ];
+        let log = target.run_kubectl(&arguments)?;
+        ensure!(
+            !log.contains("triggering SIGHUP reload"),
+            "{service} was restarted in place"
+        );
+        ensure!(
+            log.contains("Loading Resiliency configuration: learnflow"),
+            "{service} has not loaded it"
+        );
+    }
+    Ok(())
+}
+
+fn what_others_have_stays(target: &Target) -> Result<()> {
+    target.deploy_services()?;
+    let theirs = include_str!("../cases/concerns-of-others.yaml");
+    target.apply(Some(SERVICES_NAMESPACE), theirs)?;
+    let result = left_alone(target);
+    // Whatever came of it: what is theirs goes last, so that a later test finds nothing of it.
+    let gone = expect(target, &["uninstall", "--unenroll"], 0).map(|_| ());
+    let namespace = ["--namespace", SERVICES_NAMESPACE, "delete"];
+    target.run_kubectl(&[&namespace[..], &["hpa/by-hand", "resiliency/by-hand"]].concat())?;
+    target.wait_for_services()?;
+    result.and(gone)
+}
+
+fn left_alone(target: &Target) -> Result<()> {
+    let (_, said) = expect(target, &["install", "--only=resilience,autoscaling"], 0)?;
+    for sentence in [
+        "‼ Resiliency learnflow/by-hand already decides about kafka-pubsub for course-agent: LearnFlow's is left out there",
+        "‼ Deployment learnflow/frontend is not scaled: HorizontalPodAutoscaler learnflow/by-hand does that already",
+    ] {
+        ensure!(said.contains(sentence), "{sentence}: {said}");
+    }
+    let get = |what: &str, path: &str| {
+        let path = format!("--output=jsonpath={path}");
+        target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "get", what, &path])
+    };
+    let scopes = get("resiliency/learnflow", "{.scopes[*]}")?;
+    ensure!(scopes == "frontend user-progress", "{scopes}");
+    let autoscalers: String = get("hpa", "{.items[*].metadata.name}")?;
+    let autoscalers: BTreeSet<&str> = autoscalers.split(' ').collect();
+    ensure!(
+        autoscalers == BTreeSet::from(["by-hand", "course-agent"]),
+        "{autoscalers:?}"
+    );
+    let Ok(log) = target.run_kubectl(&[
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "logs",
+        "--selector=app.kubernetes.io/name=course-agent",
+        "--container=daprd",
+        "--tail=-1",
+    ]) else {
+        bail!("course-agent has no log");
+    };
+    ensure!(
+        !log.contains("Loading Resiliency configuration: learnflow"),
+        "both are loaded"
+    );
+    ensure!(
+        log.contains("Loading Resiliency configuration: by-hand"),
+        "theirs is not loaded"
+    );
+    Ok(())
+}
