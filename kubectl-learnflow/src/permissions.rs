@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) const DAPR_NAMESPACE: &str = "dapr-system";
 /// Our Prometheus, as the API server's proxy calls it.
 const PROMETHEUS: &str = "http:prometheus:9090";
+const AUTOSCALERS: &str = "horizontalpodautoscalers";
 
 /// A verb that asks the cluster for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -98,7 +99,12 @@ fn facts(namespace: &str) -> Permissions {
     Permissions::default()
         .need(to("list", "apps", "deployments", Some(DAPR_NAMESPACE)))
         .need(to("list", "apps", "deployments", Some(namespace)))
-        .need(to("list", "dapr.io", "components,configurations", Some(namespace)))
+        .need(to(
+            "list",
+            "dapr.io",
+            "components,configurations,resiliencies",
+            Some(namespace),
+        ))
         .like([named(access("get", "", "namespaces", None), namespace)])
 }
 
@@ -112,7 +118,10 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("list", "dapr.io", "configurations", Some(namespace)))
         .need(to("get,list", "apps", "deployments", Some(namespace)))
         .need(to("list", "", "pods", Some(namespace)))
+        .need(to("list", "dapr.io", "resiliencies", Some(namespace)))
         .need(prometheus())
+        .like(to("list", "autoscaling", AUTOSCALERS, Some(namespace)))
+        .like(to("list", "keda.sh", "scaledobjects", Some(namespace)))
         // Why something is not ready.
         .like(to("list", "", "pods", Some(STACK_NAMESPACE)))
         .like(both(namespace, "list", "", "events"))
@@ -129,6 +138,17 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
         .like(to("list", "", "nodes,services", None))
 }
 
+/// Autoscalers come and go with the services that they are safe for; others' are found, and left alone.
+fn scaling(namespace: &str) -> Permissions {
+    let here = Some(namespace);
+    Permissions::default()
+        .need(to("get,list,create,patch,delete", "autoscaling", AUTOSCALERS, here))
+        .need(to("list", "apps", "deployments", here))
+        // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
+        .like(to("get", "", "persistentvolumeclaims", here))
+        .like(to("list", "keda.sh", "scaledobjects", here))
+}
+
 /// Versions of the middleware lie side by side under names of their own, so here it is kinds that count.
 fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
     let mut kinds: BTreeSet<Access> = BTreeSet::new();
@@ -139,6 +159,11 @@ fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
     }
     Permissions::default()
         .need(kinds)
+        // Enrolling a service brings it into the scope of the Resiliency that is there, letting it go takes it out.
+        .need(to("get,list,patch,delete", "dapr.io", "resiliencies", Some(namespace)))
+        // A service that is let go is no longer scaled.
+        .need(to("list,delete", "autoscaling", AUTOSCALERS, Some(namespace)))
+        .like(to("list", "keda.sh", "scaledobjects", Some(namespace)))
         // A Configuration that is not announced lies in a Secret until it is needed.
         .need(to("get,create,patch", "", "secrets", Some(namespace)))
         .need(to("get,list,patch", "apps", "deployments", Some(namespace)))
@@ -161,6 +186,10 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
     permissions = permissions.need(accesses(std::iter::once(&gateway), &["get"]));
     if plan.enrols {
         permissions = permissions.and(enrolling(plan, namespace));
+        permissions = permissions.need(to("create", "dapr.io", "resiliencies", Some(namespace)));
+    }
+    if plan.scales {
+        permissions = permissions.and(scaling(namespace));
     }
     if all.is_empty() {
         return permissions;
@@ -199,6 +228,8 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("get,list,delete", "", "configmaps", here))
         .need(to("get,delete", "dapr.io", "components,configurations", here))
         .need(to("list", "dapr.io", "configurations", here))
+        .need(to("get,list,delete", "dapr.io", "resiliencies", here))
+        .need(to("get,list,delete", "autoscaling", AUTOSCALERS, here))
         .need(to("get", "", "secrets", here))
         .need(to("get,list,patch", "apps", "deployments", here))
         // Whether another namespace still needs the stack.
@@ -207,6 +238,7 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
         .like(to("list", "*", "*", Some(STACK_NAMESPACE)))
         .like(to("get,delete", "", "persistentvolumeclaims", Some(STACK_NAMESPACE)))
         .like(to("list", "", "pods,events", here))
+        .like(to("list", "keda.sh", "scaledobjects", here))
 }
 
 fn dashboard() -> Permissions {

@@ -277,9 +277,10 @@ impl State {
             _ => {}
         }
         if path.contains("/proxy/api/v1/query") {
-            // Every pod is up; some cannot load the middleware; there is nothing else to know.
-            let sample = |pod: &Value| json!({ "metric": { "pod": pod["metadata"]["name"] }, "value": [0, "1"] });
+            // Every pod is up and has the policies; some cannot load the middleware; there is nothing else to know.
+            let sample = |pod: &Value| json!({ "metric": { "pod": pod["metadata"]["name"], "name": "learnflow" }, "value": [0, "1"] });
             let (up, failed) = (query.contains("query=up"), query.contains("init_fail"));
+            let up = up || query.contains("resiliency_loaded");
             let unable = |pod: &Value| {
                 self.unable
                     .iter()

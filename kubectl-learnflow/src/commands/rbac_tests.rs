@@ -138,6 +138,14 @@ fn agree(task: Task, asked: &BTreeSet<Access>, unused: &[&str]) {
 #[test]
 fn a_verb_does_exactly_what_it_says_it_may() {
     let fake = Fake::sound();
+    // All that can be installed: a service that can be scaled, and somebody who measures it.
+    fake.measure();
+    let web = json!([{ "name": "web", "resources": { "requests": { "cpu": "50m" } } }]);
+    let cart = "/apis/apps/v1/namespaces/shop/deployments/cart";
+    fake.change(
+        cart,
+        &json!({ "spec": { "template": { "spec": { "containers": web } } } }),
+    );
     // Who may not look everywhere looks where Dapr usually is.
     let no = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden",
         "message": "no" });
@@ -181,6 +189,10 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     });
     // They share one list.
     agree(Task::Enroll, &(&enroll | &unenroll), &ENROLS);
+    // Policies and autoscalers went with the last service.
+    asked(&fake, async |cluster, printer| {
+        assert_eq!(run_install(cluster, printer).await, Ok(Outcome::Good));
+    });
     let uninstall = asked(&fake, async |cluster, printer| {
         let line = ["uninstall", "--unenroll", "--timeout=1s"];
         assert_eq!(run_verb(cluster, printer, &line).await, Ok(Outcome::Good));
@@ -188,8 +200,10 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     agree(Task::Uninstall, &uninstall, &[]);
 }
 
-/// What was there already, when `enroll` came.
-const ENROLS: [&str; 8] = [
+/// What was there already, when `enroll` came; or, of policies, was not, since nobody else was enrolled.
+const ENROLS: [&str; 10] = [
+    "get resiliencies",
+    "patch resiliencies",
     "create secrets",
     "get secrets",
     "patch secrets",

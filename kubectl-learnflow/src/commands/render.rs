@@ -1,6 +1,6 @@
 //! `render`: what `install` applies, as files.
 
-use super::{check, connect, install, scaling};
+use super::{connect, guard, install, scaling};
 use crate::{
     cli::{Global, Render},
     concern::Concern,

@@ -11,7 +11,7 @@ use serde::Serialize;
 const FIRST_FIGURES: i64 = 120;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Row {
+pub(crate) struct Row {
     pub(super) deployment: String,
     pub(super) learnflow: bool,
     pub(super) current: i32,

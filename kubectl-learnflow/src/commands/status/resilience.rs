@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// One Resiliency of the namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Row {
+pub(crate) struct Row {
     pub(super) name: String,
     pub(super) learnflow: bool,
     /// The components it decides about.
@@ -27,7 +27,7 @@ pub(super) struct Row {
 
 /// What the sidecars say.
 #[derive(Debug, Default)]
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     policies: Vec<Sample>,
     breakers: Vec<Sample>,
 }
