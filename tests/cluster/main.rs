@@ -39,8 +39,11 @@ fn main() -> ExitCode {
     let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
+        // Long, and by name only: `cargo xtask test downtime`.
         #[cfg(target_os = "linux")]
-        trials.extend(downtime::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
+        if arguments.filter.as_ref().is_some_and(|filter| filter.contains("downtime")) {
+            trials.extend(downtime::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
+        }
         let tests = concerns::TESTS.iter().chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }

@@ -39,6 +39,10 @@ const HELPFUL: &[&str] = &[
     "get services/proxy in enroll",
     "get services/proxy in unenroll",
     "get services/proxy in diff",
+    // KEDA shows in its autoscaler as well.
+    "list scaledobjects",
+    "list horizontalpodautoscalers in status",
+    "list horizontalpodautoscalers in check",
     // Only where something is not ready.
     "list pods in learnflow-system for status",
     // From Kubernetes 1.35 on.
