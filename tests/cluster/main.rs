@@ -41,7 +41,11 @@ fn main() -> ExitCode {
     if on_a_lab {
         // Long, and by name only: `cargo xtask test downtime`.
         #[cfg(target_os = "linux")]
-        if arguments.filter.as_ref().is_some_and(|filter| filter.contains("downtime")) {
+        if arguments
+            .filter
+            .as_ref()
+            .is_some_and(|filter| filter.contains("downtime"))
+        {
             trials.extend(downtime::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
         }
         let tests = concerns::TESTS.iter().chain(lab::TESTS);
