@@ -1,6 +1,6 @@
 //! Objects and logs as they are, for a support archive.
 
-use super::{Cluster, resource};
+use super::{Cluster, is_absent, resource};
 use crate::{objects::ObjectRef, problem::Problem};
 use futures::AsyncReadExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// No list is longer than this; what is more is of no help to anybody.
-pub(crate) const MOST: u32 = 500;
+pub(crate) const MOST: u32 = 2_000;
 /// Of one container, from its end.
 const LINES: i64 = 5_000;
 
@@ -51,7 +51,7 @@ impl Cluster {
         let list = api.list(&ListParams::default().labels(labels).limit(MOST)).await;
         let list = match list {
             // A kind that this cluster does not have.
-            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok((Vec::new(), false)),
+            Err(kube::Error::Api(status)) if is_absent(&status) => return Ok((Vec::new(), false)),
             other => other.map_err(self.list_of(&kind.plural, Some(namespace)))?,
         };
         let more = list.metadata.continue_.as_ref().is_some_and(|token| !token.is_empty());
