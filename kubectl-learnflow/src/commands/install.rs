@@ -371,5 +371,8 @@ fn tell(printer: &Printer) -> impl FnMut(&[Progress]) {
 }
 
 #[cfg(test)]
+#[path = "install_services_tests.rs"]
+mod services_tests;
+#[cfg(test)]
 #[path = "install_tests.rs"]
 pub(super) mod tests;

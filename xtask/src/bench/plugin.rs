@@ -2,7 +2,7 @@
 //! objects, on a cluster that has them already.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
     time::Instant,
@@ -20,8 +20,8 @@ use crate::{
 
 const HELPS: usize = 51;
 const ROUNDS: usize = 11;
-/// The services' Deployments are left out: kubectl would have no part in what they take.
-const PARTS: &str = "--skip=middleware";
+/// The stack alone: kubectl would have no part in what the services' Deployments take.
+const PARTS: &str = "--only=collector,prometheus";
 
 pub fn help() -> Result<Vec<Figure>> {
     let plugin = artifacts::plugin()?;
@@ -39,16 +39,7 @@ pub fn help() -> Result<Vec<Figure>> {
 pub fn install() -> Result<Vec<Figure>> {
     let (target, files) = installed()?;
     let ours = || time(&mut target.plugin(&["install", "--no-wait", PARTS]));
-    let theirs = || {
-        let mut kubectl = target.kubectl();
-        kubectl.args([
-            "apply",
-            "--server-side",
-            "--field-manager=kubectl-learnflow",
-            "--filename",
-        ]);
-        time(kubectl.arg(files))
-    };
+    let theirs = || kubectl(target, "apply", files);
     step("timing install against kubectl apply", || {
         compare("install.vs_kubectl_apply", "install.ms", ours, theirs)
     })
@@ -57,19 +48,16 @@ pub fn install() -> Result<Vec<Figure>> {
 pub fn diff() -> Result<Vec<Figure>> {
     let (target, files) = installed()?;
     let ours = || time(&mut target.plugin(&["diff", PARTS]));
-    let theirs = || {
-        let mut kubectl = target.kubectl();
-        kubectl.args([
-            "diff",
-            "--server-side",
-            "--field-manager=kubectl-learnflow",
-            "--filename",
-        ]);
-        time(kubectl.arg(files))
-    };
+    let theirs = || kubectl(target, "diff", files);
     step("timing diff against kubectl diff", || {
         compare("diff.vs_kubectl_diff", "diff.ms", ours, theirs)
     })
+}
+
+/// What kubectl takes for the same objects, in our name.
+fn kubectl(target: &Target, verb: &str, files: &Path) -> Result<f64> {
+    let arguments = [verb, "--server-side", "--field-manager=kubectl-learnflow", "--filename"];
+    time(target.kubectl().args(arguments).arg(files))
 }
 
 /// In turns: what slows down one slows down the other.

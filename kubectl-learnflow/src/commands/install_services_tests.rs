@@ -1,0 +1,190 @@
+//! What `install` does to the services: policies, autoscalers, and Configurations that are theirs.
+
+use super::tests::{CONFIGURATIONS, annotations, configurations, install, position};
+use crate::{
+    cluster::fake::{Fake, service_path},
+    model::Outcome,
+    objects::MANAGER,
+};
+use serde_json::{Value, json};
+
+const RESILIENCY: &str = "/apis/dapr.io/v1alpha1/namespaces/shop/resiliencies/learnflow";
+
+#[test]
+fn what_is_there_decides_about_policies_and_autoscalers() {
+    let cases = std::fs::read_to_string("../tests/cases/concerns.yaml").expect("the cases");
+    let cases: Vec<Value> = serde_saphyr::from_str(&cases).expect("YAML");
+    assert!(cases.len() > 20);
+    for case in cases {
+        let name = case["name"].as_str().expect("a name");
+        let fake = Fake::sound();
+        if case["metrics"] != false {
+            fake.measure();
+        }
+        let web = json!([{ "name": "web", "resources": { "requests": { "cpu": "50m" } } }]);
+        fake.change(
+            &service_path("cart"),
+            &json!({ "spec": { "template": { "spec": { "containers": web } } } }),
+        );
+        fake.change(&service_path("cart"), &case["deployment"]);
+        for (path, object) in case["objects"].as_object().into_iter().flatten() {
+            let (group, rest) = path.rsplit_once('/').expect("a name");
+            let (group, kind) = group.rsplit_once('/').expect("a kind");
+            let mut object = object.clone();
+            object["metadata"]["name"] = json!(rest);
+            fake.put(&format!("{group}/namespaces/shop/{kind}/{rest}"), object);
+        }
+        let flags: Vec<&str> = case["flags"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let ended = install(&fake, &[&["--dry-run"], flags.as_slice()].concat());
+        assert_eq!(
+            ended.result.is_err(),
+            case["refused"] == true,
+            "{name}: {:?} {}",
+            ended.result,
+            ended.err
+        );
+        assert!(
+            ended.err.contains(case["says"].as_str().expect("says")),
+            "{name}: {}",
+            ended.err
+        );
+        let about = |line: &&str| line.contains("Resiliency") || line.contains("HorizontalPodAutoscaler");
+        let lists: Vec<&str> = ended.out.lines().filter(about).collect();
+        assert_eq!(json!(lists), case["lists"], "{name}: {}", ended.err);
+    }
+}
+
+#[test]
+fn policies_come_and_go_while_no_sidecar_reloads() {
+    let fake = Fake::sound();
+    fake.measure();
+    let web = json!([{ "name": "web", "resources": { "requests": { "cpu": "50m" } } }]);
+    fake.change(
+        &service_path("cart"),
+        &json!({ "spec": { "template": { "spec": { "containers": web } } } }),
+    );
+    let without_waiting = install(&fake, &["--no-wait"]);
+    assert_eq!(without_waiting.result, Ok(Outcome::Good), "{}", without_waiting.err);
+    let said = "‼ Resiliency shop/learnflow is left for the next `install`";
+    assert!(without_waiting.err.contains(said), "{}", without_waiting.err);
+    assert!(fake.get(RESILIENCY).is_none());
+    let first = annotations(&fake, "cart");
+
+    // Now it is enrolled: one rollout, after the Resiliency.
+    let before = fake.writes().len();
+    let ended = install(&fake, &[]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let writes = &fake.writes()[before..];
+    assert!(
+        position(writes, "resiliencies/learnflow") < position(writes, "deployments/cart"),
+        "{writes:#?}"
+    );
+    assert_eq!(
+        writes
+            .iter()
+            .filter(|write| write.ends_with("deployments/cart"))
+            .count(),
+        1
+    );
+    assert_ne!(annotations(&fake, "cart"), first);
+    let autoscaler = fake.get("/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/cart");
+    assert_eq!(autoscaler.expect("an autoscaler")["spec"]["maxReplicas"], 3);
+    let cart = fake.get(&service_path("cart")).expect("cart");
+    assert!(
+        !cart["metadata"]["managedFields"].to_string().contains("replicas"),
+        "never spec.replicas"
+    );
+
+    // One that comes up badly is undone, and the Resiliency is not applied for it.
+    let fake = Fake::sound();
+    fake.stick("cart");
+    let ended = install(&fake, &["--timeout=10ms"]);
+    assert_eq!(ended.result, Ok(Outcome::Bad), "{}", ended.err);
+    assert!(fake.get(RESILIENCY).is_none());
+}
+
+fn with_a_configuration_of_its_own() -> Fake {
+    let fake = Fake::sound();
+    let theirs = json!({
+        "metadata": { "name": "appconfig" },
+        "spec": { "httpPipeline": { "handlers": [{ "name": "alias", "type": "middleware.http.routeralias" }] } },
+    });
+    fake.put(&format!("{CONFIGURATIONS}appconfig"), theirs);
+    let set = json!({ "dapr.io/config": "appconfig", "dapr.io/volume-mounts": "certs:/certs" });
+    fake.annotate("cart", "kubectl-client-side-apply", set);
+    fake
+}
+
+#[test]
+fn a_configuration_of_its_own_is_copied_and_never_touched() {
+    let fake = with_a_configuration_of_its_own();
+    let theirs = fake.get(&format!("{CONFIGURATIONS}appconfig"));
+    let ended = install(&fake, &[]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    assert!(
+        ended
+            .err
+            .contains("‼ Deployment shop/cart has dapr.io/config: appconfig"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(fake.get(&format!("{CONFIGURATIONS}appconfig")), theirs);
+    let now = annotations(&fake, "cart");
+    let copy = now["dapr.io/config"].as_str().expect("a name");
+    assert!(copy.starts_with("learnflow-appconfig-"), "{copy}");
+    assert_eq!(
+        configurations(&fake),
+        ["appconfig", copy],
+        "and none that nobody would use"
+    );
+    assert_eq!(now["dapr.io/volume-mounts"], "certs:/certs,learnflow-wasm:/learnflow");
+    assert_eq!(
+        now["learnflow.dev/before"],
+        r#"{"by":"kubectl-client-side-apply","config":"appconfig","mounts":"certs:/certs"}"#
+    );
+    let again = install(&fake, &[]);
+    assert!(again.err.contains("√ Deployment shop/cart unchanged"), "{}", again.err);
+}
+
+#[test]
+fn a_configuration_that_has_changed_is_copied_anew_and_the_old_copy_goes() {
+    let fake = with_a_configuration_of_its_own();
+    assert_eq!(install(&fake, &[]).result, Ok(Outcome::Good));
+    let before = configurations(&fake);
+    fake.put(
+        &format!("{CONFIGURATIONS}appconfig"),
+        json!({ "metadata": { "name": "appconfig" }, "spec": {} }),
+    );
+    let ended = install(&fake, &[]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let after = configurations(&fake);
+    assert_eq!((before.len(), after.len()), (2, 2));
+    assert_ne!(before, after);
+    assert!(ended.err.contains("nothing uses it any more"), "{}", ended.err);
+}
+
+#[test]
+fn what_an_earlier_version_left_goes_when_no_pod_has_it() {
+    let fake = Fake::sound();
+    let old =
+        |name: &str| json!({ "metadata": { "name": name, "labels": { "app.kubernetes.io/managed-by": MANAGER } } });
+    let maps = "/api/v1/namespaces/shop/configmaps/";
+    for name in ["learnflow-wasm-used", "learnflow-wasm-unused"] {
+        fake.put(&format!("{maps}{name}"), old(name));
+    }
+    let set = json!({ "metadata": { "name": "cart-1" }, "spec": { "template": { "spec": {
+        "containers": [], "volumes": [{ "name": "learnflow-wasm", "configMap": { "name": "learnflow-wasm-used" } }],
+    }}}});
+    fake.put("/apis/apps/v1/namespaces/shop/replicasets/cart-1", set);
+    assert_eq!(install(&fake, &[]).result, Ok(Outcome::Good));
+    assert!(
+        fake.get(&format!("{maps}learnflow-wasm-used")).is_some(),
+        "a rollback would want it"
+    );
+    assert!(fake.get(&format!("{maps}learnflow-wasm-unused")).is_none());
+}
