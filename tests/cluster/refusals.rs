@@ -107,6 +107,11 @@ fn refused(target: &Target, mut command: Command, words: &[&str]) -> Result<()> 
         ensure!(said.contains(word), "`{word}` is not named:\n{said}");
     }
     let after = objects(target)?;
-    ensure!(before == after, "it changed the cluster:\n{said}");
+    let new: Vec<_> = after.iter().filter(|object| !before.contains(object)).collect();
+    let gone: Vec<_> = before.iter().filter(|object| !after.contains(object)).collect();
+    ensure!(
+        before == after,
+        "it changed the cluster: new {new:?}, gone {gone:?}\n{said}"
+    );
     Ok(())
 }
