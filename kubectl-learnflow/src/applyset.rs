@@ -16,6 +16,8 @@ const ID: &str = "applyset.kubernetes.io/id";
 const TOOLING: &str = "applyset.kubernetes.io/tooling";
 /// On the parent: the kinds that its members have or had.
 pub(crate) const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
+/// On the parent: where else its members are.
+const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
 /// The parent's name, in the namespace of its members.
 const PARENT: &str = "learnflow";
 
@@ -25,8 +27,8 @@ pub(crate) fn id(namespace: &str) -> String {
     format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(Sha256::digest(parent)))
 }
 
-/// The parent of a set.
-pub(crate) fn parent(namespace: &str, kinds: &BTreeSet<String>) -> Result<Object, String> {
+/// The parent of a set that has members in its own namespace and in `others`.
+pub(crate) fn parent(namespace: &str, kinds: &BTreeSet<String>, others: &[&str]) -> Result<Object, String> {
     Object::new(json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -39,6 +41,7 @@ pub(crate) fn parent(namespace: &str, kinds: &BTreeSet<String>) -> Result<Object
             },
             "annotations": {
                 KINDS: join(kinds),
+                NAMESPACES: others.join(","),
                 TOOLING: format!("{MANAGER}/v{}", env!("CARGO_PKG_VERSION")),
             },
         },
@@ -84,7 +87,7 @@ mod tests {
     fn a_parent_names_its_kinds() {
         let kinds = split("Deployment.apps, ConfigMap,,");
         assert_eq!(join(&kinds), "ConfigMap,Deployment.apps");
-        let parent = parent("shop", &kinds).expect("an object");
+        let parent = parent("shop", &kinds, &["other"]).expect("an object");
         let metadata = &parent.value()["metadata"];
         assert_eq!(metadata["annotations"][KINDS], "ConfigMap,Deployment.apps");
         assert_eq!(metadata["labels"][ID], id("shop"));

@@ -5,7 +5,7 @@ mod support;
 use crate::{
     commands::completion,
     concern::{Concern, Profile},
-    config::{self, Entry, Memory, Share},
+    config::{self, Entry, Expected, Memory, Share},
     text::parse_duration,
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
@@ -157,9 +157,12 @@ pub(crate) struct Choice {
     /// A Deployment to leave alone; may be given several times
     #[arg(long, value_name = "DEPLOYMENT", value_parser = config::name, add = ArgValueCompleter::new(completion::services))]
     pub(crate) exclude: Vec<String>,
-    /// The memory that all we install may take, by its limits
+    /// The memory that all we install may take: sizes, retention, limits and sampling are chosen to fit
     #[arg(long, value_name = "MEMORY", value_parser = Memory::parse)]
     pub(crate) budget: Option<Memory>,
+    /// What the budget is for, as nodes=3,pods=20,topics=100 [default: what is counted in the cluster]
+    #[arg(long, value_name = "FIGURES", value_parser = Expected::parse)]
+    pub(crate) expect: Option<Expected>,
     /// A registry that has the images, in place of the public ones
     #[arg(long, value_name = "REGISTRY", value_parser = config::registry)]
     pub(crate) registry: Option<String>,

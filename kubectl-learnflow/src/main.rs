@@ -5,6 +5,7 @@
 
 mod applyset;
 mod assets;
+mod budget;
 mod capacity;
 mod changes;
 mod cli;
@@ -20,6 +21,7 @@ mod permissions;
 mod preflight;
 mod printer;
 mod problem;
+mod quota;
 mod redact;
 mod resilience;
 mod scaling;

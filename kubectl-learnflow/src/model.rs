@@ -323,6 +323,26 @@ pub(crate) struct Quota {
     pub(crate) used: BTreeMap<String, String>,
 }
 
+/// The memory of the stack, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Somebody measures what pods take.
+    pub(crate) measured: bool,
+    /// By workload.
+    pub(crate) of: Vec<MemoryOf>,
+    pub(crate) budget: Option<u64>,
+}
+
+/// All pods of one workload together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct MemoryOf {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) used: u64,
+    pub(crate) requested: u64,
+    pub(crate) limit: u64,
+}
+
 /// One item of a LimitRange.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Bounds {

@@ -6,6 +6,7 @@ use crate::{
     config, enrolment,
     patches::{Shape, shaped, traced},
     problem::Problem,
+    quota,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
@@ -18,8 +19,12 @@ use std::{
 
 /// Who we are to the API server, and in `app.kubernetes.io/managed-by`.
 pub(crate) const MANAGER: &str = "kubectl-learnflow";
-/// Where the Collector and Prometheus live.
+/// Where the stack lives.
 pub(crate) const STACK_NAMESPACE: &str = "learnflow-system";
+/// And where that of it lives which Pod Security lets in nowhere else.
+pub(crate) const AGENT_NAMESPACE: &str = "learnflow-agents";
+/// All namespaces that are ours.
+pub(crate) const OUR_NAMESPACES: [&str; 2] = [STACK_NAMESPACE, AGENT_NAMESPACE];
 /// The Component and the Configuration.
 pub(crate) const MIDDLEWARE: &str = "learnflow";
 /// The volume that brings the guest into a sidecar, and how the names of its ConfigMaps begin.
@@ -32,6 +37,8 @@ pub(crate) const GUEST_MOUNT: &str = "learnflow-wasm:/learnflow";
 pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub(crate) const VERSION_LABEL: &str = "app.kubernetes.io/version";
 const PART_OF: &str = "app.kubernetes.io/part-of";
+/// Chooses pods of ours.
+pub(crate) const PART_OF_US: &str = "app.kubernetes.io/part-of=learnflow";
 /// On a pod template: what makes pods roll when the guest, the Component or the Configuration changes.
 pub(crate) const REVISION: &str = "learnflow.dev/guest";
 /// On a pod template: when its pods were last rolled for nothing but a fresh start.
@@ -58,8 +65,9 @@ pub(crate) struct ObjectRef {
 /// Everything `install` applies and `uninstall` removes, in the order in which it is applied.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    pub(crate) namespace: Object,
-    /// What goes into [`STACK_NAMESPACE`] and to the whole cluster, its set first.
+    /// Those of [`OUR_NAMESPACES`] that something goes into.
+    pub(crate) namespaces: Vec<Object>,
+    /// What goes into them and to the whole cluster, its set first.
     pub(crate) stack: Vec<Object>,
     /// Named after what it holds, so that a newer one never takes a running sidecar's away.
     pub(crate) guest: Object,
@@ -274,6 +282,10 @@ impl Plan {
         let chosen = shape.concerns.iter().filter(|concern| concern.is_of_stack());
         let stack = chosen.map(|concern| concern.objects(shape.profile));
         let mut stack = stack.collect::<Result<Vec<_>, _>>()?.concat();
+        let namespaces = namespaces(&mut stack)?;
+        if let Some(fit) = &shape.fit {
+            stack.extend(quota::objects(fit, &namespaces));
+        }
         // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
         stack.sort_by_key(Object::is_workload);
         let revisions = config_revisions(&stack);
@@ -299,7 +311,7 @@ impl Plan {
             .labelled();
         let configuration = enrolment::named(traced(configuration, shape), None);
         Ok(Self {
-            namespace: only("namespace.yaml")?.labelled().versioned(),
+            namespaces,
             stack,
             guest: guest_config_map(namespace, assets::guest()).labelled().versioned(),
             component,
@@ -313,8 +325,7 @@ impl Plan {
 
     /// What does not belong to the services' namespace, in order.
     pub(crate) fn outside(&self) -> impl Iterator<Item = &Object> {
-        let namespace = (!self.stack.is_empty()).then_some(&self.namespace);
-        namespace.into_iter().chain(&self.stack)
+        self.namespaces.iter().chain(&self.stack)
     }
 
     /// The parent of all else in the stack.
@@ -338,6 +349,11 @@ impl Plan {
 /// The kinds that the stack has in any part and profile, whatever is chosen: others of them may be there.
 pub(crate) fn kinds_of_stack() -> Result<BTreeMap<String, ObjectRef>, Problem> {
     let mut kinds = BTreeMap::new();
+    let own = assets::manifest("namespaces.yaml")?;
+    let members = own.iter().filter(|object| object.kind() != "Namespace");
+    kinds.extend(members.map(|object| (applyset::kind(object), object.reference())));
+    let of_budget = quota::references().into_iter();
+    kinds.extend(of_budget.map(|reference| (reference.kind.clone(), reference)));
     for concern in Concern::ALL.into_iter().filter(|concern| concern.is_of_stack()) {
         for profile in [Profile::Dev, Profile::Production] {
             let objects = concern.objects(profile)?;
@@ -351,9 +367,20 @@ pub(crate) fn kinds_of_stack() -> Result<BTreeMap<String, ObjectRef>, Problem> {
     Ok(kinds)
 }
 
+/// The namespaces that these objects go to; what each has for itself comes to the objects.
+fn namespaces(stack: &mut Vec<Object>) -> Result<Vec<Object>, Problem> {
+    let used: BTreeSet<String> = stack.iter().filter_map(|object| object.namespace().map(str::to_owned)).collect();
+    let all = assets::manifest("namespaces.yaml")?;
+    let (namespaces, own): (Vec<Object>, Vec<Object>) = all.into_iter().partition(|object| object.kind() == "Namespace");
+    let own = own.into_iter().filter(|object| object.namespace().is_some_and(|namespace| used.contains(namespace)));
+    stack.splice(0..0, own);
+    let namespaces = namespaces.into_iter().filter(|namespace| used.contains(namespace.name()));
+    Ok(namespaces.map(|namespace| namespace.labelled().versioned()).collect())
+}
+
 fn set_of_stack() -> Result<Object, Problem> {
     let kinds = kinds_of_stack()?.into_keys().collect();
-    let set = applyset::parent(STACK_NAMESPACE, &kinds).map_err(Problem::new)?;
+    let set = applyset::parent(STACK_NAMESPACE, &kinds, &[AGENT_NAMESPACE]).map_err(Problem::new)?;
     Ok(set.labelled().versioned())
 }
 
@@ -441,3 +468,7 @@ fn follow_config(mut object: Object, revisions: &[(String, String)]) -> Object {
 #[cfg(test)]
 #[path = "objects_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "network_tests.rs"]
+mod network_tests;

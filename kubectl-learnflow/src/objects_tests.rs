@@ -75,7 +75,8 @@ fn a_part_can_be_installed_alone() {
     );
     let collector = with(&[Concern::Collector]);
     assert_eq!(collector[0], "Namespace learnflow-system");
-    assert_eq!(collector[1], "ConfigMap learnflow-system/learnflow");
+    assert_eq!(collector[1], "Namespace learnflow-agents");
+    assert_eq!(collector[2], "ConfigMap learnflow-system/learnflow");
     assert!(
         !collector
             .iter()
@@ -87,8 +88,8 @@ fn a_part_can_be_installed_alone() {
 fn the_rest_goes_to_the_stack_or_to_the_cluster() {
     for object in &plan(&[]).stack {
         let cluster_wide = object.kind().starts_with("Cluster");
-        let namespace = if cluster_wide { None } else { Some(STACK_NAMESPACE) };
-        assert_eq!(object.namespace(), namespace, "{object}");
+        let ours = object.namespace().is_some_and(|namespace| OUR_NAMESPACES.contains(&namespace));
+        assert_eq!(ours, !cluster_wide, "{object}");
         assert!(
             !cluster_wide || object.name().starts_with("learnflow-"),
             "{object} needs a name of its own"
@@ -148,7 +149,7 @@ fn pods_roll_when_their_configuration_changes_unless_they_watch_it() {
 #[test]
 fn names_of_objects_are_read_well() {
     let plan = plan(&[]);
-    assert_eq!(plan.namespace.to_string(), "Namespace learnflow-system");
+    assert_eq!(plan.namespaces[0].to_string(), "Namespace learnflow-system");
     assert_eq!(plan.component.to_string(), "Component shop/learnflow");
     assert_eq!(plan.component.moved("a", "b").to_string(), "Component a/b");
 }

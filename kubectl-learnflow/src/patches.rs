@@ -2,22 +2,32 @@
 //! YAML that works with `kubectl apply`.
 
 use crate::{
+    budget::{AGENT, Fit, GATEWAY, PROMETHEUS},
     concern::{Concern, Profile, Selection},
     config::Share,
     objects::Object,
 };
 use serde_json::{Value, json};
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// How long Prometheus keeps metrics, and how much of them.
+pub(crate) const RETENTION_TIME: &str = "--storage.tsdb.retention.time";
+pub(crate) const RETENTION_SIZE: &str = "--storage.tsdb.retention.size";
 
 /// What the objects depend on, apart from the services.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
     pub(crate) concerns: Selection,
     pub(crate) profile: Profile,
+    /// Images by what the manifests call them, and what is used instead.
+    pub(crate) images: BTreeMap<String, String>,
     pub(crate) registry: Option<String>,
     pub(crate) pull_secret: Option<String>,
     pub(crate) sampling: Share,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
     pub(crate) gateway: bool,
+    /// What a budget of memory has become.
+    pub(crate) fit: Option<Fit>,
 }
 
 impl Default for Shape {
@@ -25,15 +35,17 @@ impl Default for Shape {
         Self {
             concerns: Selection::all(),
             profile: Profile::default(),
+            images: BTreeMap::new(),
             registry: None,
             pull_secret: None,
             sampling: Share::ALL,
             gateway: true,
+            fit: None,
         }
     }
 }
 
-/// One thing that a profile changes.
+/// One thing that a profile or a budget changes.
 struct Patch {
     kind: &'static str,
     name: &'static str,
@@ -42,7 +54,17 @@ struct Patch {
 
 enum Change {
     /// An argument `--name=value` of the first container gets another value.
-    Argument(&'static str, &'static str),
+    Argument(&'static str, Cow<'static, str>),
+    /// A variable of the first container gets another value.
+    Variable(&'static str, String),
+    /// In the file `config.yaml` of a ConfigMap, the first `key: value` after this line gets another value.
+    Setting {
+        after: &'static str,
+        key: &'static str,
+        value: u64,
+    },
+    /// The memory of the first container.
+    Memory { request: String, limit: String },
     /// A volume is a claim with the name of the object, not part of the pod.
     Claim(&'static str),
     /// What the first container is given for certain.
@@ -51,8 +73,8 @@ enum Change {
 
 /// The gateway stays one pod: it counts, and two of them would each count a part of a series.
 const PRODUCTION: &[Patch] = &[
-    prometheus(Change::Argument("--storage.tsdb.retention.time", "15d")),
-    prometheus(Change::Argument("--storage.tsdb.retention.size", "8GB")),
+    prometheus(Change::Argument(RETENTION_TIME, Cow::Borrowed("15d"))),
+    prometheus(Change::Argument(RETENTION_SIZE, Cow::Borrowed("8GB"))),
     prometheus(Change::Claim("data")),
     prometheus(Change::Requests {
         cpu: "250m",
@@ -84,6 +106,43 @@ const fn prometheus(change: Change) -> Patch {
     }
 }
 
+/// What a budget changes.
+fn of_budget(fit: &Fit) -> Vec<Patch> {
+    let mut patches = Vec::new();
+    for size in &fit.sizes {
+        let Some(name) = size.chosen() else { continue };
+        let kind = if size.each_node { "DaemonSet" } else { "Deployment" };
+        let mut workload = |change| patches.push(Patch { kind, name, change });
+        workload(Change::Memory {
+            request: format!("{}Mi", size.request),
+            limit: format!("{}Mi", size.limit),
+        });
+        workload(Change::Variable("GOMEMLIMIT", format!("{}MiB", size.go())));
+        if name == PROMETHEUS {
+            let (hours, megabytes) = fit.retention;
+            workload(Change::Argument(RETENTION_TIME, format!("{hours}h").into()));
+            workload(Change::Argument(RETENTION_SIZE, format!("{megabytes}MB").into()));
+        }
+        let (limit, spike) = size.limiter();
+        let mut settings = vec![
+            ("memory_limiter:", "limit_mib", limit),
+            ("memory_limiter:", "spike_limit_mib", spike),
+        ];
+        match name {
+            AGENT => settings.push(("sending_queue:", "queue_size", size.queue())),
+            GATEWAY => settings.push(("deltatocumulative/topics:", "max_streams", fit.streams)),
+            _ => settings.clear(),
+        }
+        let of_file = |(after, key, value)| Patch {
+            kind: "ConfigMap",
+            name,
+            change: Change::Setting { after, key, value },
+        };
+        patches.extend(settings.into_iter().map(of_file));
+    }
+    patches
+}
+
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
     if shape.profile == Profile::Production {
@@ -91,6 +150,16 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
             if patch.is_for(&object) {
                 patch.apply(&mut object);
             }
+        }
+    }
+    for patch in shape.fit.iter().flat_map(of_budget) {
+        if patch.is_for(&object) {
+            patch.apply(&mut object);
+        }
+    }
+    for image in images_mut(&mut object) {
+        if let Some(other) = shape.images.get(image) {
+            image.clone_from(other);
         }
     }
     if let Some(registry) = &shape.registry {
@@ -156,6 +225,11 @@ impl Patch {
 
     /// Whether there was something to change.
     fn apply(&self, object: &mut Object) -> bool {
+        if let Change::Setting { after, key, value } = &self.change {
+            let file = object.edit().pointer_mut("/data/config.yaml");
+            let Some(Value::String(text)) = file else { return false };
+            return set(text, after, key, *value);
+        }
         let claim = json!({ "claimName": object.name() });
         let Some(pod) = object.edit().pointer_mut("/spec/template/spec") else {
             return false;
@@ -176,6 +250,20 @@ impl Patch {
                 let claimed = json!({ "name": volume, "persistentVolumeClaim": claim });
                 found.map(|volume| *volume = claimed).is_some()
             }
+            Change::Variable(name, value) => {
+                let variables = pod.pointer_mut("/containers/0/env").and_then(Value::as_array_mut);
+                let found = variables.into_iter().flatten().find(|variable| variable["name"] == *name);
+                found.map(|variable| variable["value"] = json!(value)).is_some()
+            }
+            Change::Memory { request, limit } => {
+                let resources = pod.pointer_mut("/containers/0/resources");
+                let each = |resources: &mut Value| {
+                    resources["requests"]["memory"] = json!(request);
+                    resources["limits"]["memory"] = json!(limit);
+                };
+                resources.map(each).is_some()
+            }
+            Change::Setting { .. } => false,
             Change::Requests { cpu, memory } => {
                 let requests = pod.pointer_mut("/containers/0/resources/requests");
                 let wanted = json!({ "cpu": cpu, "memory": memory });
@@ -185,96 +273,25 @@ impl Patch {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stack() -> Vec<Object> {
-        let objects = Concern::ALL.map(|concern| concern.objects(Profile::Production).expect("manifests"));
-        objects.concat()
-    }
-
-    #[test]
-    fn every_patch_of_a_profile_finds_what_it_changes() {
-        let mut stack = stack();
-        for patch in PRODUCTION {
-            let object = stack.iter_mut().find(|object| patch.is_for(object));
-            let object = object.unwrap_or_else(|| panic!("no {} {}", patch.kind, patch.name));
-            let before = object.clone();
-            assert!(patch.apply(object), "{object} has nothing to change");
-            assert_ne!(*object, before, "{object} stays as it was");
+/// Sets the first `key: value` that comes after a line; all else of the text stays, comments too.
+fn set(text: &mut String, after: &str, key: &str, value: u64) -> bool {
+    let begins = |line: &str, with: &str| line.trim_start().starts_with(with);
+    let mut at = 0;
+    let mut inside = false;
+    for line in text.split_inclusive('\n') {
+        inside |= begins(line, after);
+        let key = format!("{key}: ");
+        if inside && begins(line, &key) {
+            let start = at + line.find(&key).unwrap_or_default() + key.len();
+            let end = at + line.trim_end().len();
+            text.replace_range(start..end, &value.to_string());
+            return true;
         }
-        let claim = stack.iter().find(|object| object.kind() == "PersistentVolumeClaim");
-        assert_eq!(claim.map(Object::name), Some("prometheus"), "what the volume claims");
+        at += line.len();
     }
-
-    #[test]
-    fn no_request_is_above_its_limit() {
-        let shape = Shape {
-            profile: Profile::Production,
-            ..Shape::default()
-        };
-        let workloads = stack().into_iter().filter(Object::is_workload);
-        for object in workloads.map(|object| shaped(object, &shape)) {
-            let resources = &object.value()["spec"]["template"]["spec"]["containers"][0]["resources"];
-            let memory = |which: &str| crate::config::bytes(resources[which]["memory"].as_str().unwrap_or_default());
-            assert!(memory("requests") <= memory("limits"), "{object}: {resources}");
-        }
-    }
-
-    #[test]
-    fn images_move_to_another_registry() {
-        for (image, there) in [
-            ("otel/collector:1", "r.io/m/otel/collector:1"),
-            ("quay.io/prometheus/prometheus:v3", "r.io/m/prometheus/prometheus:v3"),
-            ("localhost/x:1", "r.io/m/x:1"),
-            ("localhost:5000/x@sha256:0", "r.io/m/x@sha256:0"),
-            ("busybox", "r.io/m/busybox"),
-        ] {
-            assert_eq!(moved(image, "r.io/m"), there);
-        }
-        let shape = Shape {
-            registry: Some("r.io".into()),
-            pull_secret: Some("pull".into()),
-            ..Shape::default()
-        };
-        let workloads: Vec<Object> = stack().into_iter().filter(Object::is_workload).collect();
-        assert_eq!(workloads.len(), 3);
-        for object in workloads.into_iter().map(|object| shaped(object, &shape)) {
-            assert!(
-                images(&object).iter().all(|image| image.starts_with("r.io/")),
-                "{object}"
-            );
-            let pod = &object.value()["spec"]["template"]["spec"];
-            assert_eq!(pod["imagePullSecrets"], json!([{ "name": "pull" }]), "{object}");
-        }
-    }
-
-    #[test]
-    fn spans_go_nowhere_without_a_gateway() {
-        let configuration = || {
-            let objects = Concern::Middleware.objects(Profile::Dev).expect("manifests");
-            let found = objects.into_iter().find(|object| object.kind() == "Configuration");
-            found.expect("a Configuration")
-        };
-        let alone = Shape {
-            concerns: Selection::new(&[Concern::Middleware], &[]).expect("a selection"),
-            gateway: false,
-            sampling: Share::parse("0.25").expect("a share"),
-            ..Shape::default()
-        };
-        let endpoint = |shape: &Shape| {
-            let tracing = traced(configuration(), shape).value()["spec"]["tracing"].clone();
-            assert_eq!(tracing["samplingRate"], "0.25");
-            tracing["otel"]["endpointAddress"].clone()
-        };
-        assert_eq!(endpoint(&alone), "");
-        let beside = Shape { gateway: true, ..alone };
-        assert_eq!(endpoint(&beside), "collector-gateway.learnflow-system:4317");
-        assert_eq!(
-            traced(configuration(), &Shape::default()),
-            configuration(),
-            "the manifest is the default"
-        );
-    }
+    false
 }
+
+#[cfg(test)]
+#[path = "patches_tests.rs"]
+mod tests;

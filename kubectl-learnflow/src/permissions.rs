@@ -4,7 +4,8 @@
 use crate::{
     cluster::accesses,
     model::Access,
-    objects::{MIDDLEWARE, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    quota,
+    objects::{MIDDLEWARE, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
 };
 use clap::ValueEnum;
 use serde_json::Value;
@@ -123,7 +124,10 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
         .like(to("list", "autoscaling", AUTOSCALERS, Some(namespace)))
         .like(to("list", "keda.sh", "scaledobjects", Some(namespace)))
         // Why something is not ready.
-        .like(to("list", "", "pods", Some(STACK_NAMESPACE)))
+        .like(ours("list", "", "pods"))
+        // How much memory it takes, and how much it may.
+        .like(ours("list", "metrics.k8s.io", "pods"))
+        .like(accesses(OUR_NAMESPACES.map(quota::of).iter(), &["get"]))
         .like(both(namespace, "list", "", "events"))
 }
 
@@ -198,15 +202,20 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
     // own namespace may it be removed by that: outside of it a name is a name.
     let members = all.iter().filter(|object| object.kind != "Namespace");
     for access in accesses(members, &["list", "delete"]) {
-        if access.verb == "list" || access.namespace.is_some() {
-            permissions = permissions.need([Access { name: None, ..access }]);
-        }
+        let Access { verb, group, resource, namespace, .. } = &access;
+        permissions = match namespace {
+            Some(_) => permissions.need(ours(verb, group, resource)),
+            None if verb == "list" => permissions.need(to(verb, group, resource, None)),
+            None => permissions,
+        };
     }
     permissions
-        // Volumes of another profile may be there.
-        .need(to("list", "", "persistentvolumeclaims", Some(STACK_NAMESPACE)))
-        .need(to("list", "", "pods", Some(STACK_NAMESPACE)))
-        .like(to("list", "", "events", Some(STACK_NAMESPACE)))
+        // Volumes of another profile may be there, and what holds another budget.
+        .need(ours("list", "", "persistentvolumeclaims"))
+        .need(ours("get,list,delete", "", "resourcequotas"))
+        .need(ours("list,delete", "", "limitranges"))
+        .need(ours("list", "", "pods"))
+        .like(ours("list", "", "events"))
         // Whether a volume will come, and how many agents there will be.
         .like(to("list", "storage.k8s.io", "storageclasses", None))
         .like(to("list", "", "nodes", None))
@@ -216,7 +225,9 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
 fn diff(plan: &Plan, namespace: &str) -> Permissions {
     let Permissions { mut required, helpful } = install(plan, namespace);
     let waits = |access: &Access| access.resource == "pods" && access.verb == "list" && access.namespace.is_some();
-    required.retain(|access| access.verb != "delete" && !waits(access));
+    // A quota is looked for by its name to see whether it must go.
+    let goes = |access: &Access| access.resource == "resourcequotas" && access.verb == "get" && access.name.is_none();
+    required.retain(|access| access.verb != "delete" && !waits(access) && !goes(access));
     Permissions { required, helpful }
 }
 
@@ -225,6 +236,7 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
     let here = Some(namespace);
     Permissions::default()
         .need(accesses(all.iter(), &["get", "delete"]))
+        .need(accesses(quota::references().iter(), &["get", "delete"]))
         .need(to("get,list,delete", "", "configmaps", here))
         .need(to("get,delete", "dapr.io", "components,configurations", here))
         .need(to("list", "dapr.io", "configurations", here))
@@ -235,7 +247,7 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
         // Whether another namespace still needs the stack.
         .need(to("list", "dapr.io", "components", None))
         // Volumes, and whether something of somebody else's is in our namespace: else that stays.
-        .like(to("list", "*", "*", Some(STACK_NAMESPACE)))
+        .like(ours("list", "*", "*"))
         .like(to("get,delete", "", "persistentvolumeclaims", Some(STACK_NAMESPACE)))
         .like(to("list", "", "pods,events", here))
         .like(to("list", "keda.sh", "scaledobjects", here))
@@ -300,10 +312,15 @@ pub(crate) fn to(verbs: &str, group: &str, resources: &str, namespace: Option<&s
 
 /// The same in the services' namespace and in ours.
 fn both(namespace: &str, verbs: &str, group: &str, resources: &str) -> Vec<Access> {
-    [namespace, STACK_NAMESPACE]
-        .into_iter()
-        .flat_map(|namespace| to(verbs, group, resources, Some(namespace)))
-        .collect()
+    let mut all = to(verbs, group, resources, Some(namespace));
+    all.extend(ours(verbs, group, resources));
+    all
+}
+
+/// The same in each namespace of ours.
+fn ours(verbs: &str, group: &str, resources: &str) -> Vec<Access> {
+    let each = OUR_NAMESPACES.into_iter();
+    each.flat_map(|namespace| to(verbs, group, resources, Some(namespace))).collect()
 }
 
 /// What it takes to give out a Role or ClusterRole of ours: all that it gives, and to bind it, which a dry

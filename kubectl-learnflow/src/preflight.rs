@@ -5,12 +5,12 @@ mod settings;
 
 use crate::{
     model::{Access, ControlPlane, Existing, Facts},
-    objects::{MANAGER, Object, STACK_NAMESPACE},
+    objects::{AGENT_NAMESPACE, MANAGER, Object},
     printer::Mark,
     text::list,
 };
 pub(crate) use services::services;
-pub(crate) use settings::{budget, pubsub, storage};
+pub(crate) use settings::{pubsub, storage};
 use std::collections::BTreeMap;
 
 /// Strict field validation on apply, which guards every write here, is final since 1.27; the rest is
@@ -166,14 +166,12 @@ fn owner(object: &Object, existing: &Existing) -> Option<Check> {
     }
     // A namespace made beforehand is welcome, as long as the agent can run in it.
     match existing.pod_security.as_deref() {
-        Some(level @ ("baseline" | "restricted")) => Some(Check::bad(
-            format!("Namespace {STACK_NAMESPACE} enforces the Pod Security level {level}"),
+        Some(level @ ("baseline" | "restricted")) if object.name() == AGENT_NAMESPACE => Some(Check::bad(
+            format!("{object} enforces the Pod Security level {level}"),
             "The Collector's agent reads sidecar logs from the node, which needs the level privileged: \
              set the label pod-security.kubernetes.io/enforce of that namespace.",
         )),
-        _ => Some(Check::good(format!(
-            "Namespace {STACK_NAMESPACE} exists and stays as it is"
-        ))),
+        _ => Some(Check::good(format!("{object} exists and stays as it is"))),
     }
 }
 

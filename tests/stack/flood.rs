@@ -73,7 +73,7 @@ fn everyday() -> Vec<Record> {
 
 /// A topic that nobody has heard of. Of ten, six are published, two are refused by Kafka, one has a component that Dapr does
 /// not know, and one is delivered (a publisher can have that with `metadata.__topic`).
-fn made_up(n: usize) -> Record {
+pub fn made_up(n: usize) -> Record {
     let topic = format!("random.{:016x}", (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     match n % 10 {
         0..=5 => Record::published(&topic),

@@ -12,6 +12,8 @@ mod explain;
 pub(crate) mod fake;
 mod forward;
 mod leftovers;
+mod load;
+mod memory;
 mod owned;
 mod patience;
 mod prometheus;

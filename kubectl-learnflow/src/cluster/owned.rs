@@ -11,11 +11,12 @@ use kube::{
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Cluster {
-    /// The members of the set whose parent is in `namespace`, of these kinds. Kinds that are not among
-    /// `known` are asked of the server.
+    /// The members of the set whose parent is in `home`, of these kinds, wherever in `namespaces` they are.
+    /// Kinds that are not among `known` are asked of the server.
     pub(crate) async fn members(
         &self,
-        namespace: &str,
+        home: &str,
+        namespaces: &[&str],
         kinds: &BTreeSet<String>,
         known: &BTreeMap<String, ObjectRef>,
     ) -> Result<Vec<ObjectRef>, Problem> {
@@ -28,7 +29,16 @@ impl Cluster {
                     None => return Ok(Vec::new()),
                 },
             };
-            self.members_of_kind(namespace, &kind, everywhere).await
+            let mut members = Vec::new();
+            match everywhere {
+                true => members.extend(self.members_of_kind(home, &kind, None).await?),
+                false => {
+                    for namespace in namespaces {
+                        members.extend(self.members_of_kind(home, &kind, Some(namespace)).await?);
+                    }
+                }
+            }
+            Ok(members)
         });
         let found: Vec<Vec<ObjectRef>> = found.buffered(16).try_collect().await?;
         Ok(found.concat())
@@ -36,18 +46,17 @@ impl Cluster {
 
     async fn members_of_kind(
         &self,
-        namespace: &str,
+        home: &str,
         kind: &ApiResource,
-        everywhere: bool,
+        namespace: Option<&str>,
     ) -> Result<Vec<ObjectRef>, Problem> {
-        let api: Api<DynamicObject> = match everywhere {
-            true => Api::all_with(self.client.clone(), kind),
-            false => Api::namespaced_with(self.client.clone(), namespace, kind),
+        let api: Api<DynamicObject> = match namespace {
+            None => Api::all_with(self.client.clone(), kind),
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
         };
-        let wanted = ListParams::default().labels(&applyset::selector(namespace));
+        let wanted = ListParams::default().labels(&applyset::selector(home));
         let list = api.list_metadata(&wanted).await;
-        let place = (!everywhere).then_some(namespace);
-        let list = list.map_err(self.list_of(&kind.plural, place))?;
+        let list = list.map_err(self.list_of(&kind.plural, namespace))?;
         // What belongs to another object goes with that, and what is on its way out needs nobody.
         let ours = list
             .into_iter()

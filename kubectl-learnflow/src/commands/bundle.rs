@@ -5,7 +5,7 @@ use crate::{
     cli::Bundle,
     cluster::{Cluster, LogOf, MOST},
     model::Outcome,
-    objects::{Object, ObjectRef, Plan, STACK_NAMESPACE},
+    objects::{AGENT_NAMESPACE, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
     printer::{Mark, Printer, Tone},
     problem::{Kind, Problem},
     redact,
@@ -68,7 +68,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Bundle, printer: &Printer) -> 
     printer.waiting("objects");
     objects(cluster, &mut archive).await?;
     printer.waiting("events");
-    for namespace in [cluster.namespace.as_str(), STACK_NAMESPACE] {
+    for namespace in [cluster.namespace.as_str()].into_iter().chain(OUR_NAMESPACES) {
         let found = cluster.raw_list(&any("v1", "Event", namespace), "").await;
         archive.list(&format!("events/{namespace}.yaml"), "Event", namespace, found);
     }
@@ -112,6 +112,7 @@ async fn objects(cluster: &Cluster, archive: &mut Archive) -> Result<(), Problem
         ("apps/v1", "Deployment", here, ""),
         ("v1", "Pod", here, SIDECARS),
         ("v1", "Pod", STACK_NAMESPACE, OURS),
+        ("v1", "Pod", AGENT_NAMESPACE, OURS),
         ("dapr.io/v1alpha1", "Component", here, ""),
         ("dapr.io/v1alpha1", "Configuration", here, ""),
         ("dapr.io/v1alpha1", "Resiliency", here, ""),
@@ -119,8 +120,10 @@ async fn objects(cluster: &Cluster, archive: &mut Archive) -> Result<(), Problem
         ("v1", "ConfigMap", here, OURS),
         ("v1", "ResourceQuota", here, ""),
         ("v1", "ResourceQuota", STACK_NAMESPACE, ""),
+        ("v1", "ResourceQuota", AGENT_NAMESPACE, ""),
         ("v1", "LimitRange", here, ""),
         ("v1", "LimitRange", STACK_NAMESPACE, ""),
+        ("v1", "LimitRange", AGENT_NAMESPACE, ""),
     ];
     for (version, kind, namespace, labels) in lists {
         let found = cluster.raw_list(&any(version, kind, namespace), labels).await;
@@ -143,6 +146,7 @@ async fn logs(cluster: &Cluster, args: &Bundle, archive: &mut Archive, printer: 
     let mut wanted = Vec::new();
     for (namespace, labels, only) in [
         (STACK_NAMESPACE, OURS, None),
+        (AGENT_NAMESPACE, OURS, None),
         (cluster.namespace.as_str(), SIDECARS, Some("daprd")),
     ] {
         match cluster.logs_of(namespace, labels, only).await {

@@ -1,6 +1,7 @@
 //! `diff`: what `install` would change, field by field.
 
 use super::{
+    budget,
     guard::{self, Seen, Wanted, is_ours},
     install, middleware, prune, scaling,
 };
@@ -88,6 +89,9 @@ pub(super) async fn run(
         conflict: None,
     }));
 
+    for check in shape.fit.iter().flat_map(|fit| budget::checks(fit, &settings, true)) {
+        printer.step(check.mark, &check.text);
+    }
     match args.output {
         Format::Json | Format::Yaml => printer.document(args.output, &entries)?,
         Format::Name => entries

@@ -6,7 +6,7 @@ use crate::{
     config::Settings,
     enrolment::{Enrolments, owned},
     model::{Access, Existing, Facts, Service},
-    objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    objects::{MANAGER, Object, ObjectRef, Plan},
     permissions::{self, Task},
     preflight::{self, Check},
     printer::{Mark, Printer},
@@ -98,9 +98,9 @@ pub(super) async fn settings(
     plan: &Plan,
     services: &[Service],
     autoscalers: &Autoscalers,
+    mut checks: Vec<Check>,
     printer: &Printer,
 ) -> Result<(), Problem> {
-    let mut checks = Vec::new();
     let pubsub = settings.pubsub.value.as_deref();
     checks.extend(preflight::pubsub(pubsub, &facts.kafka));
     checks.extend(resilience::checks(
@@ -116,9 +116,6 @@ pub(super) async fn settings(
         && cluster.existing(&claim.reference()).await?.is_none()
     {
         checks.extend(preflight::storage(claim, cluster.default_storage_class().await?));
-    }
-    if let Some(budget) = &settings.budget.value {
-        checks.push(preflight::budget(plan, budget, cluster.count_nodes().await?));
     }
     stop(show(printer, &checks))
 }
@@ -187,10 +184,10 @@ async fn before(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Before, Proble
 
 /// Lets the server check every object as if it were applied, admission included.
 async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Result<Seen, Problem> {
-    let nowhere = wanted
-        .outside
-        .iter()
-        .any(|object| object.kind() == "Namespace" && !before.contains_key(&object.reference()));
+    let missing = |namespace: &str| {
+        let mut namespaces = wanted.outside.iter().filter(|object| object.kind() == "Namespace");
+        namespaces.any(|object| object.name() == namespace && !before.contains_key(&object.reference()))
+    };
     // What is there and not ours is left alone, but the services are of course not ours.
     let foreign = |object: &&Object| before.contains_key(&object.reference()) && !is_ours(&before, object);
     let mut objects: Vec<(Object, bool)> = wanted
@@ -203,7 +200,7 @@ async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Res
     let tries = objects.iter().map(async |(object, remembered)| {
         // In a namespace that is not there nothing can be tried. A throw-away name in the services'
         // namespace shows all that is wrong with the object itself.
-        if nowhere && object.namespace() == Some(STACK_NAMESPACE) {
+        if object.namespace().is_some_and(missing) {
             let name = format!("learnflow-try-{}", object.name());
             let stand_in = object.moved(&cluster.namespace, &name);
             return match cluster.rehearse(&stand_in, None, Mode::DryRun).await {

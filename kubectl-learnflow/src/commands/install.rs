@@ -2,7 +2,7 @@
 
 use super::{
     applier::{Applier, trouble},
-    enrol,
+    budget, enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
     middleware, policies, prune, scaling,
 };
@@ -47,11 +47,10 @@ pub(super) async fn run(
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     if args.print_config {
+        let shape = shape(cluster, &settings).await?;
         let settings = settings.found(&cluster.namespace, &cluster.facts().await?);
-        settings
-            .to_yaml()
-            .lines()
-            .for_each(|line| printer.data_line(Tone::Plain, line));
+        let page = settings.to_yaml(shape.fit.as_ref());
+        page.lines().for_each(|line| printer.data_line(Tone::Plain, line));
         return Ok(Outcome::Good);
     }
     printer.section("Checking the cluster");
@@ -61,7 +60,8 @@ pub(super) async fn run(
     let facts = cluster.facts().await?;
     let (services, plan) = choose(&facts, &settings, &shape, &cluster.namespace)?;
     let autoscalers = scaling::plan(cluster, &plan, &facts, &services, &settings).await?;
-    guard::settings(cluster, &facts, &settings, &plan, &services, &autoscalers, printer).await?;
+    let fits = shape.fit.iter().flat_map(|fit| budget::checks(fit, &settings, true)).collect();
+    guard::settings(cluster, &facts, &settings, &plan, &services, &autoscalers, fits, printer).await?;
     let gone = resilience::leftover(&plan, &facts);
     let enrolments = enrolments(&plan, &services, &facts);
     let wanted = Wanted {
@@ -99,7 +99,9 @@ pub(super) async fn run(
 pub(super) async fn shape(cluster: &Cluster, settings: &Settings) -> Result<Shape, Problem> {
     let comes = settings.concerns.value.has(Concern::Collector);
     let gateway = ObjectRef::deployment(STACK_NAMESPACE, "collector-gateway");
-    Ok(settings.shape(comes || cluster.existing(&gateway).await?.is_some()))
+    let shape = settings.shape(comes || cluster.existing(&gateway).await?.is_some());
+    let fit = budget::fit(Some(cluster), settings, &shape).await?;
+    Ok(settings.fitted(shape, fit))
 }
 
 /// The services to enrol, and everything to apply for them.
@@ -176,8 +178,11 @@ impl Job<'_> {
         if !self.plan.stack.is_empty() {
             printer.section("Applying");
             self.apply_stack(&applier).await?;
-            if args.waits() && self.wait_for_stack().await? == Outcome::Bad {
-                return Ok(Outcome::Bad);
+            if args.waits() {
+                if self.wait_for_stack().await? == Outcome::Bad {
+                    return Ok(Outcome::Bad);
+                }
+                budget::settle(&applier, self.plan).await?;
             }
         }
         if let Some(enrolments) = self.enrolments {
@@ -213,14 +218,17 @@ impl Job<'_> {
             return Ok(());
         };
         let before = &self.seen.before;
-        let namespace = &self.plan.namespace;
-        if !before.contains_key(&namespace.reference()) || is_ours(before, namespace) {
-            applier.apply(namespace).await?;
+        for namespace in &self.plan.namespaces {
+            if !before.contains_key(&namespace.reference()) || is_ours(before, namespace) {
+                applier.apply(namespace).await?;
+            }
         }
         applier.apply(&prune::widened(set, before)).await?;
+        budget::make_room(applier, self.plan).await?;
         // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
         for workloads in [false, true] {
-            stream::iter(members.iter().filter(|object| object.is_workload() == workloads))
+            let now = |object: &&Object| object.is_workload() == workloads && !budget::is_quota(object);
+            stream::iter(members.iter().filter(now))
                 .map(|object| applier.apply(object))
                 .buffered(AT_ONCE)
                 .try_for_each(|_| async { Ok(()) })

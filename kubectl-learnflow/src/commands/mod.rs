@@ -1,6 +1,7 @@
 //! One verb a file. A verb takes a cluster and a printer and returns how it ended.
 
 mod applier;
+mod budget;
 mod bundle;
 mod check;
 pub(crate) mod completion;

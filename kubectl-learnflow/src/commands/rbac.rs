@@ -1,5 +1,6 @@
 //! `rbac`: what each verb may have to do, as Roles for an administrator to apply.
 
+use super::budget;
 use crate::{
     cli::{Format, Global, Rbac, RbacFormat},
     cluster::Cluster,
@@ -21,15 +22,16 @@ pub(super) async fn run(args: &Rbac, global: &Global, printer: &Printer) -> Resu
         Some(namespace) => namespace.clone(),
         None => Cluster::connect(global).await?.namespace,
     };
-    let plan = |profile| {
+    let plan = |profile, fit| {
         let shape = Shape {
             profile,
+            fit,
             ..Shape::default()
         };
         Plan::shaped(&namespace, &BTreeSet::new(), &shape)
     };
-    // Whichever of the two is installed, or is there from before.
-    let plans = [plan(Profile::Dev)?, plan(Profile::Production)?];
+    // Whichever of the two is installed, or is there from before; with a budget or without.
+    let plans = [plan(Profile::Dev, None)?, plan(Profile::Production, Some(budget::any()))?];
     let tasks: BTreeSet<Task> = match args.verbs.as_slice() {
         [] => Task::value_variants().iter().copied().collect(),
         verbs => verbs.iter().copied().collect(),

@@ -87,8 +87,8 @@ fn asked(fake: &Fake, run: impl AsyncFnOnce(&Cluster, &Printer)) -> BTreeSet<Acc
         .collect()
 }
 
-async fn run_install(cluster: &Cluster, printer: &Printer) -> Result<Outcome, Problem> {
-    let cli = Cli::try_parse_from(["x", "install", "--timeout=1s"]).expect("good flags");
+async fn run_install(cluster: &Cluster, printer: &Printer, more: &[&str]) -> Result<Outcome, Problem> {
+    let cli = Cli::try_parse_from([&["x", "install", "--timeout=1s"], more].concat()).expect("good flags");
     let Verb::Install(args) = cli.verb else {
         panic!("not install")
     };
@@ -153,7 +153,7 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     let install = asked(&fake, async |cluster, printer| {
         // A second time for what only an upgrade does.
         for _ in 0..2 {
-            assert_eq!(run_install(cluster, printer).await, Ok(Outcome::Good));
+            assert_eq!(run_install(cluster, printer, &[]).await, Ok(Outcome::Good));
         }
     });
     // Where something does not become ready, or an older version has left something.
@@ -189,9 +189,9 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     });
     // They share one list.
     agree(Task::Enroll, &(&enroll | &unenroll), &ENROLS);
-    // Policies and autoscalers went with the last service.
+    // Policies and autoscalers went with the last service; a budget has objects of its own.
     asked(&fake, async |cluster, printer| {
-        assert_eq!(run_install(cluster, printer).await, Ok(Outcome::Good));
+        assert_eq!(run_install(cluster, printer, &["--budget=1Gi"]).await, Ok(Outcome::Good));
     });
     let uninstall = asked(&fake, async |cluster, printer| {
         let line = ["uninstall", "--unenroll", "--timeout=1s"];
@@ -220,7 +220,7 @@ fn a_missing_permission_is_named_before_anything_is_written() {
     let fake = Fake::sound();
     fake.refuse("patch deployments");
     let (printer, _, err) = captured();
-    let ended = fake.run(async |cluster| run_install(cluster, &printer).await);
+    let ended = fake.run(async |cluster| run_install(cluster, &printer, &[]).await);
     assert!(ended.is_err());
     let said = err.text();
     assert!(

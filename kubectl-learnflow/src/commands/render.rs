@@ -1,6 +1,6 @@
 //! `render`: what `install` applies, as files.
 
-use super::{connect, guard, install, scaling};
+use super::{budget, connect, guard, install, scaling};
 use crate::{
     cli::{Global, Render},
     concern::Concern,
@@ -68,7 +68,7 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
             printer.step(Mark::Warn, what);
             printer.hint("Name no services, and they are read from the cluster; or see manifests/autoscaling.");
         }
-        without_cluster(&settings)?
+        without_cluster(&settings, printer).await?
     };
     let files = rendered.files()?;
     match &args.output_dir {
@@ -89,8 +89,11 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
 }
 
 /// All is said in the settings.
-fn without_cluster(settings: &Settings) -> Result<Rendered, Problem> {
+async fn without_cluster(settings: &Settings, printer: &Printer) -> Result<Rendered, Problem> {
     let shape = settings.shape(false);
+    let fit = budget::fit(None, settings, &shape).await?;
+    let shape = settings.fitted(shape, fit);
+    say_budget(&shape, settings, false, printer);
     let namespace = match &settings.namespace.value {
         Some(namespace) => namespace.clone(),
         // Nothing goes there.
@@ -121,6 +124,7 @@ async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) ->
         .map_err(|problem| also(problem, hint))?;
     let facts = cluster.facts().await.map_err(|problem| also(problem, hint))?;
     let shape = install::shape(&cluster, &settings).await?;
+    say_budget(&shape, &settings, true, printer);
     let (services, plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
     if services.is_empty() {
         let what = format!("No Deployment with a Dapr sidecar in namespace {}.", cluster.namespace);
@@ -132,6 +136,15 @@ async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) ->
     let mut rendered = Rendered::new(namespace, plan, &services, &facts.configurations);
     rendered.autoscalers = autoscalers.objects;
     Ok(rendered)
+}
+
+fn say_budget(shape: &patches::Shape, settings: &Settings, asked: bool, printer: &Printer) {
+    for check in shape.fit.iter().flat_map(|fit| budget::checks(fit, settings, asked)) {
+        printer.step(check.mark, &check.text);
+        if let Some(next) = &check.next {
+            printer.hint(next);
+        }
+    }
 }
 
 fn also(mut problem: Problem, hint: &str) -> Problem {
@@ -220,7 +233,11 @@ mod tests {
         let Verb::Render(args) = cli.verb else {
             panic!("not render")
         };
-        without_cluster(&Settings::read(&args.choice, &cli.global)?)?.files()
+        let settings = Settings::read(&args.choice, &cli.global)?;
+        let (printer, ..) = crate::printer::tests::captured();
+        let rendered = without_cluster(&settings, &printer);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(rendered)?.files()
     }
 
     /// Written anew by `UPDATE_EXPECT=1`.

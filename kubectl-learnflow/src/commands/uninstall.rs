@@ -9,7 +9,7 @@ use crate::{
     permissions::{self, Task},
     printer::{Mark, Printer, Tone},
     problem::Problem,
-    text,
+    quota, text,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::{collections::BTreeSet, time::Duration};
@@ -25,7 +25,7 @@ struct Found {
     /// They go with their Configurations.
     secrets: Vec<ObjectRef>,
     stack: Vec<ObjectRef>,
-    namespace: Option<ObjectRef>,
+    namespaces: Vec<ObjectRef>,
     /// What holds data.
     volumes: Vec<ObjectRef>,
     /// Other namespaces whose services need the stack.
@@ -73,7 +73,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         let objects = found.middleware.iter().chain(&found.stack);
         for object in objects
             .chain(found.volumes.iter().filter(|_| args.delete_data))
-            .chain(&found.namespace)
+            .chain(&found.namespaces)
         {
             printer.data_line(Tone::Plain, &format!("delete {object}"));
         }
@@ -123,16 +123,20 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
     if args.delete_data && !remove(cluster, &found.volumes, args.timeout, printer).await? {
         return Ok(Outcome::Bad);
     }
-    if !args.delete_data && !found.volumes.is_empty() {
+    let data_stays = !args.delete_data && !found.volumes.is_empty();
+    if data_stays {
         printer.step(
             Mark::Warn,
             &format!("{STACK_NAMESPACE} stays, with its data: {}", shown(&found.volumes)),
         );
         printer.hint("Remove that too with `kubectl learnflow uninstall --delete-data`.");
-    } else if let Some(namespace) = found.namespace
-        && !remove_namespace(cluster, namespace, args.timeout, printer).await?
-    {
-        return Ok(Outcome::Bad);
+    }
+    for namespace in found.namespaces {
+        // Volumes are in that one.
+        let stays = data_stays && namespace.name == STACK_NAMESPACE;
+        if !stays && !remove_namespace(cluster, namespace, args.timeout, printer).await? {
+            return Ok(Outcome::Bad);
+        }
     }
     printer.step(Mark::Good, "LearnFlow is removed");
     Ok(Outcome::Good)
@@ -164,12 +168,13 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
         .collect();
     let scalers = cluster.scalers().await?.into_iter().filter(|found| found.ours);
     first.extend(scalers.map(|found| ObjectRef::autoscaler(&cluster.namespace, &found.name)));
-    let (stack, namespace, volumes) = if others.is_empty() {
-        let namespace = ours(cluster, std::iter::once(&plan.namespace)).await?;
-        let stack = ours(cluster, plan.stack.iter()).await?;
-        (stack, namespace.into_iter().next(), cluster.volumes().await?)
+    let (stack, namespaces, volumes) = if others.is_empty() {
+        let namespaces = ours(cluster, plan.namespaces.iter()).await?;
+        let mut stack = ours(cluster, plan.stack.iter()).await?;
+        stack.extend(those_of_ours(cluster, quota::references()).await?);
+        (stack, namespaces, cluster.volumes().await?)
     } else {
-        (Vec::new(), None, Vec::new())
+        (Vec::new(), Vec::new(), Vec::new())
     };
     Ok(Found {
         services,
@@ -177,7 +182,7 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
         middleware,
         secrets,
         stack,
-        namespace,
+        namespaces,
         volumes,
         others,
     })
@@ -197,7 +202,10 @@ fn shown(objects: &[ObjectRef]) -> String {
 
 /// Those that are there and carry our label.
 async fn ours(cluster: &Cluster, objects: impl Iterator<Item = &Object>) -> Result<Vec<ObjectRef>, Problem> {
-    let references: Vec<ObjectRef> = objects.map(Object::reference).collect();
+    those_of_ours(cluster, objects.map(Object::reference).collect()).await
+}
+
+async fn those_of_ours(cluster: &Cluster, references: Vec<ObjectRef>) -> Result<Vec<ObjectRef>, Problem> {
     let found = stream::iter(references).map(|object| async move {
         let existing = cluster.existing(&object).await?;
         let ours = existing.is_some_and(|found| found.managed_by.as_deref() == Some(MANAGER));
@@ -213,7 +221,7 @@ impl Found {
             && self.first.is_empty()
             && self.middleware.is_empty()
             && self.stack.is_empty()
-            && self.namespace.is_none()
+            && self.namespaces.is_empty()
     }
 }
 
@@ -396,7 +404,7 @@ mod tests {
         assert!(
             writes
                 .last()
-                .is_some_and(|last| last == "DELETE /api/v1/namespaces/learnflow-system")
+                .is_some_and(|last| last == "DELETE /api/v1/namespaces/learnflow-agents")
         );
 
         let (again, _, err) = uninstall(&fake, |_| {});
@@ -440,7 +448,7 @@ mod tests {
             ),
             "{out}"
         );
-        assert!(out.ends_with("delete Namespace learnflow-system\n"), "{out}");
+        assert!(out.ends_with("delete Namespace learnflow-system\ndelete Namespace learnflow-agents\n"), "{out}");
         assert_eq!(fake.writes(), before);
     }
 }

@@ -1,14 +1,14 @@
 //! `learnflow.yaml`: its types, and what is said of one that is wrong. The JSON Schema in
 //! `docs/learnflow.schema.json` is made of these types.
 
-use super::values::{Memory, Share, label_of, name_of, needed_name_of, registry_of};
+use super::values::{Expected, Image, Memory, Share, expected_of, label_of, name_of, needed_name_of, registry_of};
 use crate::{
     concern::{Concern, Profile, Selection},
     problem::Problem,
 };
 use serde::Deserialize;
 use serde_saphyr::{Error, Location, Spanned, UserMessageFormatter};
-use std::{fs, io, io::Read, path::Path};
+use std::{collections::{BTreeMap, BTreeSet}, fs, io, io::Read, path::Path};
 
 /// No such file is longer; what is has been taken for one by mistake.
 const LONGEST: u64 = 1 << 20;
@@ -41,10 +41,17 @@ pub(crate) struct File {
     /// The size and the care. Default: dev.
     #[cfg_attr(test, schemars(with = "Profile"))]
     pub(crate) profile: Option<Profile>,
-    /// The memory that all we install may take, by its limits. An installation that needs more is
-    /// refused.
+    /// The memory that all we install may take. Sizes, retention, limits and sampling are chosen to fit
+    /// it; what cannot fit is refused.
     #[cfg_attr(test, schemars(with = "Memory"))]
     pub(crate) budget: Option<Memory>,
+    /// What the budget is for. Default: what is counted in the cluster, with room to grow.
+    #[serde(deserialize_with = "expected_of")]
+    #[cfg_attr(test, schemars(with = "Expected"))]
+    pub(crate) expect: Option<Expected>,
+    /// Images to use instead of those that `render --images` lists, for example the same with a digest.
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, Image>"))]
+    pub(crate) images: BTreeMap<String, Spanned<Image>>,
     /// A registry that has the images, in place of the public ones.
     #[serde(deserialize_with = "registry_of")]
     pub(crate) registry: Option<String>,
@@ -126,6 +133,11 @@ impl File {
         if let (Some(place), Err(why)) = (place, selection) {
             return Err((place, why));
         }
+        if let Some((wrong, place)) = self.images.iter().find(|(name, _)| !known_images().contains(*name)) {
+            let known: Vec<String> = known_images().into_iter().collect();
+            let what = format!("there is no image {wrong}; there is {}", crate::text::list(&known));
+            return Err((place.referenced, what));
+        }
         for (n, service) in self.services.iter().enumerate() {
             let Entry { name, .. } = &service.value;
             if self.services[..n].iter().any(|other| other.value.name == *name) {
@@ -137,6 +149,12 @@ impl File {
         }
         Ok(())
     }
+}
+
+/// The images of the manifests, as these call them.
+fn known_images() -> BTreeSet<String> {
+    let objects = Concern::ALL.into_iter().flat_map(|concern| concern.objects(Profile::Production).unwrap_or_default());
+    objects.flat_map(|object| crate::patches::images(&object)).collect()
 }
 
 /// `learnflow.yaml:3:5: unknown key …`, which editors can follow.

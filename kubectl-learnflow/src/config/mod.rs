@@ -6,16 +6,17 @@ mod show;
 mod values;
 
 use crate::{
+    budget::Fit,
     cli::{Choice, Global},
     concern::{Profile, Selection},
     model::Facts,
     patches::Shape,
     problem::Problem,
 };
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 pub(crate) use file::{Entry, File};
-pub(crate) use values::{Memory, Share, bytes, label, name, registry};
+pub(crate) use values::{Expected, Memory, Share, bytes, label, name, registry};
 
 /// A value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +34,8 @@ pub(crate) enum Source {
     Kubeconfig,
     /// What it was found in.
     Cluster,
+    /// Chosen to fit it.
+    Budget,
 }
 
 impl fmt::Display for Source {
@@ -43,6 +46,7 @@ impl fmt::Display for Source {
             Self::Flag(name) => f.write_str(name),
             Self::Kubeconfig => f.write_str("kubeconfig"),
             Self::Cluster => f.write_str("found in the cluster"),
+            Self::Budget => f.write_str("chosen for the budget"),
         }
     }
 }
@@ -57,6 +61,9 @@ pub(crate) struct Settings {
     pub(crate) concerns: Setting<Selection>,
     pub(crate) profile: Setting<Profile>,
     pub(crate) budget: Setting<Option<Memory>>,
+    /// What the budget is for, where that is said and not counted.
+    pub(crate) expected: Setting<Expected>,
+    pub(crate) images: Setting<BTreeMap<String, String>>,
     pub(crate) registry: Setting<Option<String>>,
     pub(crate) pull_secret: Setting<Option<String>>,
     pub(crate) sampling: Setting<Share>,
@@ -85,6 +92,8 @@ impl Settings {
             let selection = Selection::new(&choice.only, &choice.skip).map_err(|why| usage(&why))?;
             from.either(Some(selection), flag, None, Selection::all())
         };
+        let images: BTreeMap<String, String> = file.images.into_iter().map(|(key, image)| (key, image.value.0)).collect();
+        let images = (!images.is_empty()).then_some(images);
         let services = file.services.into_iter().map(|service| service.value).collect();
         let exclude = file.exclude.into_iter().map(|name| name.0).collect();
         let settings = Self {
@@ -95,6 +104,8 @@ impl Settings {
             concerns,
             profile: from.either(choice.profile, "--profile", file.profile, Profile::default()),
             budget: from.maybe(choice.budget.clone(), "--budget", file.budget),
+            expected: from.either(choice.expect.clone(), "--expect", file.expect, Expected::default()),
+            images: from.either(None, "", images, BTreeMap::new()),
             registry: from.maybe(choice.registry.clone(), "--registry", file.registry),
             pull_secret: from.maybe(
                 choice.image_pull_secret.clone(),
@@ -159,11 +170,27 @@ impl Settings {
         Shape {
             concerns: self.concerns.value.clone(),
             profile: self.profile.value,
+            images: self.images.value.clone(),
             registry: self.registry.value.clone(),
             pull_secret: self.pull_secret.value.clone(),
             sampling: self.sampling.value,
             gateway,
+            fit: None,
         }
+    }
+
+    /// The same as a budget has it.
+    pub(crate) fn fitted(&self, mut shape: Shape, fit: Option<Fit>) -> Shape {
+        if let Some(fit) = fit.as_ref().filter(|_| self.chooses_sampling()) {
+            shape.sampling = fit.sampling;
+        }
+        shape.fit = fit;
+        shape
+    }
+
+    /// Nobody has said how many traces are kept.
+    pub(crate) fn chooses_sampling(&self) -> bool {
+        self.sampling.from == Source::Default
     }
 }
 

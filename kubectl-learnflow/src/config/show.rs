@@ -1,10 +1,12 @@
 //! The effective settings as a `learnflow.yaml`: it can be kept, and gives the same again.
 
 use super::{Entry, Setting, Settings, Source};
+use crate::budget::{Fit, Load};
 use std::fmt::Display;
 
 impl Settings {
-    pub(crate) fn to_yaml(&self) -> String {
+    /// With what a budget has become, where there is one.
+    pub(crate) fn to_yaml(&self, fit: Option<&Fit>) -> String {
         let mut page = Page(String::from(
             "# What `kubectl learnflow install` uses here, and where each value comes from.\n",
         ));
@@ -23,9 +25,27 @@ impl Settings {
         page.line(&only, &self.concerns.from);
         page.line(&format!("profile: {}", self.profile.value), &self.profile.from);
         page.maybe("budget", &self.budget, |budget| scalar(&budget.to_string()));
+        if let Some(fit) = fit {
+            let Load { nodes, pods, topics } = fit.load;
+            let from = match self.expected.value.is_complete() {
+                true => &self.expected.from,
+                false => &Source::Cluster,
+            };
+            page.line(&format!("expect: {{nodes: {nodes}, pods: {pods}, topics: {topics}}}"), from);
+            page.chosen(fit);
+        }
+        if !self.images.value.is_empty() {
+            page.line("images:", &self.images.from);
+            for (image, other) in &self.images.value {
+                page.0.push_str(&format!("  {}: {}\n", scalar(image), scalar(other)));
+            }
+        }
         page.maybe("registry", &self.registry, |registry| scalar(registry));
         page.maybe("imagePullSecret", &self.pull_secret, |secret| scalar(secret));
-        page.line(&format!("sampling: {}", self.sampling.value), &self.sampling.from);
+        match fit.filter(|_| self.chooses_sampling()) {
+            Some(fit) => page.line(&format!("sampling: {}", fit.sampling), &Source::Budget),
+            None => page.line(&format!("sampling: {}", self.sampling.value), &self.sampling.from),
+        }
         page.0
     }
 }
@@ -47,6 +67,16 @@ impl Page {
     fn list<T: Display>(&mut self, key: &str, setting: &Setting<Vec<T>>) {
         let values: Vec<String> = setting.value.iter().map(|value| scalar(&value.to_string())).collect();
         self.line(&format!("{key}: [{}]", values.join(", ")), &setting.from);
+    }
+
+    /// What a budget has become: to read, not to set.
+    fn chosen(&mut self, fit: &Fit) {
+        for size in &fit.sizes {
+            self.0.push_str(&format!("#   {size}, {}Mi of it requested\n", size.request));
+        }
+        let (hours, megabytes) = fit.retention;
+        self.0.push_str(&format!("#   metrics are kept for {hours}h or {megabytes}MB, whichever is less\n"));
+        self.0.push_str(&format!("#   streams by topic: {}\n", fit.streams));
     }
 
     fn service(&mut self, service: &Entry) {

@@ -47,6 +47,97 @@ pub(crate) fn registry(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A reference to an image: `otel/x:1`, `registry.example.com:5000/x@sha256:…`
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(transparent))]
+pub(crate) struct Image(pub(crate) String);
+
+impl Image {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| Err(format!("`{text}` is not an image; {why}"));
+        let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
+        let hex = |digest: &str| digest.len() == 64 && digest.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+        if digest.is_some_and(|digest| !digest.strip_prefix("sha256:").is_some_and(hex)) {
+            return wrong("a digest is sha256: and 64 hexadecimal digits");
+        }
+        // A colon after the last slash is that of the tag, one before it that of a port.
+        let slash = name.rfind('/').map_or(0, |at| at + 1);
+        let (path, tag) = name[slash..].split_once(':').map_or((name, None), |(last, tag)| {
+            (&name[..slash + last.len()], Some(tag))
+        });
+        let in_tag = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let bad_tag = tag.is_some_and(|tag| tag.is_empty() || tag.len() > 128 || !tag.chars().all(in_tag));
+        if bad_tag || registry(path).is_err() {
+            return wrong("write for example registry.example.com/otel/collector:1.2.3 or …@sha256:…");
+        }
+        if tag.is_none() && digest.is_none() {
+            return wrong("give it a tag or a digest: what it is must not change by itself");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Image {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// What a budget is for. What is not said is counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Expected {
+    /// Nodes of the cluster: an agent runs on each.
+    #[cfg_attr(test, schemars(range(min = 1)))]
+    pub(crate) nodes: Option<u64>,
+    /// Pods with a Dapr sidecar.
+    #[cfg_attr(test, schemars(range(min = 1)))]
+    pub(crate) pods: Option<u64>,
+    /// Topics of each service, added up.
+    #[cfg_attr(test, schemars(range(min = 1)))]
+    pub(crate) topics: Option<u64>,
+}
+
+/// More than any cluster has.
+const MOST: u64 = 1_000_000;
+
+impl Expected {
+    /// `nodes=3,pods=20,topics=100`
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut all = Self::default();
+        for part in text.split(',') {
+            let (key, number) = part.split_once('=').unwrap_or((part, ""));
+            let slot = match key.trim() {
+                "nodes" => &mut all.nodes,
+                "pods" => &mut all.pods,
+                "topics" => &mut all.topics,
+                _ => return Err(format!("`{part}` is none of nodes=…, pods=…, topics=…")),
+            };
+            let parsed = number.trim().parse();
+            *slot = Some(parsed.map_err(|_| format!("`{part}` has no number; write for example nodes=3,pods=20"))?);
+        }
+        all.checked()
+    }
+
+    pub(crate) fn checked(self) -> Result<Self, String> {
+        let all = [self.nodes, self.pods, self.topics];
+        match all.into_iter().flatten().find(|n| !(1..=MOST).contains(n)) {
+            Some(n) => Err(format!("`{n}` is not a number from 1 to {MOST}")),
+            None => Ok(self),
+        }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.nodes.is_some() && self.pods.is_some() && self.topics.is_some()
+    }
+}
+
+pub(super) fn expected_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Expected>, D::Error> {
+    Expected::deserialize(deserializer)?.checked().map(Some).map_err(D::Error::custom)
+}
+
 /// A share of all traces, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -57,13 +148,18 @@ pub(crate) struct Share(#[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))]
 impl Share {
     pub(crate) const ALL: Self = Self(1.0);
 
-    fn new(number: f64) -> Result<Self, String> {
+    pub(crate) fn new(number: f64) -> Result<Self, String> {
         if (0.0..=1.0).contains(&number) {
             return Ok(Self(number));
         }
         Err(format!(
             "`{number}` is not a share; write a number from 0 (no trace) to 1 (every trace)"
         ))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn value(self) -> f64 {
+        self.0
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -86,7 +182,7 @@ impl<'de> Deserialize<'de> for Share {
 }
 
 /// An amount of memory, as Kubernetes writes it: `512Mi`, `1Gi`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(transparent))]

@@ -1,11 +1,7 @@
 //! Do the settings fit the cluster?
 
 use super::Check;
-use crate::{
-    config::Memory,
-    objects::{Object, Plan},
-    text::{count, list},
-};
+use crate::{objects::Object, text::list};
 
 /// The pub/sub component that the settings name.
 pub(crate) fn pubsub(wanted: Option<&str>, there: &[String]) -> Option<Check> {
@@ -27,35 +23,4 @@ pub(crate) fn storage(claim: &Object, default_class: Option<bool>) -> Option<Che
             "Make one the default, create that claim yourself, or use --profile dev.",
         )
     })
-}
-
-/// Does all that we install stay within the budget, by its limits?
-pub(crate) fn budget(plan: &Plan, budget: &Memory, nodes: usize) -> Check {
-    let mut sum = 0;
-    let mut parts = Vec::new();
-    for object in plan.outside().filter(|object| object.is_workload()) {
-        let (pods, each) = match object.kind() {
-            "DaemonSet" => (nodes as u64, format!(" on each of {}", count(nodes, "node"))),
-            _ => (object.replicas(), String::new()),
-        };
-        let memory = object.memory_limit();
-        sum += pods * memory;
-        parts.push(format!("{} {}{each}", object.name(), mebibytes(memory)));
-    }
-    let text = format!(
-        "Memory by limits: {} of the budget of {budget} ({})",
-        mebibytes(sum),
-        list(&parts)
-    );
-    if sum <= budget.bytes() {
-        return Check::good(text);
-    }
-    Check::bad(
-        text,
-        "Raise the budget, or leave parts out with --skip (prometheus takes the most).",
-    )
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{}Mi", bytes.div_ceil(1 << 20))
 }

@@ -5,7 +5,7 @@ use crate::{
     cluster::Cluster,
     commands::status::judge,
     model::{Access, Facts, Probe, SidecarPod},
-    objects::{Object, Plan, STACK_NAMESPACE},
+    objects::{AGENT_NAMESPACE, Object, Plan, STACK_NAMESPACE},
     preflight::{self, Check},
     problem::{Kind, Problem},
     text::{count, list},
@@ -200,12 +200,13 @@ pub(super) async fn capacity(cluster: &Cluster, coming: &[&Object]) -> Result<Ve
     let all = async {
         try_join!(
             room(STACK_NAMESPACE),
+            room(AGENT_NAMESPACE),
             room(here),
             cluster.count_nodes(),
             cluster.sidecar_needs()
         )
     };
-    let ((quotas, bounds), (our_quotas, our_bounds), nodes, pods) = match all.await {
+    let (stack, agents, (our_quotas, our_bounds), nodes, pods) = match all.await {
         Ok(all) => all,
         Err(problem) if problem.kind == Kind::Forbidden => {
             let next = "Ask for that permission, or make sure yourself that there is room.";
@@ -215,18 +216,19 @@ pub(super) async fn capacity(cluster: &Cluster, coming: &[&Object]) -> Result<Ve
         }
         Err(problem) => return Err(problem),
     };
-    let coming = coming
-        .iter()
-        .filter(|object| object.namespace() == Some(STACK_NAMESPACE));
-    let stack = Needs::of_objects(coming.copied(), nodes.max(1), &bounds);
-    let mut checks = capacity::fits(&stack, &quotas, &bounds, "The stack", STACK_NAMESPACE);
+    let mut checks = Vec::new();
+    for (namespace, (quotas, bounds)) in [(STACK_NAMESPACE, &stack), (AGENT_NAMESPACE, &agents)] {
+        let coming = coming.iter().filter(|object| object.namespace() == Some(namespace));
+        let needs = Needs::of_objects(coming.copied(), nodes.max(1), bounds);
+        checks.extend(capacity::fits(&needs, quotas, bounds, "The stack", namespace));
+    }
     for (app_id, spec) in pods {
         let pod = Needs::of_pods(&spec, 1, &our_bounds);
         let what = format!("One more pod of {app_id}, for a rolling update,");
         checks.extend(capacity::fits(&pod, &our_quotas, &our_bounds, &what, here));
     }
     if checks.is_empty() {
-        let number = quotas.len() + our_quotas.len();
+        let number = stack.0.len() + agents.0.len() + our_quotas.len();
         checks.push(Check::good(match number {
             0 => "No quota in the way".to_owned(),
             n => format!("Room in {}", count(n, "quota")),

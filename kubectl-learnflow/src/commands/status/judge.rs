@@ -1,7 +1,7 @@
 //! From what was found to a verdict. Pure: no cluster, no terminal.
 
 use super::{
-    autoscaling,
+    autoscaling, memory,
     resilience::{self, Loaded},
     topics::{self, Topic},
 };
@@ -11,7 +11,7 @@ use crate::{
         version::Versions,
     },
     enrolment::Enrolment,
-    model::{Existing, Pod, Resiliency, Scaler, Service},
+    model::{Existing, Memory, Pod, Resiliency, Scaler, Service},
     problem::Problem,
 };
 use serde::Serialize;
@@ -27,6 +27,8 @@ pub(crate) struct Report {
     pub(crate) namespace: String,
     pub(crate) versions: Versions,
     pub(crate) stack: Vec<Part>,
+    /// Absent when no pod of the stack is there, or none can be seen.
+    pub(crate) memory: Option<memory::Row>,
     pub(crate) services: Vec<Row>,
     pub(crate) resilience: Vec<resilience::Row>,
     pub(crate) autoscaling: Vec<autoscaling::Row>,
@@ -91,6 +93,7 @@ pub(crate) struct Evidence {
     pub(crate) services: Vec<(Service, Vec<Pod>, Option<String>)>,
     pub(crate) resiliencies: Vec<Resiliency>,
     pub(crate) scalers: Vec<Scaler>,
+    pub(crate) memory: Option<Memory>,
     /// In seconds since 1970.
     pub(crate) now: i64,
     pub(crate) telemetry: Result<Telemetry, Problem>,
@@ -142,7 +145,9 @@ pub(crate) fn judge(evidence: Evidence) -> Report {
     let resilience = resilience::rows(&evidence.resiliencies, &evidence.services, loaded);
     let services = evidence.services.iter().map(|(service, ..)| service);
     let autoscaling = autoscaling::rows(&evidence.scalers, services, evidence.now);
+    let memory = evidence.memory.as_ref().and_then(memory::row);
     resilience.iter().for_each(|row| row.judge(&mut problems, &mut notes));
+    memory.iter().for_each(|row| row.judge(&mut problems, &mut notes));
     autoscaling.iter().for_each(|row| row.judge(&mut problems, &mut notes));
     let mut verdict = if problems.is_empty() {
         Verdict::Healthy
@@ -176,6 +181,7 @@ pub(crate) fn judge(evidence: Evidence) -> Report {
         namespace: evidence.namespace,
         versions: evidence.versions,
         stack: evidence.parts,
+        memory,
         services: rows,
         resilience,
         autoscaling,

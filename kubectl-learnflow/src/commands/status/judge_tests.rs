@@ -79,6 +79,7 @@ fn healthy() -> Evidence {
         services: vec![(service, vec![pod], None)],
         resiliencies: vec![],
         scalers: vec![],
+        memory: None,
         now: NOW,
         telemetry: Ok(Telemetry {
             coverage: Coverage {

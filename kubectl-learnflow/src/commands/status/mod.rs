@@ -2,6 +2,7 @@
 
 mod autoscaling;
 pub(super) mod judge;
+mod memory;
 mod resilience;
 mod topics;
 mod view;
@@ -133,7 +134,8 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     let mut parts: Vec<ObjectRef> = workloads.map(Object::reference).collect();
     parts.push(component.clone());
     parts.extend(enrolment::in_use(&cluster.namespace, &enrolled, &configurations));
-    let (parts, component, services) = try_join!(
+    let (memory, parts, component, services) = try_join!(
+        cluster.memory(),
         stream::iter(parts)
             .map(|object| part(cluster, object))
             .buffered(8)
@@ -154,6 +156,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
         services,
         resiliencies: facts.resiliencies,
         scalers,
+        memory,
         now: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |now| now.as_secs().cast_signed()),

@@ -2,7 +2,7 @@
 
 use super::{
     autoscaling,
-    judge::{Part, Report, Row, Verdict},
+    judge::{Report, Row, Verdict},
     resilience, topics,
 };
 use crate::printer::{Printer, Table, Tone, plain};
@@ -22,7 +22,10 @@ pub(super) fn show(report: &Report, wide: bool, printer: &Printer) {
     );
     if report.verdict != Verdict::NotInstalled {
         printer.data("\nSTACK\n");
-        printer.table(&stack_table(&report.stack));
+        printer.table(&stack_table(report, wide));
+        if let Some(memory) = &report.memory {
+            printer.data(&format!("Memory: {}\n", memory.line()));
+        }
         printer.data("\nSERVICES\n");
         printer.table(&service_table(&report.services, wide));
         if !report.resilience.is_empty() {
@@ -73,9 +76,12 @@ pub(super) fn show(report: &Report, wide: bool, printer: &Printer) {
     }
 }
 
-fn stack_table(parts: &[Part]) -> Table {
+fn stack_table(report: &Report, wide: bool) -> Table {
     let mut table = Table::new(&["KIND", "NAME", "READY", "STATE"]);
-    for part in parts {
+    if wide {
+        table.header.push("MEMORY");
+    }
+    for part in &report.stack {
         let ready = match (part.ready, part.desired) {
             (Some(ready), Some(desired)) => format!("{ready}/{desired}"),
             _ => "-".into(),
@@ -90,9 +96,12 @@ fn stack_table(parts: &[Part]) -> Table {
             .namespace
             .as_ref()
             .map_or_else(|| part.name.clone(), |ns| format!("{ns}/{}", part.name));
-        table
-            .rows
-            .push(vec![plain(&part.kind), plain(name), plain(ready), state]);
+        let mut cells = vec![plain(&part.kind), plain(name), plain(ready), state];
+        if wide {
+            let memory = report.memory.as_ref().and_then(|memory| memory.of(part.namespace.as_deref(), &part.name));
+            cells.push(plain(memory.unwrap_or_else(|| "-".into())));
+        }
+        table.rows.push(cells);
     }
     table
 }

@@ -1,0 +1,87 @@
+//! The memory that pods of ours take.
+
+use super::{Cluster, is_absent};
+use crate::{
+    capacity::{Needs, quantity},
+    config::bytes,
+    model::{Memory, MemoryOf},
+    objects::{OUR_NAMESPACES, PART_OF_US},
+    problem::{Kind, Problem},
+    quota,
+};
+use futures::try_join;
+use http::Request;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt, api::ListParams};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+impl Cluster {
+    /// None: it is not for us to see.
+    pub(crate) async fn memory(&self) -> Result<Option<Memory>, Problem> {
+        let [first, second] = OUR_NAMESPACES;
+        let (first, second) = match try_join!(self.memory_in(first), self.memory_in(second)) {
+            Err(problem) if problem.kind == Kind::Forbidden => return Ok(None),
+            both => both?,
+        };
+        let mut memory = Memory { measured: true, ..Memory::default() };
+        for one in [first, second] {
+            memory.measured &= one.measured || one.of.is_empty();
+            memory.of.extend(one.of);
+            memory.budget = memory.budget.or(one.budget);
+        }
+        Ok(Some(memory))
+    }
+
+    async fn memory_in(&self, namespace: &str) -> Result<Memory, Problem> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let quota = quota::of(namespace);
+        let wanted = ListParams::default().labels(PART_OF_US);
+        let pods = async { api.list(&wanted).await.map_err(self.list_of("Pods", Some(namespace))) };
+        let (pods, used, quota) = try_join!(pods, self.used_in(namespace), self.existing(&quota))?;
+        let mut of: BTreeMap<String, MemoryOf> = BTreeMap::new();
+        for pod in pods {
+            let name = pod.labels().get("app.kubernetes.io/name").cloned().unwrap_or_else(|| pod.name_any());
+            let entry = of.entry(name.clone()).or_insert_with(|| MemoryOf {
+                namespace: namespace.to_owned(),
+                name,
+                ..MemoryOf::default()
+            });
+            let spec = serde_json::to_value(&pod.spec).unwrap_or_default();
+            let needs = Needs::of_pods(&spec, 1, &[]);
+            let amount = |key: &str| needs.amounts.get(key).map_or(0, |bytes| *bytes as u64);
+            entry.limit += amount("limits.memory");
+            entry.requested += amount("requests.memory");
+            let taken = used.as_ref().and_then(|used| used.get(&pod.name_any()));
+            entry.used += taken.copied().unwrap_or_default();
+        }
+        let budget = quota.and_then(|quota| quota::read(&quota.value));
+        Ok(Memory {
+            measured: used.is_some(),
+            of: of.into_values().collect(),
+            budget: budget.and_then(|(budget, _)| bytes(&budget)),
+        })
+    }
+
+    /// Bytes by pod. None: nobody measures.
+    async fn used_in(&self, namespace: &str) -> Result<Option<BTreeMap<String, u64>>, Problem> {
+        let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
+        let request = Request::get(path).body(Vec::new());
+        let request = request.map_err(|e| Problem::new(format!("Cannot ask for the metrics of pods: {e}.")))?;
+        let text = match self.impatient.request_text(request).await {
+            Ok(text) => text,
+            Err(kube::Error::Api(status)) if is_absent(&status) || matches!(status.code, 403 | 500..) => return Ok(None),
+            Err(e) => return Err(self.explain("ask for the metrics of pods")(e)),
+        };
+        let list: Value = serde_json::from_str(&text).unwrap_or_default();
+        let Some(items) = list["items"].as_array() else {
+            return Ok(None);
+        };
+        let pod = |item: &Value| {
+            let containers = item["containers"].as_array().into_iter().flatten();
+            let memory = containers.filter_map(|container| quantity(container["usage"]["memory"].as_str()?));
+            Some((item["metadata"]["name"].as_str()?.to_owned(), memory.sum::<f64>() as u64))
+        };
+        Ok(Some(items.iter().filter_map(pod).collect()))
+    }
+}

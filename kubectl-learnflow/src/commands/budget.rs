@@ -1,0 +1,233 @@
+//! A budget of memory: counting what there is to look after, and keeping the quotas out of the way of a rolling update.
+
+use super::applier::Applier;
+use crate::{
+    budget::{self, Fit, Load, PROMETHEUS, Shipped, Workload},
+    capacity::Needs,
+    cluster::{Cluster, Mode},
+    concern::Profile,
+    config::{Expected, Memory, Settings, Share, bytes},
+    model::Applied,
+    objects::{OUR_NAMESPACES, Object, Plan},
+    patches::{RETENTION_SIZE, RETENTION_TIME, Shape},
+    preflight::Check,
+    printer::Mark,
+    problem::Problem,
+    quota,
+};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What the settings' budget becomes here; `None` without one. No cluster: what is not said is assumed.
+pub(super) async fn fit(cluster: Option<&Cluster>, settings: &Settings, shape: &Shape) -> Result<Option<Fit>, Problem> {
+    let Some(budget) = &settings.budget.value else {
+        return Ok(None);
+    };
+    let plan = Plan::shaped("default", &BTreeSet::new(), shape)?;
+    let expected = &settings.expected.value;
+    let counted = match cluster {
+        Some(cluster) if !expected.is_complete() => cluster.load().await?,
+        _ => Expected::default(),
+    };
+    let load = load(expected, &counted);
+    budget::fit(budget, load, &workloads(&plan.stack), shipped(&plan.stack, shape.profile)).map(Some).map_err(|least| {
+        let total = budget::total(&least);
+        Problem::new(format!(
+            "A budget of {budget} is too small for {load}: the least is {total}Mi ({}).",
+            budget::shown(&least)
+        ))
+        .next(format!("Raise it to {total}Mi or more, or leave parts out with --skip. Nothing was changed."))
+    })
+}
+
+/// Some budget, for the kinds of objects that come with one.
+pub(super) fn any() -> Fit {
+    Fit {
+        budget: Memory::default(),
+        load: Load::default(),
+        sizes: Vec::new(),
+        streams: 0,
+        retention: (0, 0),
+        sampling: Share::ALL,
+    }
+}
+
+/// What is said is meant; what was counted gets room to grow.
+fn load(said: &Expected, counted: &Expected) -> Load {
+    let found = Load {
+        nodes: counted.nodes.unwrap_or_default(),
+        pods: counted.pods.unwrap_or_default(),
+        topics: counted.topics.unwrap_or_default(),
+    }
+    .with_room();
+    Load {
+        nodes: said.nodes.unwrap_or(found.nodes),
+        pods: said.pods.unwrap_or(found.pods),
+        topics: said.topics.unwrap_or(found.topics),
+    }
+}
+
+/// In the order in which they are applied.
+fn workloads(stack: &[Object]) -> Vec<Workload> {
+    let workloads = stack.iter().filter(|object| object.is_workload());
+    let each = workloads.map(|object| Workload {
+        namespace: object.namespace().unwrap_or_default().to_owned(),
+        name: object.name().to_owned(),
+        pods: (object.kind() != "DaemonSet").then(|| at_once(object)),
+        limit: object.memory_limit().div_ceil(1 << 20),
+    });
+    each.collect()
+}
+
+/// The most pods that a workload has at one time, its rolling updates included.
+fn at_once(object: &Object) -> u64 {
+    let replicas = object.replicas();
+    let spec = &object.value()["spec"];
+    if object.kind() != "Deployment" || spec["strategy"]["type"] == "Recreate" {
+        return replicas;
+    }
+    let surge = match &spec["strategy"]["rollingUpdate"]["maxSurge"] {
+        Value::Number(pods) => pods.as_u64().unwrap_or(1),
+        Value::String(share) => {
+            let percent: u64 = share.trim_end_matches('%').parse().unwrap_or(100);
+            (replicas * percent).div_ceil(100)
+        }
+        // What Kubernetes takes for it: a quarter.
+        _ => replicas.div_ceil(4),
+    };
+    replicas + surge
+}
+
+/// What the profile keeps, as the manifest says it.
+fn shipped(stack: &[Object], profile: Profile) -> Shipped {
+    let prometheus = stack.iter().find(|object| object.is_workload() && object.name() == PROMETHEUS);
+    let arguments = prometheus.and_then(|object| object.value().pointer("/spec/template/spec/containers/0/args")?.as_array());
+    let argument = |name: &str| {
+        let mut arguments = arguments.into_iter().flatten().filter_map(Value::as_str);
+        arguments.find_map(|text| text.strip_prefix(name)?.strip_prefix('='))
+    };
+    let hours = argument(RETENTION_TIME).and_then(|time| {
+        let (number, unit) = time.split_at(time.len().checked_sub(1)?);
+        Some(number.parse::<u64>().ok()? * if unit == "d" { 24 } else { 1 })
+    });
+    let megabytes = argument(RETENTION_SIZE).and_then(|size| bytes(size.trim_end_matches('B')));
+    Shipped {
+        hours: hours.unwrap_or_default(),
+        megabytes: megabytes.unwrap_or_default() / 1_000_000,
+        production: profile == Profile::Production,
+    }
+}
+
+/// What a budget has become, for a person; and what of it rests on nothing that was counted or said.
+pub(super) fn checks(fit: &Fit, settings: &Settings, asked: bool) -> Vec<Check> {
+    let (hours, megabytes) = fit.retention;
+    let mut text = format!(
+        "Memory by limits: {}Mi of the budget of {}, for {}: {}",
+        budget::total(&fit.sizes),
+        fit.budget,
+        fit.load,
+        budget::shown(&fit.sizes)
+    );
+    if fit.size(PROMETHEUS).is_some() {
+        text.push_str(&format!("; metrics for {hours}h or {megabytes}MB"));
+    }
+    if fit.size(budget::GATEWAY).is_some() {
+        text.push_str(&format!("; {} streams by topic", fit.streams));
+    }
+    if settings.chooses_sampling() {
+        text.push_str(&format!("; sampling {}", fit.sampling));
+    }
+    let mut checks = vec![Check::good(text)];
+    if !asked && !settings.expected.value.is_complete() {
+        checks.push(Check::warn(
+            format!("No cluster was asked: {} are assumed", fit.load),
+            "Say what there is with --expect nodes=…,pods=…,topics=…, or `expect` in learnflow.yaml.",
+        ));
+    }
+    checks
+}
+
+/// Before pods are replaced, the quotas have room for the old ones beside the new ones: a quota that is full would keep a
+/// DaemonSet from replacing any, for ever. A quota that nobody wants any more goes.
+pub(super) async fn make_room(applier: &Applier<'_>, plan: &Plan) -> Result<(), Problem> {
+    let cluster = applier.cluster;
+    if plan.namespaces.is_empty() {
+        return Ok(());
+    }
+    for namespace in OUR_NAMESPACES {
+        let reference = quota::of(namespace);
+        let Some(wanted) = quota_of(plan, namespace) else {
+            let there = cluster.existing(&reference).await?;
+            if there.is_some_and(|there| quota::read(&there.value).is_some())
+                && applier.patience.with(async || cluster.delete(&reference).await).await?
+            {
+                applier.printer.step(Mark::Good, &format!("removed {reference}: there is no budget"));
+            }
+            continue;
+        };
+        let leaving = leaving(applier, plan, namespace);
+        if leaving == 0.0 {
+            applier.apply(wanted).await?;
+            continue;
+        }
+        let roomy = quota::with_room(wanted, leaving);
+        let known = applier.seen.before.get(&reference);
+        let mode = Mode::Real.forced(applier.force);
+        applier.patience.with(async || cluster.apply(&roomy, known, mode).await).await?;
+        applier.printer.step(Mark::Good, &format!("applied {wanted} (with room for the pods that go)"));
+    }
+    Ok(())
+}
+
+/// When the old pods are gone.
+pub(super) async fn settle(applier: &Applier<'_>, plan: &Plan) -> Result<(), Problem> {
+    for namespace in OUR_NAMESPACES {
+        let Some(wanted) = quota_of(plan, namespace) else { continue };
+        if leaving(applier, plan, namespace) == 0.0 {
+            continue;
+        }
+        let mode = Mode::Real.forced(applier.force);
+        let apply = async || applier.cluster.apply(wanted, None, mode).await;
+        applier.patience.with(apply).await?;
+        applier.printer.step(Mark::Good, &format!("applied {wanted}"));
+    }
+    Ok(())
+}
+
+pub(super) fn is_quota(object: &Object) -> bool {
+    object.kind() == "ResourceQuota"
+}
+
+fn quota_of<'a>(plan: &'a Plan, namespace: &str) -> Option<&'a Object> {
+    plan.stack.iter().find(|object| is_quota(object) && object.namespace() == Some(namespace))
+}
+
+/// Bytes of the pods there are, by their limits, when any of them is about to be replaced.
+fn leaving(applier: &Applier<'_>, plan: &Plan, namespace: &str) -> f64 {
+    let seen = applier.seen;
+    let here = plan.stack.iter().filter(|object| object.is_workload() && object.namespace() == Some(namespace));
+    let there: Vec<(&Object, Object, usize)> = here
+        .filter_map(|object| {
+            let existing = seen.before.get(&object.reference())?;
+            let pods = existing.value["status"]["currentNumberScheduled"].as_u64().unwrap_or(1);
+            Some((object, Object::known(existing.value.clone()), usize::try_from(pods).unwrap_or(usize::MAX)))
+        })
+        .collect();
+    let stays = |object: &Object| {
+        let tried = seen.tried.get(&object.reference());
+        tried.is_some_and(|tried| tried.applied() == Applied::Unchanged)
+    };
+    if there.iter().all(|(object, ..)| stays(object)) {
+        return 0.0;
+    }
+    let needs = there.iter().map(|(wanted, old, pods)| {
+        let copies = if wanted.kind() == "DaemonSet" { *pods } else { usize::try_from(at_once(old)).unwrap_or(1) };
+        let needs = Needs::of_pods(&old.value()["spec"]["template"]["spec"], copies, &[]);
+        needs.amounts.get("limits.memory").copied().unwrap_or_default()
+    });
+    needs.sum()
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

@@ -1,0 +1,127 @@
+use super::*;
+use crate::{
+    cluster::fake::Fake,
+    commands::install::tests::{Ended, install},
+    model::Outcome,
+    objects::STACK_NAMESPACE,
+};
+use serde_json::json;
+
+const QUOTA: &str = "/api/v1/namespaces/learnflow-system/resourcequotas/learnflow";
+const OF_AGENTS: &str = "/api/v1/namespaces/learnflow-agents/resourcequotas/learnflow";
+const PROMETHEUS_PATH: &str = "/apis/apps/v1/namespaces/learnflow-system/deployments/prometheus";
+
+#[track_caller]
+fn installed(fake: &Fake, arguments: &[&str]) -> Ended {
+    let ended = install(fake, arguments);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    ended
+}
+
+fn hard(fake: &Fake, path: &str) -> String {
+    let quota = fake.get(path).expect("a quota");
+    quota["spec"]["hard"]["limits.memory"].as_str().expect("a limit").to_owned()
+}
+
+fn limit(fake: &Fake) -> String {
+    let limit = "/spec/template/spec/containers/0/resources/limits/memory";
+    let found = fake.get(PROMETHEUS_PATH).expect("Prometheus");
+    found.pointer(limit).and_then(Value::as_str).expect("a limit").to_owned()
+}
+
+/// Writes that were meant, from `before` on, to quotas and workloads.
+fn order(fake: &Fake, before: usize) -> Vec<String> {
+    let of_interest = |write: &&String| write.contains("resourcequotas") || write.contains("deployments/prometheus");
+    fake.writes()[before..].iter().filter(of_interest).cloned().collect()
+}
+
+#[test]
+fn a_budget_chooses_and_the_quotas_hold_it() {
+    let fake = Fake::sound();
+    let ended = installed(&fake, &["--budget=1Gi"]);
+    assert!(
+        ended.err.contains("of the budget of 1Gi, for 1 node, 10 pods with a sidecar and 50 topics: collector-agent"),
+        "{}",
+        ended.err
+    );
+    let mib = |text: &str| text.trim_end_matches("Mi").parse::<u64>().expect("Mi");
+    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 1024);
+    assert_ne!(limit(&fake), "1Gi");
+    assert!(order(&fake, 0).is_sorted_by_key(|write| write.contains("deployments")), "quotas first");
+
+    // The same again changes nothing; another budget takes the quotas out of the way while pods go.
+    let before = fake.writes().len();
+    installed(&fake, &["--budget=1Gi"]);
+    assert_eq!(order(&fake, before), [""; 0]);
+    installed(&fake, &["--budget=512Mi"]);
+    let writes = order(&fake, before);
+    assert_eq!(
+        writes,
+        [
+            format!("PATCH {QUOTA}"),
+            format!("PATCH {OF_AGENTS}"),
+            format!("PATCH {PROMETHEUS_PATH}"),
+            format!("PATCH {QUOTA}"),
+            format!("PATCH {OF_AGENTS}"),
+        ]
+    );
+    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 512);
+
+    // Without a budget the quotas go before the pods grow.
+    let before = fake.writes().len();
+    installed(&fake, &[]);
+    assert_eq!(
+        order(&fake, before),
+        [format!("DELETE {QUOTA}"), format!("DELETE {OF_AGENTS}"), format!("PATCH {PROMETHEUS_PATH}")]
+    );
+    assert_eq!(limit(&fake), "1Gi");
+    assert!(fake.get("/api/v1/namespaces/learnflow-system/limitranges/learnflow").is_none());
+}
+
+#[test]
+fn an_old_stack_has_room_beside_the_new_one() {
+    let fake = Fake::sound();
+    installed(&fake, &[]);
+    let stuck = install(&fake, &["--budget=512Mi", "--no-wait"]);
+    assert_eq!(stuck.result, Ok(Outcome::Good), "{}", stuck.err);
+    let room = || crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
+    assert!(room() > 1024.0 + 400.0, "both: {}", room());
+    // The next run finds that nothing is on its way any more.
+    installed(&fake, &["--budget=512Mi"]);
+    assert!(room() < 512.0, "{}", room());
+}
+
+#[test]
+fn what_is_not_ours_holds_nobody_up() {
+    let fake = Fake::sound();
+    let theirs = json!({ "metadata": { "name": "theirs" }, "spec": { "hard": { "limits.memory": "8Gi" } } });
+    let path = format!("/api/v1/namespaces/{STACK_NAMESPACE}/resourcequotas/theirs");
+    fake.put(&path, theirs.clone());
+    installed(&fake, &["--budget=1Gi"]);
+    installed(&fake, &[]);
+    assert_eq!(fake.get(&path), Some(theirs));
+}
+
+#[test]
+fn what_cannot_fit_is_refused_with_the_figures() {
+    let fake = Fake::sound();
+    let ended = install(&fake, &["--budget=300Mi", "--expect=nodes=3"]);
+    let problem = ended.result.expect_err("refused");
+    assert_eq!(
+        problem.what,
+        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 615Mi \
+         (collector-agent 92Mi on each node, collector-gateway 102Mi, prometheus 237Mi)."
+    );
+    assert!(problem.next.is_some_and(|next| next.contains("615Mi")));
+    assert_eq!(fake.writes(), [""; 0]);
+}
+
+#[test]
+fn a_rolling_update_counts() {
+    let deployment = |spec: Value| at_once(&Object::known(json!({ "kind": "Deployment", "spec": spec })));
+    assert_eq!(deployment(json!({ "replicas": 1, "strategy": { "type": "Recreate" } })), 1);
+    assert_eq!(deployment(json!({})), 2);
+    assert_eq!(deployment(json!({ "replicas": 5 })), 7);
+    assert_eq!(deployment(json!({ "replicas": 4, "strategy": { "rollingUpdate": { "maxSurge": 1 } } })), 5);
+    assert_eq!(deployment(json!({ "replicas": 4, "strategy": { "rollingUpdate": { "maxSurge": "50%" } } })), 6);
+}

@@ -1,0 +1,253 @@
+//! Who may talk to whom. The flows are read from the configurations that make them, and the policies are held against these:
+//! each is let through, and nothing else is. No cluster is asked, as not every network enforces policies; the lab's does not.
+
+use super::*;
+use std::collections::BTreeSet;
+
+/// Somebody in the cluster; without labels, somebody outside of it or an address that no label selects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Peer {
+    name: &'static str,
+    namespace: &'static str,
+    labels: BTreeMap<String, String>,
+}
+
+type Flow = (&'static str, &'static str, u64);
+
+fn plan() -> Plan {
+    Plan::new("shop", &BTreeSet::new()).expect("the plugin's own manifests")
+}
+
+fn object<'a>(plan: &'a Plan, kind: &str, name: &str) -> &'a Value {
+    let mut objects = plan.stack.iter().filter(|object| object.kind() == kind && object.name() == name);
+    objects.next().unwrap_or_else(|| panic!("{kind} {name}")).value()
+}
+
+fn workload<'a>(plan: &'a Plan, name: &str) -> &'a Value {
+    let mut objects = plan.stack.iter().filter(|object| object.is_workload() && object.name() == name);
+    objects.next().unwrap_or_else(|| panic!("{name}")).value()
+}
+
+fn config(plan: &Plan, name: &str, file: &str) -> Value {
+    let text = object(plan, "ConfigMap", name)["data"][file].as_str().expect(file).to_owned();
+    serde_saphyr::from_str(&text).expect("YAML")
+}
+
+fn labels(value: &Value) -> BTreeMap<String, String> {
+    let pairs = value.as_object().into_iter().flatten();
+    pairs.map(|(key, value)| (key.clone(), value.as_str().expect("a label").to_owned())).collect()
+}
+
+fn peers(plan: &Plan) -> Vec<Peer> {
+    let ours = |name: &'static str, namespace| Peer {
+        name,
+        namespace,
+        labels: labels(&workload(plan, name)["spec"]["template"]["metadata"]["labels"]),
+    };
+    let other = |name, namespace, pairs: &[(&str, &str)]| Peer {
+        name,
+        namespace,
+        labels: pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+    };
+    vec![
+        ours("collector-agent", AGENT_NAMESPACE),
+        ours("collector-gateway", STACK_NAMESPACE),
+        ours("prometheus", STACK_NAMESPACE),
+        // What the injector puts on a pod, and a Prometheus of somebody else.
+        other("sidecar", "shop", &[("dapr.io/sidecar-injected", "true"), ("dapr.io/metrics-enabled", "true")]),
+        other("their-prometheus", "monitoring", &[("app.kubernetes.io/name", "prometheus")]),
+        other("neighbour", STACK_NAMESPACE, &[("app", "x")]),
+        other("stranger", "shop", &[("app", "x")]),
+        other("outside", "", &[]),
+    ]
+}
+
+/// The port of a pod that `name:port` leads to through a Service of ours: (pod, port).
+fn behind(plan: &Plan, address: &str) -> (&'static str, u64) {
+    let (host, port) = address.rsplit_once(':').expect("host:port");
+    let service = host.split('.').next().expect("a name");
+    let ports = object(plan, "Service", service)["spec"]["ports"].as_array().expect("ports");
+    let port: u64 = port.parse().expect("a port");
+    let found = ports.iter().find(|other| other["port"] == port).unwrap_or_else(|| panic!("{address}: no such port"));
+    (known(service), container_port(plan, service, found["targetPort"].as_str().expect("a name")))
+}
+
+fn known(name: &str) -> &'static str {
+    let names = ["collector-agent", "collector-gateway", "prometheus"];
+    names.into_iter().find(|known| *known == name).unwrap_or_else(|| panic!("{name}"))
+}
+
+fn container_port(plan: &Plan, workload_name: &str, port: &str) -> u64 {
+    let ports = &workload(plan, workload_name)["spec"]["template"]["spec"]["containers"][0]["ports"];
+    let found = ports.as_array().into_iter().flatten().find(|other| other["name"] == port);
+    found.and_then(|found| found["containerPort"].as_u64()).unwrap_or_else(|| panic!("{workload_name} has no port {port}"))
+}
+
+fn all_ports(plan: &Plan) -> BTreeSet<u64> {
+    let mut ports = BTreeSet::from([22, 53, 80, 443, 3500, 5353, 6443, 8443, 16443, 50_000]);
+    for object in plan.stack.iter().filter(|object| object.is_workload()) {
+        let containers = &object.value()["spec"]["template"]["spec"]["containers"];
+        let each = containers.as_array().into_iter().flatten().flat_map(|container| container["ports"].as_array());
+        ports.extend(each.flatten().filter_map(|port| port["containerPort"].as_u64()));
+    }
+    ports
+}
+
+/// What the configurations make happen.
+fn flows(plan: &Plan) -> BTreeSet<Flow> {
+    let mut flows: BTreeSet<Flow> = BTreeSet::new();
+    let mut names: BTreeSet<&'static str> = BTreeSet::new();
+
+    let agent = config(plan, "collector-agent", "config.yaml");
+    for exporter in agent["exporters"].as_object().expect("exporters").values() {
+        let (to, port) = behind(plan, exporter["endpoint"].as_str().expect("an endpoint"));
+        flows.insert(("collector-agent", to, port));
+        names.insert("collector-agent");
+    }
+    let gateway = config(plan, "collector-gateway", "config.yaml");
+    for exporter in gateway["exporters"].as_object().expect("exporters").values() {
+        let endpoint = exporter["endpoint"].as_str().unwrap_or(":");
+        assert!(endpoint.starts_with(':'), "the gateway calls {endpoint}: it needs a flow here and in its policy");
+    }
+    let spans = plan.configuration.value()["spec"]["tracing"]["otel"]["endpointAddress"].as_str().expect("an address");
+    let (to, port) = behind(plan, spans);
+    flows.insert(("sidecar", to, port));
+
+    let prometheus = config(plan, "prometheus", "prometheus.yml");
+    for job in prometheus["scrape_configs"].as_array().expect("jobs") {
+        let static_targets = job["static_configs"].as_array().into_iter().flatten();
+        for target in static_targets.flat_map(|group| group["targets"].as_array().expect("targets")) {
+            let target = target.as_str().expect("a target");
+            if target.starts_with("localhost:") {
+                continue;
+            }
+            let (to, port) = behind(plan, target);
+            flows.insert(("prometheus", to, port));
+            names.insert("prometheus");
+        }
+        for discovery in job["kubernetes_sd_configs"].as_array().into_iter().flatten() {
+            for port in [443, 6443, 8443, 16443] {
+                flows.insert(("prometheus", "outside", port));
+            }
+            let selector = discovery["selectors"][0]["label"].as_str().expect("a selector");
+            let keep = job["relabel_configs"].as_array().expect("rules").iter().find(|rule| {
+                rule["source_labels"][0] == "__meta_kubernetes_pod_container_port_name"
+            });
+            let port = keep.and_then(|rule| rule["regex"].as_str()).expect("a port's name");
+            if selector.starts_with("dapr.io/") {
+                // The port is the service's own choice.
+                flows.extend(all_ports(plan).into_iter().map(|port| ("prometheus", "sidecar", port)));
+                continue;
+            }
+            for name in ["collector-agent", "collector-gateway"].into_iter().filter(|name| selector.contains(name)) {
+                flows.insert(("prometheus", name, container_port(plan, name, port)));
+            }
+        }
+    }
+    // What ours reads from the Collectors another one may read in its place.
+    let read: Vec<Flow> = flows.iter().filter(|(from, to, _)| *from == "prometheus" && to.starts_with("collector-")).copied().collect();
+    flows.extend(read.into_iter().map(|(_, to, port)| ("their-prometheus", to, port)));
+    // Names are looked up.
+    for name in names {
+        flows.extend([53, 5353].map(|port| (name, "outside", port)));
+    }
+    // `status` asks through the API server, from wherever that is.
+    let asked = container_port(plan, "prometheus", "http");
+    let others = peers(plan).into_iter().filter(|peer| !peer.labels.contains_key(PART_OF));
+    flows.extend(others.map(|peer| (peer.name, "prometheus", asked)));
+    flows
+}
+
+fn selects(selector: &Value, labels: &BTreeMap<String, String>) -> bool {
+    assert!(selector["matchExpressions"].is_null(), "not read here");
+    self::labels(&selector["matchLabels"]).iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Whether one rule lets this through; `side` is `from` or `to`.
+fn lets(rule: &Value, side: &str, other: &Peer, port: u64, protocol: &str) -> bool {
+    let ports = rule["ports"].as_array();
+    let port_is_meant = ports.is_none_or(|ports| ports.iter().any(|p| p["port"] == port && p["protocol"] == protocol));
+    let peer_is_meant = rule[side].as_array().is_none_or(|peers| {
+        peers.iter().any(|peer| {
+            let namespace = BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), other.namespace.to_owned())]);
+            assert!(peer["ipBlock"].is_null() && peer["namespaceSelector"].is_object(), "not read here: {peer}");
+            other.name != "outside" && selects(&peer["namespaceSelector"], &namespace) && selects(&peer["podSelector"], &other.labels)
+        })
+    });
+    port_is_meant && peer_is_meant
+}
+
+/// Whether the policies of one side let it through; `None`: no policy selects that pod, so anything is.
+fn side(plan: &Plan, pod: &Peer, other: &Peer, port: u64, protocol: &str, ingress: bool) -> Option<bool> {
+    let (kind, rules, peer) = if ingress { ("Ingress", "ingress", "from") } else { ("Egress", "egress", "to") };
+    let policies: Vec<&Value> = plan
+        .stack
+        .iter()
+        .filter(|object| object.kind() == "NetworkPolicy" && object.namespace() == Some(pod.namespace))
+        .map(|object| &object.value()["spec"])
+        .filter(|spec| spec["policyTypes"].as_array().is_some_and(|types| types.contains(&json!(kind))))
+        .filter(|spec| selects(&spec["podSelector"], &pod.labels))
+        .collect();
+    let rules = |spec: &&Value| spec[rules].as_array().cloned().unwrap_or_default();
+    (!policies.is_empty()).then(|| policies.iter().flat_map(rules).any(|rule| lets(&rule, peer, other, port, protocol)))
+}
+
+fn passes(plan: &Plan, from: &Peer, to: &Peer, port: u64, protocol: &str) -> bool {
+    let out = from.name == "outside" || side(plan, from, to, port, protocol, false).unwrap_or(true);
+    let into = to.name == "outside" || side(plan, to, from, port, protocol, true).unwrap_or(true);
+    out && into
+}
+
+#[test]
+fn every_flow_is_let_through_and_nothing_else() {
+    let plan = plan();
+    let peers = peers(&plan);
+    let wanted = flows(&plan);
+    assert!(wanted.len() > 20, "{wanted:?}");
+    let is_ours = |peer: &Peer| OUR_NAMESPACES.contains(&peer.namespace) && peer.name != "neighbour";
+    let mut seen: BTreeSet<&Flow> = BTreeSet::new();
+    for (from, to) in peers.iter().flat_map(|from| peers.iter().map(move |to| (from, to))) {
+        if from == to || !(is_ours(from) || is_ours(to)) {
+            continue;
+        }
+        for port in all_ports(&plan) {
+            let passes = passes(&plan, from, to, port, "TCP");
+            // Any address at a port is also a pod's address at that port.
+            let to_any = is_ours(from) && wanted.contains(&(from.name, "outside", port)) && !is_ours(to);
+            let flow = (from.name, to.name, port);
+            assert_eq!(passes, wanted.contains(&flow) || to_any, "{flow:?}");
+            seen.extend(wanted.get(&flow));
+        }
+    }
+    let self_made: Vec<&Flow> = wanted.iter().filter(|flow| !seen.contains(*flow) && flow.0 != flow.1).collect();
+    assert!(self_made.is_empty(), "never looked at: {self_made:?}");
+}
+
+#[test]
+fn names_are_looked_up_by_udp() {
+    let plan = plan();
+    let peers = peers(&plan);
+    let outside = peers.last().expect("outside");
+    for peer in &peers[..3] {
+        let calls = peer.name != "collector-gateway";
+        assert_eq!(passes(&plan, peer, outside, 53, "UDP"), calls, "{}", peer.name);
+        assert!(!passes(&plan, peer, outside, 443, "UDP"), "{}", peer.name);
+    }
+}
+
+#[test]
+fn a_pod_of_ours_without_a_policy_of_its_own_is_shut() {
+    let plan = plan();
+    let peers = peers(&plan);
+    for namespace in OUR_NAMESPACES {
+        let labels = BTreeMap::from([(PART_OF.to_owned(), MIDDLEWARE.to_owned())]);
+        let new = Peer { name: "new", namespace, labels };
+        for peer in &peers {
+            for port in all_ports(&plan) {
+                assert!(!passes(&plan, peer, &new, port, "TCP"), "{} to a new pod", peer.name);
+                // Prometheus is open to all that may send.
+                assert!(!passes(&plan, &new, peer, port, "TCP"), "a new pod to {}", peer.name);
+            }
+        }
+    }
+}
