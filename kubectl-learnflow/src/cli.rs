@@ -89,7 +89,7 @@ pub(crate) enum Verb {
 /// Install LearnFlow, upgrade it, or repair it
 ///
 /// Checks the cluster first, and changes nothing unless everything it needs is there. Then it
-/// applies the Collector and Prometheus to the namespace learnflow-system, the middleware to the
+/// applies the Collector and Prometheus to the namespaces learnflow-system and learnflow-agents, the middleware to the
 /// namespace of the services, and enrols the services: every Deployment there that has the
 /// annotation dapr.io/enabled gets the middleware, one after another, with a rolling update.
 /// Nothing else of a Deployment is touched.
@@ -166,7 +166,7 @@ pub(crate) struct Choice {
     /// A registry that has the images, in place of the public ones
     #[arg(long, value_name = "REGISTRY", value_parser = config::registry)]
     pub(crate) registry: Option<String>,
-    /// The Secret in namespace learnflow-system to pull the images with
+    /// The Secret in namespaces learnflow-system and learnflow-agents to pull the images with
     #[arg(long, value_name = "SECRET", value_parser = config::name)]
     pub(crate) image_pull_secret: Option<String>,
     /// The share of traces that the sidecars keep, from 0 to 1; metrics are exact at any share

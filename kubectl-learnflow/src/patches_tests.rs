@@ -88,3 +88,85 @@ fn spans_go_nowhere_without_a_gateway() {
         "the manifest is the default"
     );
 }
+
+/// A budget as it comes out for a small cluster.
+fn fit() -> Fit {
+    let one = |name: &str, pods, limit| crate::budget::Workload {
+        namespace: "n".into(),
+        name: name.into(),
+        pods,
+        limit,
+    };
+    let workloads = [one(AGENT, None, 200), one(GATEWAY, Some(1), 400), one(PROMETHEUS, Some(1), 1024)];
+    let load = crate::budget::Load { nodes: 3, pods: 10, topics: 50 };
+    let shipped = crate::budget::Shipped { hours: 24, megabytes: 1000, production: false };
+    let budget = crate::config::Memory::parse("1Gi").expect("memory");
+    crate::budget::fit(&budget, load, &workloads, shipped).expect("enough")
+}
+
+#[test]
+fn every_patch_of_a_budget_finds_what_it_changes() {
+    let mut stack = stack();
+    let patches = of_budget(&fit());
+    assert!(patches.len() > 10, "{}", patches.len());
+    for patch in patches {
+        let object = stack.iter_mut().find(|object| patch.is_for(object));
+        let object = object.unwrap_or_else(|| panic!("no {} {}", patch.kind, patch.name));
+        let before = object.clone();
+        assert!(patch.apply(object), "{object} has nothing to change");
+        // What is shipped may be right.
+        let retention = matches!(&patch.change, Change::Argument(RETENTION_TIME, _));
+        assert!(retention || *object != before, "{object} stays as it was");
+    }
+}
+
+#[test]
+fn a_budget_reaches_into_configurations_and_leaves_the_rest_of_them() {
+    let gateway = stack().into_iter().find(|object| object.kind() == "ConfigMap" && object.name() == GATEWAY);
+    let before = gateway.expect("a ConfigMap");
+    let fit = fit();
+    let shape = Shape { fit: Some(fit.clone()), ..Shape::default() };
+    let after = shaped(before.clone(), &shape);
+    let lines = |object: &Object| -> Vec<String> {
+        let text = object.value()["data"]["config.yaml"].as_str().expect("a text");
+        text.lines().map(str::to_owned).collect()
+    };
+    let (before, after) = (lines(&before), lines(&after));
+    assert_eq!(before.len(), after.len());
+    let changed: Vec<&str> = before.iter().zip(&after).filter(|(old, new)| old != new).map(|(_, new)| new.trim()).collect();
+    let (limit, spike) = fit.size(GATEWAY).expect("a size").limiter();
+    assert_eq!(
+        changed,
+        [
+            format!("limit_mib: {limit}"),
+            format!("spike_limit_mib: {spike}"),
+            format!("max_streams: {}", fit.streams)
+        ],
+        "the limit of the totals is not for callers, and stays"
+    );
+}
+
+#[test]
+fn without_a_budget_nothing_is_touched() {
+    for object in stack() {
+        assert_eq!(shaped(object.clone(), &Shape::default()), object);
+    }
+}
+
+#[test]
+fn other_images_are_used_and_digests_stay() {
+    let digest = format!("@sha256:{}", "0123456789abcdef".repeat(4));
+    let theirs = stack().iter().flat_map(images).find(|image| image.contains("prometheus")).expect("an image");
+    let shape = |registry: Option<&str>| Shape {
+        images: BTreeMap::from([(theirs.clone(), format!("{theirs}{digest}"))]),
+        registry: registry.map(str::to_owned),
+        ..Shape::default()
+    };
+    let used = |shape: &Shape| -> Vec<String> { stack().into_iter().flat_map(|object| images(&shaped(object, shape))).collect() };
+    let all = used(&shape(None));
+    assert!(all.contains(&format!("{theirs}{digest}")), "{all:?}");
+    assert_eq!(all.iter().filter(|image| image.contains('@')).count(), 1, "{all:?}");
+    let mirrored = used(&shape(Some("r.io:5000/m")));
+    let path = theirs.trim_start_matches("quay.io/");
+    assert!(mirrored.contains(&format!("r.io:5000/m/{path}{digest}")), "{mirrored:?}");
+}

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use learnflow_tests::{SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
+use learnflow_tests::{AGENT_NAMESPACE, SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
 use serde_json::{Value, json};
 
 use crate::{Test, verbs::Dashboard};
@@ -63,11 +63,19 @@ impl Rule {
     fn is_helpful(&self, task: &str) -> bool {
         let what = format!("{} {}", self.verb, self.resource);
         let looks = matches!(task, "status" | "check" | "uninstall");
-        let stack_pods = what == "list pods" && self.namespace.as_deref() == Some(STACK_NAMESPACE) && looks;
+        let ours = [STACK_NAMESPACE, AGENT_NAMESPACE].map(Some).contains(&self.namespace.as_deref());
+        let stack_pods = what == "list pods" && ours && looks;
+        let measured = self.group == "metrics.k8s.io";
+        // These are for a budget, and none is installed here.
+        let budget = matches!(self.resource.as_str(), "resourcequotas" | "limitranges")
+            && self.name.is_some()
+            && task != "uninstall";
         let pods = what == "list pods" && task == "uninstall";
         // The volume is for another profile than the one that is installed here.
         let volume = self.resource == "persistentvolumeclaims" && self.verb != "list";
         stack_pods
+            || measured
+            || budget
             || volume
             || pods
             || HELPFUL.contains(&what.as_str())
@@ -193,8 +201,10 @@ fn run(target: &Target, task: &str, arguments: &[&str], code: i32) -> Result<()>
 fn install_under_its_role(target: &Target) -> Result<()> {
     target.deploy_services()?;
     // A Role needs its namespace, and one that is there already is used as it is.
-    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": STACK_NAMESPACE } });
-    target.apply(None, &namespace.to_string())?;
+    for name in [STACK_NAMESPACE, AGENT_NAMESPACE] {
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+        target.apply(None, &namespace.to_string())?;
+    }
     run(target, "install", &["install"], 0)
 }
 
@@ -293,6 +303,6 @@ fn uninstall_under_its_role(target: &Target) -> Result<()> {
     ]
     .concat();
     target.run_kubectl(&of_services)?;
-    let ours = format!("namespace/{STACK_NAMESPACE}");
-    target.run_kubectl(&["delete", &ours, "--wait"]).map(|_| ())
+    let ours = [STACK_NAMESPACE, AGENT_NAMESPACE];
+    target.run_kubectl(&[&["delete", "namespace", "--wait"], &ours[..]].concat()).map(|_| ())
 }

@@ -16,6 +16,8 @@ use learnflow_lab::{Lab, kubectl};
 pub const SERVICES_NAMESPACE: &str = "learnflow";
 /// Where `kubectl learnflow install` puts its stack.
 pub const STACK_NAMESPACE: &str = "learnflow-system";
+/// Where the Collector's agents run.
+pub const AGENT_NAMESPACE: &str = "learnflow-agents";
 
 const SERVICES: &[&str] = &["frontend", "course-agent", "user-progress"];
 const IMAGE: &str = "ghcr.io/learnflow/services:0.1.0";

@@ -117,6 +117,26 @@ fn what_cannot_fit_is_refused_with_the_figures() {
 }
 
 #[test]
+fn what_was_chosen_is_shown_and_can_be_kept() {
+    let fake = Fake::sound();
+    let page = installed(&fake, &["--budget=1Gi", "--print-config"]).out;
+    for line in ["budget: 1Gi", "expect: {nodes: 1, pods: 10, topics: 50}", "#   prometheus ", "#   metrics are kept for", "sampling: 1"] {
+        assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+    let file = std::env::temp_dir().join(format!("learnflow-budget-{}.yaml", std::process::id()));
+    std::fs::write(&file, &page).expect("written");
+    let flag = format!("--file={}", file.display());
+    // What is said is no longer counted.
+    fake.put("/api/v1/nodes/another", json!({ "metadata": { "name": "another" } }));
+    let again = installed(&fake, &[&flag, "--print-config"]).out;
+    std::fs::remove_file(&file).expect("removed");
+    let values = |page: &str| -> Vec<String> {
+        page.lines().map(|line| line.split(" #").next().unwrap_or_default().trim_end().to_owned()).collect()
+    };
+    assert_eq!(values(&again), values(&page));
+}
+
+#[test]
 fn a_rolling_update_counts() {
     let deployment = |spec: Value| at_once(&Object::known(json!({ "kind": "Deployment", "spec": spec })));
     assert_eq!(deployment(json!({ "replicas": 1, "strategy": { "type": "Recreate" } })), 1);

@@ -6,11 +6,12 @@ use crate::{
     cluster::Cluster,
     concern::Profile,
     model::Outcome,
-    objects::{Plan, STACK_NAMESPACE},
+    objects::{OUR_NAMESPACES, Plan},
     patches::Shape,
     permissions::{self, Task},
     printer::Printer,
     problem::Problem,
+    text,
 };
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -55,13 +56,13 @@ pub(super) async fn run(args: &Rbac, global: &Global, printer: &Printer) -> Resu
             }
         }
     }
-    if roles
-        .iter()
-        .any(|role| role["metadata"]["namespace"] == STACK_NAMESPACE)
-    {
+    let there = |namespace: &&str| roles.iter().any(|role| role["metadata"]["namespace"] == *namespace);
+    let ours: Vec<&str> = OUR_NAMESPACES.into_iter().filter(there).collect();
+    if !ours.is_empty() {
         printer.hint(&format!(
-            "A Role needs its namespace: `kubectl create namespace {STACK_NAMESPACE}` where it is not there yet. Bind \
-             them with `kubectl create clusterrolebinding` and `rolebinding`."
+            "A Role needs its namespace: `kubectl create namespace` for {} where it is not there yet. Bind them with \
+             `kubectl create clusterrolebinding` and `rolebinding`.",
+            text::list(&ours)
         ));
     }
     Ok(Outcome::Good)

@@ -55,7 +55,7 @@ pub(crate) struct File {
     /// A registry that has the images, in place of the public ones.
     #[serde(deserialize_with = "registry_of")]
     pub(crate) registry: Option<String>,
-    /// The Secret in namespace learnflow-system to pull the images with.
+    /// The Secret in namespaces learnflow-system and learnflow-agents to pull the images with.
     #[serde(deserialize_with = "name_of")]
     pub(crate) image_pull_secret: Option<String>,
     /// The share of traces that the sidecars keep. Metrics are exact at any share. Default: 1.

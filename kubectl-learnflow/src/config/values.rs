@@ -68,7 +68,9 @@ impl Image {
         });
         let in_tag = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let bad_tag = tag.is_some_and(|tag| tag.is_empty() || tag.len() > 128 || !tag.chars().all(in_tag));
-        if bad_tag || registry(path).is_err() {
+        // Hosts may have capitals, paths may not.
+        let bad_path = path[slash..].chars().any(|c| c.is_ascii_uppercase());
+        if bad_tag || bad_path || registry(path).is_err() {
             return wrong("write for example registry.example.com/otel/collector:1.2.3 or …@sha256:…");
         }
         if tag.is_none() && digest.is_none() {
@@ -284,6 +286,27 @@ mod tests {
         }
         for bad in ["", "https://r.io", "r.io/", "r.io//x", "r.io:port", "r.io/X", "r io"] {
             assert!(registry(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn images() {
+        let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        for good in ["x:1", "otel/x:0.1.2", "r.io:5000/a/b_c:v1", &format!("x@{digest}"), &format!("r.io/x:1@{digest}")] {
+            assert_eq!(Image::parse(good).map(|image| image.0).as_deref(), Ok(good));
+        }
+        for bad in ["", "x", "r.io:5000/x", "https://r.io/x:1", "x:", "x:a b", "X:1", "x@sha256:12", &format!("x@{digest}0"), "x@md5:1"] {
+            assert!(Image::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn expectations() {
+        let read = |text: &str| Expected::parse(text).map(|all| (all.nodes, all.pods, all.topics));
+        assert_eq!(read("nodes=3"), Ok((Some(3), None, None)));
+        assert_eq!(read("topics=7, pods=2,nodes=1"), Ok((Some(1), Some(2), Some(7))));
+        for bad in ["", "nodes", "nodes=", "nodes=0", "nodes=-1", "pods=1000001", "cores=1", "nodes=1,,pods=2"] {
+            assert!(Expected::parse(bad).is_err(), "{bad}");
         }
     }
 
