@@ -18,9 +18,21 @@ struct Part {
 
 /// The weights are as the shipped limits: 200, 400 and 1,024 MiB.
 const PARTS: &[Part] = &[
-    Part { workload: AGENT, least: |_| limit(AGENT_IDLE, LIMITER), weight: 1 },
-    Part { workload: GATEWAY, least: |load| limit(gateway(load.streams()), LIMITER), weight: 2 },
-    Part { workload: PROMETHEUS, least: |load| limit(prometheus(load, load.streams()), GO), weight: 5 },
+    Part {
+        workload: AGENT,
+        least: |_| limit(AGENT_IDLE, LIMITER),
+        weight: 1,
+    },
+    Part {
+        workload: GATEWAY,
+        least: |load| limit(gateway(load.streams()), LIMITER),
+        weight: 2,
+    },
+    Part {
+        workload: PROMETHEUS,
+        least: |load| limit(prometheus(load, load.streams()), GO),
+        weight: 5,
+    },
 ];
 
 pub(crate) const AGENT: &str = "collector-agent";
@@ -213,7 +225,8 @@ impl Workload {
 
     /// More is of no use: what is shipped, or twice what this load needs.
     fn most(&self, load: &Load) -> u64 {
-        self.part().map_or(self.limit, |part| self.limit.max(2 * (part.least)(load)))
+        self.part()
+            .map_or(self.limit, |part| self.limit.max(2 * (part.least)(load)))
     }
 
     fn at(&self, load: &Load, level: u64) -> u64 {
@@ -236,9 +249,16 @@ impl Workload {
 /// Shares a budget out. `Err`: what each needs at least; together that is more than the budget.
 pub(crate) fn fit(budget: &Memory, load: Load, workloads: &[Workload], shipped: Shipped) -> Result<Fit, Vec<Size>> {
     let mib = budget.bytes() / (1 << 20);
-    let sum = |level: u64| -> u64 { workloads.iter().map(|one| one.copies(&load) * one.at(&load, level)).sum() };
+    let sum = |level: u64| -> u64 {
+        workloads
+            .iter()
+            .map(|one| one.copies(&load) * one.at(&load, level))
+            .sum()
+    };
     let sizes = |limit: &dyn Fn(&Workload) -> u64| -> Vec<Size> {
-        let each = workloads.iter().map(|one| one.sized(&load, limit(one), shipped.production));
+        let each = workloads
+            .iter()
+            .map(|one| one.sized(&load, limit(one), shipped.production));
         each.collect()
     };
     if sum(0) > mib {
@@ -327,7 +347,10 @@ impl Size {
 
     /// Its name, when its size is for a budget to choose.
     pub(crate) fn chosen(&self) -> Option<&'static str> {
-        PARTS.iter().find(|part| part.workload == self.name).map(|part| part.workload)
+        PARTS
+            .iter()
+            .find(|part| part.workload == self.name)
+            .map(|part| part.workload)
     }
 }
 

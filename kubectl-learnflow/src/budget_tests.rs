@@ -86,7 +86,12 @@ fn cases() {
 }
 
 fn any_fit(mib: u64, load: Load, shipped: Shipped) -> Result<Fit, Vec<Size>> {
-    fit(&Memory::parse(&format!("{mib}Mi")).expect("memory"), load, &workloads(), shipped)
+    fit(
+        &Memory::parse(&format!("{mib}Mi")).expect("memory"),
+        load,
+        &workloads(),
+        shipped,
+    )
 }
 
 fn any_load() -> impl Strategy<Value = Load> {
@@ -170,7 +175,10 @@ fn without_a_budget_the_manifests_have_what_a_large_one_gives() {
     assert_eq!(size(AGENT).limiter(), (140, 30));
     assert_eq!(size(AGENT).go(), 150);
     assert_eq!(size(AGENT).queue(), 200_000);
-    assert_eq!((size(GATEWAY).limit, size(GATEWAY).limiter(), size(GATEWAY).go()), (400, (280, 60), 300));
+    assert_eq!(
+        (size(GATEWAY).limit, size(GATEWAY).limiter(), size(GATEWAY).go()),
+        (400, (280, 60), 300)
+    );
     assert_eq!(size(PROMETHEUS).limit, 1024);
     assert_eq!(fit.streams, 1500);
     assert_eq!(fit.retention, (24, 1000));

@@ -19,23 +19,34 @@ fn plan() -> Plan {
 }
 
 fn object<'a>(plan: &'a Plan, kind: &str, name: &str) -> &'a Value {
-    let mut objects = plan.stack.iter().filter(|object| object.kind() == kind && object.name() == name);
+    let mut objects = plan
+        .stack
+        .iter()
+        .filter(|object| object.kind() == kind && object.name() == name);
     objects.next().unwrap_or_else(|| panic!("{kind} {name}")).value()
 }
 
 fn workload<'a>(plan: &'a Plan, name: &str) -> &'a Value {
-    let mut objects = plan.stack.iter().filter(|object| object.is_workload() && object.name() == name);
+    let mut objects = plan
+        .stack
+        .iter()
+        .filter(|object| object.is_workload() && object.name() == name);
     objects.next().unwrap_or_else(|| panic!("{name}")).value()
 }
 
 fn config(plan: &Plan, name: &str, file: &str) -> Value {
-    let text = object(plan, "ConfigMap", name)["data"][file].as_str().expect(file).to_owned();
+    let text = object(plan, "ConfigMap", name)["data"][file]
+        .as_str()
+        .expect(file)
+        .to_owned();
     serde_saphyr::from_str(&text).expect("YAML")
 }
 
 fn labels(value: &Value) -> BTreeMap<String, String> {
     let pairs = value.as_object().into_iter().flatten();
-    pairs.map(|(key, value)| (key.clone(), value.as_str().expect("a label").to_owned())).collect()
+    pairs
+        .map(|(key, value)| (key.clone(), value.as_str().expect("a label").to_owned()))
+        .collect()
 }
 
 fn peers(plan: &Plan) -> Vec<Peer> {
@@ -47,15 +58,29 @@ fn peers(plan: &Plan) -> Vec<Peer> {
     let other = |name, namespace, pairs: &[(&str, &str)]| Peer {
         name,
         namespace,
-        labels: pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        labels: pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
     };
     vec![
         ours("collector-agent", AGENT_NAMESPACE),
         ours("collector-gateway", STACK_NAMESPACE),
         ours("prometheus", STACK_NAMESPACE),
         // What the injector puts on a pod, and a Prometheus of somebody else.
-        other("sidecar", "shop", &[("dapr.io/sidecar-injected", "true"), ("dapr.io/metrics-enabled", "true")]),
-        other("their-prometheus", "monitoring", &[("app.kubernetes.io/name", "prometheus")]),
+        other(
+            "sidecar",
+            "shop",
+            &[
+                ("dapr.io/sidecar-injected", "true"),
+                ("dapr.io/metrics-enabled", "true"),
+            ],
+        ),
+        other(
+            "their-prometheus",
+            "monitoring",
+            &[("app.kubernetes.io/name", "prometheus")],
+        ),
         other("neighbour", STACK_NAMESPACE, &[("app", "x")]),
         other("stranger", "shop", &[("app", "x")]),
         other("outside", "", &[]),
@@ -66,28 +91,49 @@ fn peers(plan: &Plan) -> Vec<Peer> {
 fn behind(plan: &Plan, address: &str) -> (&'static str, u64) {
     let (host, port) = address.rsplit_once(':').expect("host:port");
     let service = host.split('.').next().expect("a name");
-    let ports = object(plan, "Service", service)["spec"]["ports"].as_array().expect("ports");
+    let ports = object(plan, "Service", service)["spec"]["ports"]
+        .as_array()
+        .expect("ports");
     let port: u64 = port.parse().expect("a port");
-    let found = ports.iter().find(|other| other["port"] == port).unwrap_or_else(|| panic!("{address}: no such port"));
-    (known(service), container_port(plan, service, found["targetPort"].as_str().expect("a name")))
+    let found = ports
+        .iter()
+        .find(|other| other["port"] == port)
+        .unwrap_or_else(|| panic!("{address}: no such port"));
+    (
+        known(service),
+        container_port(plan, service, found["targetPort"].as_str().expect("a name")),
+    )
 }
 
 fn known(name: &str) -> &'static str {
     let names = ["collector-agent", "collector-gateway", "prometheus"];
-    names.into_iter().find(|known| *known == name).unwrap_or_else(|| panic!("{name}"))
+    names
+        .into_iter()
+        .find(|known| *known == name)
+        .unwrap_or_else(|| panic!("{name}"))
 }
 
 fn container_port(plan: &Plan, workload_name: &str, port: &str) -> u64 {
     let ports = &workload(plan, workload_name)["spec"]["template"]["spec"]["containers"][0]["ports"];
-    let found = ports.as_array().into_iter().flatten().find(|other| other["name"] == port);
-    found.and_then(|found| found["containerPort"].as_u64()).unwrap_or_else(|| panic!("{workload_name} has no port {port}"))
+    let found = ports
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|other| other["name"] == port);
+    found
+        .and_then(|found| found["containerPort"].as_u64())
+        .unwrap_or_else(|| panic!("{workload_name} has no port {port}"))
 }
 
 fn all_ports(plan: &Plan) -> BTreeSet<u64> {
     let mut ports = BTreeSet::from([22, 53, 80, 443, 3500, 5353, 6443, 8443, 16443, 50_000]);
     for object in plan.stack.iter().filter(|object| object.is_workload()) {
         let containers = &object.value()["spec"]["template"]["spec"]["containers"];
-        let each = containers.as_array().into_iter().flatten().flat_map(|container| container["ports"].as_array());
+        let each = containers
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|container| container["ports"].as_array());
         ports.extend(each.flatten().filter_map(|port| port["containerPort"].as_u64()));
     }
     ports
@@ -107,9 +153,14 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
     let gateway = config(plan, "collector-gateway", "config.yaml");
     for exporter in gateway["exporters"].as_object().expect("exporters").values() {
         let endpoint = exporter["endpoint"].as_str().unwrap_or(":");
-        assert!(endpoint.starts_with(':'), "the gateway calls {endpoint}: it needs a flow here and in its policy");
+        assert!(
+            endpoint.starts_with(':'),
+            "the gateway calls {endpoint}: it needs a flow here and in its policy"
+        );
     }
-    let spans = plan.configuration.value()["spec"]["tracing"]["otel"]["endpointAddress"].as_str().expect("an address");
+    let spans = plan.configuration.value()["spec"]["tracing"]["otel"]["endpointAddress"]
+        .as_str()
+        .expect("an address");
     let (to, port) = behind(plan, spans);
     flows.insert(("sidecar", to, port));
 
@@ -130,22 +181,31 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
                 flows.insert(("prometheus", "outside", port));
             }
             let selector = discovery["selectors"][0]["label"].as_str().expect("a selector");
-            let keep = job["relabel_configs"].as_array().expect("rules").iter().find(|rule| {
-                rule["source_labels"][0] == "__meta_kubernetes_pod_container_port_name"
-            });
+            let keep = job["relabel_configs"]
+                .as_array()
+                .expect("rules")
+                .iter()
+                .find(|rule| rule["source_labels"][0] == "__meta_kubernetes_pod_container_port_name");
             let port = keep.and_then(|rule| rule["regex"].as_str()).expect("a port's name");
             if selector.starts_with("dapr.io/") {
                 // The port is the service's own choice.
                 flows.extend(all_ports(plan).into_iter().map(|port| ("prometheus", "sidecar", port)));
                 continue;
             }
-            for name in ["collector-agent", "collector-gateway"].into_iter().filter(|name| selector.contains(name)) {
+            for name in ["collector-agent", "collector-gateway"]
+                .into_iter()
+                .filter(|name| selector.contains(name))
+            {
                 flows.insert(("prometheus", name, container_port(plan, name, port)));
             }
         }
     }
     // What ours reads from the Collectors another one may read in its place.
-    let read: Vec<Flow> = flows.iter().filter(|(from, to, _)| *from == "prometheus" && to.starts_with("collector-")).copied().collect();
+    let read: Vec<Flow> = flows
+        .iter()
+        .filter(|(from, to, _)| *from == "prometheus" && to.starts_with("collector-"))
+        .copied()
+        .collect();
     flows.extend(read.into_iter().map(|(_, to, port)| ("their-prometheus", to, port)));
     // Names are looked up.
     for name in names {
@@ -153,14 +213,18 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
     }
     // `status` asks through the API server, from wherever that is.
     let asked = container_port(plan, "prometheus", "http");
-    let others = peers(plan).into_iter().filter(|peer| !peer.labels.contains_key(PART_OF));
+    let others = peers(plan)
+        .into_iter()
+        .filter(|peer| !peer.labels.contains_key(PART_OF));
     flows.extend(others.map(|peer| (peer.name, "prometheus", asked)));
     flows
 }
 
 fn selects(selector: &Value, labels: &BTreeMap<String, String>) -> bool {
     assert!(selector["matchExpressions"].is_null(), "not read here");
-    self::labels(&selector["matchLabels"]).iter().all(|(key, value)| labels.get(key) == Some(value))
+    self::labels(&selector["matchLabels"])
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// Whether one rule lets this through; `side` is `from` or `to`.
@@ -170,8 +234,13 @@ fn lets(rule: &Value, side: &str, other: &Peer, port: u64, protocol: &str) -> bo
     let peer_is_meant = rule[side].as_array().is_none_or(|peers| {
         peers.iter().any(|peer| {
             let namespace = BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), other.namespace.to_owned())]);
-            assert!(peer["ipBlock"].is_null() && peer["namespaceSelector"].is_object(), "not read here: {peer}");
-            other.name != "outside" && selects(&peer["namespaceSelector"], &namespace) && selects(&peer["podSelector"], &other.labels)
+            assert!(
+                peer["ipBlock"].is_null() && peer["namespaceSelector"].is_object(),
+                "not read here: {peer}"
+            );
+            other.name != "outside"
+                && selects(&peer["namespaceSelector"], &namespace)
+                && selects(&peer["podSelector"], &other.labels)
         })
     });
     port_is_meant && peer_is_meant
@@ -179,17 +248,30 @@ fn lets(rule: &Value, side: &str, other: &Peer, port: u64, protocol: &str) -> bo
 
 /// Whether the policies of one side let it through; `None`: no policy selects that pod, so anything is.
 fn side(plan: &Plan, pod: &Peer, other: &Peer, port: u64, protocol: &str, ingress: bool) -> Option<bool> {
-    let (kind, rules, peer) = if ingress { ("Ingress", "ingress", "from") } else { ("Egress", "egress", "to") };
+    let (kind, rules, peer) = if ingress {
+        ("Ingress", "ingress", "from")
+    } else {
+        ("Egress", "egress", "to")
+    };
     let policies: Vec<&Value> = plan
         .stack
         .iter()
         .filter(|object| object.kind() == "NetworkPolicy" && object.namespace() == Some(pod.namespace))
         .map(|object| &object.value()["spec"])
-        .filter(|spec| spec["policyTypes"].as_array().is_some_and(|types| types.contains(&json!(kind))))
+        .filter(|spec| {
+            spec["policyTypes"]
+                .as_array()
+                .is_some_and(|types| types.contains(&json!(kind)))
+        })
         .filter(|spec| selects(&spec["podSelector"], &pod.labels))
         .collect();
     let rules = |spec: &&Value| spec[rules].as_array().cloned().unwrap_or_default();
-    (!policies.is_empty()).then(|| policies.iter().flat_map(rules).any(|rule| lets(&rule, peer, other, port, protocol)))
+    (!policies.is_empty()).then(|| {
+        policies
+            .iter()
+            .flat_map(rules)
+            .any(|rule| lets(&rule, peer, other, port, protocol))
+    })
 }
 
 fn passes(plan: &Plan, from: &Peer, to: &Peer, port: u64, protocol: &str) -> bool {
@@ -219,7 +301,10 @@ fn every_flow_is_let_through_and_nothing_else() {
             seen.extend(wanted.get(&flow));
         }
     }
-    let self_made: Vec<&Flow> = wanted.iter().filter(|flow| !seen.contains(*flow) && flow.0 != flow.1).collect();
+    let self_made: Vec<&Flow> = wanted
+        .iter()
+        .filter(|flow| !seen.contains(*flow) && flow.0 != flow.1)
+        .collect();
     assert!(self_made.is_empty(), "never looked at: {self_made:?}");
 }
 
@@ -241,7 +326,11 @@ fn a_pod_of_ours_without_a_policy_of_its_own_is_shut() {
     let peers = peers(&plan);
     for namespace in OUR_NAMESPACES {
         let labels = BTreeMap::from([(PART_OF.to_owned(), MIDDLEWARE.to_owned())]);
-        let new = Peer { name: "new", namespace, labels };
+        let new = Peer {
+            name: "new",
+            namespace,
+            labels,
+        };
         for peer in &peers {
             for port in all_ports(&plan) {
                 assert!(!passes(&plan, peer, &new, port, "TCP"), "{} to a new pod", peer.name);

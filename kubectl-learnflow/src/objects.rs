@@ -369,12 +369,20 @@ pub(crate) fn kinds_of_stack() -> Result<BTreeMap<String, ObjectRef>, Problem> {
 
 /// The namespaces that these objects go to; what each has for itself comes to the objects.
 fn namespaces(stack: &mut Vec<Object>) -> Result<Vec<Object>, Problem> {
-    let used: BTreeSet<String> = stack.iter().filter_map(|object| object.namespace().map(str::to_owned)).collect();
+    let used: BTreeSet<String> = stack
+        .iter()
+        .filter_map(|object| object.namespace().map(str::to_owned))
+        .collect();
     let all = assets::manifest("namespaces.yaml")?;
-    let (namespaces, own): (Vec<Object>, Vec<Object>) = all.into_iter().partition(|object| object.kind() == "Namespace");
-    let own = own.into_iter().filter(|object| object.namespace().is_some_and(|namespace| used.contains(namespace)));
+    let (namespaces, own): (Vec<Object>, Vec<Object>) =
+        all.into_iter().partition(|object| object.kind() == "Namespace");
+    let own = own
+        .into_iter()
+        .filter(|object| object.namespace().is_some_and(|namespace| used.contains(namespace)));
     stack.splice(0..0, own);
-    let namespaces = namespaces.into_iter().filter(|namespace| used.contains(namespace.name()));
+    let namespaces = namespaces
+        .into_iter()
+        .filter(|namespace| used.contains(namespace.name()));
     Ok(namespaces.map(|namespace| namespace.labelled().versioned()).collect())
 }
 

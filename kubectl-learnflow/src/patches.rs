@@ -252,7 +252,10 @@ impl Patch {
             }
             Change::Variable(name, value) => {
                 let variables = pod.pointer_mut("/containers/0/env").and_then(Value::as_array_mut);
-                let found = variables.into_iter().flatten().find(|variable| variable["name"] == *name);
+                let found = variables
+                    .into_iter()
+                    .flatten()
+                    .find(|variable| variable["name"] == *name);
                 found.map(|variable| variable["value"] = json!(value)).is_some()
             }
             Change::Memory { request, limit } => {

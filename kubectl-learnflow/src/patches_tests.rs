@@ -97,9 +97,21 @@ fn fit() -> Fit {
         pods,
         limit,
     };
-    let workloads = [one(AGENT, None, 200), one(GATEWAY, Some(1), 400), one(PROMETHEUS, Some(1), 1024)];
-    let load = crate::budget::Load { nodes: 3, pods: 10, topics: 50 };
-    let shipped = crate::budget::Shipped { hours: 24, megabytes: 1000, production: false };
+    let workloads = [
+        one(AGENT, None, 200),
+        one(GATEWAY, Some(1), 400),
+        one(PROMETHEUS, Some(1), 1024),
+    ];
+    let load = crate::budget::Load {
+        nodes: 3,
+        pods: 10,
+        topics: 50,
+    };
+    let shipped = crate::budget::Shipped {
+        hours: 24,
+        megabytes: 1000,
+        production: false,
+    };
     let budget = crate::config::Memory::parse("1Gi").expect("memory");
     crate::budget::fit(&budget, load, &workloads, shipped).expect("enough")
 }
@@ -122,10 +134,15 @@ fn every_patch_of_a_budget_finds_what_it_changes() {
 
 #[test]
 fn a_budget_reaches_into_configurations_and_leaves_the_rest_of_them() {
-    let gateway = stack().into_iter().find(|object| object.kind() == "ConfigMap" && object.name() == GATEWAY);
+    let gateway = stack()
+        .into_iter()
+        .find(|object| object.kind() == "ConfigMap" && object.name() == GATEWAY);
     let before = gateway.expect("a ConfigMap");
     let fit = fit();
-    let shape = Shape { fit: Some(fit.clone()), ..Shape::default() };
+    let shape = Shape {
+        fit: Some(fit.clone()),
+        ..Shape::default()
+    };
     let after = shaped(before.clone(), &shape);
     let lines = |object: &Object| -> Vec<String> {
         let text = object.value()["data"]["config.yaml"].as_str().expect("a text");
@@ -133,7 +150,12 @@ fn a_budget_reaches_into_configurations_and_leaves_the_rest_of_them() {
     };
     let (before, after) = (lines(&before), lines(&after));
     assert_eq!(before.len(), after.len());
-    let changed: Vec<&str> = before.iter().zip(&after).filter(|(old, new)| old != new).map(|(_, new)| new.trim()).collect();
+    let changed: Vec<&str> = before
+        .iter()
+        .zip(&after)
+        .filter(|(old, new)| old != new)
+        .map(|(_, new)| new.trim())
+        .collect();
     let (limit, spike) = fit.size(GATEWAY).expect("a size").limiter();
     assert_eq!(
         changed,
@@ -156,17 +178,29 @@ fn without_a_budget_nothing_is_touched() {
 #[test]
 fn other_images_are_used_and_digests_stay() {
     let digest = format!("@sha256:{}", "0123456789abcdef".repeat(4));
-    let theirs = stack().iter().flat_map(images).find(|image| image.contains("prometheus")).expect("an image");
+    let theirs = stack()
+        .iter()
+        .flat_map(images)
+        .find(|image| image.contains("prometheus"))
+        .expect("an image");
     let shape = |registry: Option<&str>| Shape {
         images: BTreeMap::from([(theirs.clone(), format!("{theirs}{digest}"))]),
         registry: registry.map(str::to_owned),
         ..Shape::default()
     };
-    let used = |shape: &Shape| -> Vec<String> { stack().into_iter().flat_map(|object| images(&shaped(object, shape))).collect() };
+    let used = |shape: &Shape| -> Vec<String> {
+        stack()
+            .into_iter()
+            .flat_map(|object| images(&shaped(object, shape)))
+            .collect()
+    };
     let all = used(&shape(None));
     assert!(all.contains(&format!("{theirs}{digest}")), "{all:?}");
     assert_eq!(all.iter().filter(|image| image.contains('@')).count(), 1, "{all:?}");
     let mirrored = used(&shape(Some("r.io:5000/m")));
     let path = theirs.trim_start_matches("quay.io/");
-    assert!(mirrored.contains(&format!("r.io:5000/m/{path}{digest}")), "{mirrored:?}");
+    assert!(
+        mirrored.contains(&format!("r.io:5000/m/{path}{digest}")),
+        "{mirrored:?}"
+    );
 }

@@ -4,8 +4,8 @@
 use crate::{
     cluster::accesses,
     model::Access,
-    quota,
     objects::{MIDDLEWARE, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    quota,
 };
 use clap::ValueEnum;
 use serde_json::Value;
@@ -202,7 +202,13 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
     // own namespace may it be removed by that: outside of it a name is a name.
     let members = all.iter().filter(|object| object.kind != "Namespace");
     for access in accesses(members, &["list", "delete"]) {
-        let Access { verb, group, resource, namespace, .. } = &access;
+        let Access {
+            verb,
+            group,
+            resource,
+            namespace,
+            ..
+        } = &access;
         permissions = match namespace {
             Some(_) => permissions.need(ours(verb, group, resource)),
             None if verb == "list" => permissions.need(to(verb, group, resource, None)),
@@ -320,7 +326,8 @@ fn both(namespace: &str, verbs: &str, group: &str, resources: &str) -> Vec<Acces
 /// The same in each namespace of ours.
 fn ours(verbs: &str, group: &str, resources: &str) -> Vec<Access> {
     let each = OUR_NAMESPACES.into_iter();
-    each.flat_map(|namespace| to(verbs, group, resources, Some(namespace))).collect()
+    each.flat_map(|namespace| to(verbs, group, resources, Some(namespace)))
+        .collect()
 }
 
 /// What it takes to give out a Role or ClusterRole of ours: all that it gives, and to bind it, which a dry

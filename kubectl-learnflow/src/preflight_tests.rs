@@ -271,10 +271,18 @@ fn what_is_not_ours_is_not_touched() {
         pod_security: Some("restricted".into()),
         ..Existing::default()
     };
-    assert_eq!(mark("Namespace", strict.clone()), Some(Mark::Good), "the stack meets it");
+    assert_eq!(
+        mark("Namespace", strict.clone()),
+        Some(Mark::Good),
+        "the stack meets it"
+    );
     let agents = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": AGENT_NAMESPACE } });
     let agents = Object::new(agents).expect("an object");
-    assert_eq!(ownership(&agents, &strict).map(|check| check.mark), Some(Mark::Bad), "the agent does not");
+    assert_eq!(
+        ownership(&agents, &strict).map(|check| check.mark),
+        Some(Mark::Bad),
+        "the agent does not"
+    );
 }
 
 #[test]

@@ -67,6 +67,8 @@ pub(crate) fn with_room(quota: &Object, bytes: f64) -> Object {
 /// The budget that a quota in the cluster is a part of, and what it allows in bytes.
 pub(crate) fn read(quota: &Value) -> Option<(String, f64)> {
     let budget = quota["metadata"]["annotations"][BUDGET].as_str()?;
-    let hard = quota["spec"]["hard"][LIMITS].as_str().and_then(crate::capacity::quantity)?;
+    let hard = quota["spec"]["hard"][LIMITS]
+        .as_str()
+        .and_then(crate::capacity::quantity)?;
     Some((budget.to_owned(), hard))
 }

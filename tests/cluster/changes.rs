@@ -228,7 +228,10 @@ fn production_needs_storage(target: &Target) -> Result<()> {
 fn limit_of(target: &Target, namespace: &str, workload: &str) -> Result<u64> {
     let path = "--output=jsonpath={.spec.template.spec.containers[0].resources.limits.memory}";
     let limit = target.run_kubectl(&["--namespace", namespace, "get", workload, path])?;
-    limit.trim_end_matches("Mi").parse().with_context(|| format!("{workload} has {limit}"))
+    limit
+        .trim_end_matches("Mi")
+        .parse()
+        .with_context(|| format!("{workload} has {limit}"))
 }
 
 /// What the quota of a namespace allows and has, in MiB.
@@ -236,7 +239,11 @@ fn quota_of(target: &Target, namespace: &str) -> Result<(u64, u64)> {
     let path = "--output=jsonpath={.status.hard.limits\\.memory} {.status.used.limits\\.memory}";
     let text = target.run_kubectl(&["--namespace", namespace, "get", "resourcequota/learnflow", path])?;
     let (hard, used) = text.split_once(' ').context("two figures")?;
-    let mib = |text: &str| text.trim_end_matches("Mi").parse::<u64>().with_context(|| format!("{text}: Mi"));
+    let mib = |text: &str| {
+        text.trim_end_matches("Mi")
+            .parse::<u64>()
+            .with_context(|| format!("{text}: Mi"))
+    };
     Ok((mib(hard)?, if used == "0" { 0 } else { mib(used)? }))
 }
 
@@ -254,18 +261,40 @@ fn a_budget_is_kept_and_changed(target: &Target) -> Result<()> {
         expect(target, &["diff", &flag], 0)?;
         let (system, agents) = (quota_of(target, STACK_NAMESPACE)?, quota_of(target, AGENT_NAMESPACE)?);
         ensure!(system.0 + agents.0 == budget, "{system:?} {agents:?}");
-        ensure!(0 < system.1 && system.1 <= system.0 && 0 < agents.1 && agents.1 <= agents.0, "{system:?} {agents:?}");
+        ensure!(
+            0 < system.1 && system.1 <= system.0 && 0 < agents.1 && agents.1 <= agents.0,
+            "{system:?} {agents:?}"
+        );
         let sum = limit_of(target, STACK_NAMESPACE, "deployment/prometheus")?
             + limit_of(target, STACK_NAMESPACE, "deployment/collector-gateway")?
             + limit_of(target, AGENT_NAMESPACE, "daemonset/collector-agent")?;
-        ensure!(sum == system.1 + agents.1, "{sum}, and the quotas count {system:?} {agents:?}");
+        ensure!(
+            sum == system.1 + agents.1,
+            "{sum}, and the quotas count {system:?} {agents:?}"
+        );
         let (stdout, _) = expect(target, &["status", "--wait=120s", "--output=json"], 0)?;
         let memory = serde_json::from_str::<Value>(&stdout)?["memory"].clone();
-        ensure!(memory["budget"] == budget << 20 && memory["limits"] == sum << 20, "{memory}");
-        ensure!(memory["used"].as_u64().is_some_and(|used| 0 < used && used <= budget << 20), "{memory}");
+        ensure!(
+            memory["budget"] == budget << 20 && memory["limits"] == sum << 20,
+            "{memory}"
+        );
+        ensure!(
+            memory["used"]
+                .as_u64()
+                .is_some_and(|used| 0 < used && used <= budget << 20),
+            "{memory}"
+        );
     }
     // A pod that goes while the quota is full comes again.
-    in_stack(target, &["delete", "pod", "--selector=app.kubernetes.io/name=prometheus", "--wait=false"])?;
+    in_stack(
+        target,
+        &[
+            "delete",
+            "pod",
+            "--selector=app.kubernetes.io/name=prometheus",
+            "--wait=false",
+        ],
+    )?;
     expect(target, &["status", "--wait=120s"], 0)?;
     let (_, stderr) = expect(target, &["install"], 0)?;
     ensure!(stderr.contains("there is no budget"), "{stderr}");
@@ -282,34 +311,81 @@ fn pod_security_holds(target: &Target) -> Result<()> {
     };
     ensure!(level(STACK_NAMESPACE)? == "restricted", "the stack");
     ensure!(level(AGENT_NAMESPACE)? == "privileged", "the agents");
-    let pods = ["--namespace", AGENT_NAMESPACE, "get", "pods", "--output=jsonpath={.items[*].metadata.labels.app\\.kubernetes\\.io/name}"];
+    let pods = [
+        "--namespace",
+        AGENT_NAMESPACE,
+        "get",
+        "pods",
+        "--output=jsonpath={.items[*].metadata.labels.app\\.kubernetes\\.io/name}",
+    ];
     let pods = target.run_kubectl(&pods)?;
     ensure!(pods.split_whitespace().all(|name| name == "collector-agent"), "{pods}");
     // What the agent cannot have in `restricted`: all of it, and nothing else.
-    let label = ["label", "--dry-run=server", "--overwrite", "namespace", AGENT_NAMESPACE, "pod-security.kubernetes.io/enforce=restricted"];
+    let label = [
+        "label",
+        "--dry-run=server",
+        "--overwrite",
+        "namespace",
+        AGENT_NAMESPACE,
+        "pod-security.kubernetes.io/enforce=restricted",
+    ];
     let output = target.kubectl().args(label).output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let violations = said.lines().find(|line| line.contains("collector-agent-")).unwrap_or_default();
+    let violations = said
+        .lines()
+        .find(|line| line.contains("collector-agent-"))
+        .unwrap_or_default();
     for violation in ["restricted volume types", "runAsUser=0"] {
         ensure!(violations.contains(violation), "{said}");
     }
-    for met in ["capabilities", "seccompProfile", "allowPrivilegeEscalation", "privileged", "host namespaces", "hostPort"] {
+    for met in [
+        "capabilities",
+        "seccompProfile",
+        "allowPrivilegeEscalation",
+        "privileged",
+        "host namespaces",
+        "hostPort",
+    ] {
         ensure!(!violations.contains(met), "{said}");
     }
     // The services, where Dapr is told to make its sidecars so: all pods are made anew under the strictest level.
     let injector = |value: &str| -> Result<()> {
-        let set = ["--namespace=dapr-system", "set", "env", "deployment/dapr-sidecar-injector", value];
+        let set = [
+            "--namespace=dapr-system",
+            "set",
+            "env",
+            "deployment/dapr-sidecar-injector",
+            value,
+        ];
         target.run_kubectl(&set)?;
-        let rolled = ["--namespace=dapr-system", "rollout", "status", "deployment/dapr-sidecar-injector", "--timeout=120s"];
+        let rolled = [
+            "--namespace=dapr-system",
+            "rollout",
+            "status",
+            "deployment/dapr-sidecar-injector",
+            "--timeout=120s",
+        ];
         target.run_kubectl(&rolled).map(|_| ())
     };
     let enforce = |level: &str| {
-        target.run_kubectl(&["label", "--overwrite", "namespace", SERVICES_NAMESPACE, level]).map(|_| ())
+        target
+            .run_kubectl(&["label", "--overwrite", "namespace", SERVICES_NAMESPACE, level])
+            .map(|_| ())
     };
     injector("SIDECAR_DROP_ALL_CAPABILITIES=true")?;
     enforce("pod-security.kubernetes.io/enforce=restricted")?;
-    let services = ["--namespace", SERVICES_NAMESPACE, "rollout", "restart", "deployment/frontend", "deployment/course-agent", "deployment/user-progress"];
-    let came_up = target.run_kubectl(&services).and_then(|_| expect(target, &["status", "--wait=180s"], 0));
+    let services = [
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "rollout",
+        "restart",
+        "deployment/frontend",
+        "deployment/course-agent",
+        "deployment/user-progress",
+    ];
+    let came_up = target
+        .run_kubectl(&services)
+        .and_then(|_| expect(target, &["status", "--wait=180s"], 0));
     enforce("pod-security.kubernetes.io/enforce-")?;
     injector("SIDECAR_DROP_ALL_CAPABILITIES-")?;
     came_up.map(|_| ())
@@ -318,7 +394,10 @@ fn pod_security_holds(target: &Target) -> Result<()> {
 fn uninstall(target: &Target) -> Result<()> {
     expect(target, &["uninstall", "--unenroll"], 0)?;
     let namespaces = target.run_kubectl(&["get", "namespaces", "--output=name"])?;
-    ensure!(!namespaces.contains(STACK_NAMESPACE) && !namespaces.contains(AGENT_NAMESPACE), "{namespaces}");
+    ensure!(
+        !namespaces.contains(STACK_NAMESPACE) && !namespaces.contains(AGENT_NAMESPACE),
+        "{namespaces}"
+    );
     Ok(())
 }
 

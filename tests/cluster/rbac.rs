@@ -63,7 +63,9 @@ impl Rule {
     fn is_helpful(&self, task: &str) -> bool {
         let what = format!("{} {}", self.verb, self.resource);
         let looks = matches!(task, "status" | "check" | "uninstall");
-        let ours = [STACK_NAMESPACE, AGENT_NAMESPACE].map(Some).contains(&self.namespace.as_deref());
+        let ours = [STACK_NAMESPACE, AGENT_NAMESPACE]
+            .map(Some)
+            .contains(&self.namespace.as_deref());
         let stack_pods = what == "list pods" && ours && looks;
         let measured = self.group == "metrics.k8s.io";
         // These are for a budget, and none is installed here.
@@ -304,5 +306,7 @@ fn uninstall_under_its_role(target: &Target) -> Result<()> {
     .concat();
     target.run_kubectl(&of_services)?;
     let ours = [STACK_NAMESPACE, AGENT_NAMESPACE];
-    target.run_kubectl(&[&["delete", "namespace", "--wait"], &ours[..]].concat()).map(|_| ())
+    target
+        .run_kubectl(&[&["delete", "namespace", "--wait"], &ours[..]].concat())
+        .map(|_| ())
 }

@@ -7,13 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    flood::made_up,
-    gateway::Gateway,
-    otlp::send,
-    prometheus::Prometheus,
-    shipped::replace,
-};
+use crate::{flood::made_up, gateway::Gateway, otlp::send, prometheus::Prometheus, shipped::replace};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -25,7 +19,10 @@ const STREAMS: [usize; 4] = [0, 300, 1500, 6000];
 fn figures() {
     for streams in STREAMS {
         let gateway = Gateway::start(|config| {
-            replace(&config, &[("max_streams: 1500", format!("max_streams: {}", streams.max(1)))])
+            replace(
+                &config,
+                &[("max_streams: 1500", format!("max_streams: {}", streams.max(1)))],
+            )
         });
         let prometheus = Prometheus::start(&gateway);
         let begun = Instant::now();
@@ -43,7 +40,8 @@ fn figures() {
         let own = prometheus.number("count({job=\"prometheus\"})");
         let telemetry = prometheus.number("count({job=\"collectors\"})");
         let rate = prometheus.number("rate(prometheus_tsdb_head_samples_appended_total{type=\"float\"}[1m])");
-        let peak = |process: &learnflow_tests::process::Process| process.peak_memory().expect("its memory") as f64 / MIB;
+        let peak =
+            |process: &learnflow_tests::process::Process| process.peak_memory().expect("its memory") as f64 / MIB;
         println!(
             "{streams} streams, after {:.0?}: {series} series ({own} of Prometheus itself, {telemetry} of the \
              gateway), {rate:.0} samples/s; gateway {:.0} MiB, Prometheus {:.0} MiB",

@@ -24,7 +24,10 @@ impl Cluster {
             Err(problem) if problem.kind == Kind::Forbidden => return Ok(None),
             both => both?,
         };
-        let mut memory = Memory { measured: true, ..Memory::default() };
+        let mut memory = Memory {
+            measured: true,
+            ..Memory::default()
+        };
         for one in [first, second] {
             memory.measured &= one.measured || one.of.is_empty();
             memory.of.extend(one.of);
@@ -41,7 +44,11 @@ impl Cluster {
         let (pods, used, quota) = try_join!(pods, self.used_in(namespace), self.existing(&quota))?;
         let mut of: BTreeMap<String, MemoryOf> = BTreeMap::new();
         for pod in pods {
-            let name = pod.labels().get("app.kubernetes.io/name").cloned().unwrap_or_else(|| pod.name_any());
+            let name = pod
+                .labels()
+                .get("app.kubernetes.io/name")
+                .cloned()
+                .unwrap_or_else(|| pod.name_any());
             let entry = of.entry(name.clone()).or_insert_with(|| MemoryOf {
                 namespace: namespace.to_owned(),
                 name,
@@ -70,7 +77,9 @@ impl Cluster {
         let request = request.map_err(|e| Problem::new(format!("Cannot ask for the metrics of pods: {e}.")))?;
         let text = match self.impatient.request_text(request).await {
             Ok(text) => text,
-            Err(kube::Error::Api(status)) if is_absent(&status) || matches!(status.code, 403 | 500..) => return Ok(None),
+            Err(kube::Error::Api(status)) if is_absent(&status) || matches!(status.code, 403 | 500..) => {
+                return Ok(None);
+            }
             Err(e) => return Err(self.explain("ask for the metrics of pods")(e)),
         };
         let list: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -80,7 +89,10 @@ impl Cluster {
         let pod = |item: &Value| {
             let containers = item["containers"].as_array().into_iter().flatten();
             let memory = containers.filter_map(|container| quantity(container["usage"]["memory"].as_str()?));
-            Some((item["metadata"]["name"].as_str()?.to_owned(), memory.sum::<f64>() as u64))
+            Some((
+                item["metadata"]["name"].as_str()?.to_owned(),
+                memory.sum::<f64>() as u64,
+            ))
         };
         Ok(Some(items.iter().filter_map(pod).collect()))
     }

@@ -2,7 +2,7 @@
 
 use super::applier::Applier;
 use crate::{
-    budget::{self, Fit, Load, PROMETHEUS, Shipped, Workload},
+    budget::{self, Fit, GATEWAY, Load, PROMETHEUS, Shipped, Workload},
     capacity::Needs,
     cluster::{Cluster, Mode},
     concern::Profile,
@@ -10,8 +10,7 @@ use crate::{
     model::Applied,
     objects::{OUR_NAMESPACES, Object, Plan},
     patches::{RETENTION_SIZE, RETENTION_TIME, Shape},
-    preflight::Check,
-    printer::Mark,
+    printer::{Mark, Printer},
     problem::Problem,
     quota,
 };
@@ -30,13 +29,22 @@ pub(super) async fn fit(cluster: Option<&Cluster>, settings: &Settings, shape: &
         _ => Expected::default(),
     };
     let load = load(expected, &counted);
-    budget::fit(budget, load, &workloads(&plan.stack), shipped(&plan.stack, shape.profile)).map(Some).map_err(|least| {
+    budget::fit(
+        budget,
+        load,
+        &workloads(&plan.stack),
+        shipped(&plan.stack, shape.profile),
+    )
+    .map(Some)
+    .map_err(|least| {
         let total = budget::total(&least);
         Problem::new(format!(
             "A budget of {budget} is too small for {load}: the least is {total}Mi ({}).",
             budget::shown(&least)
         ))
-        .next(format!("Raise it to {total}Mi or more, or leave parts out with --skip. Nothing was changed."))
+        .next(format!(
+            "Raise it to {total}Mi or more, or leave parts out with --skip. Nothing was changed."
+        ))
     })
 }
 
@@ -100,8 +108,15 @@ fn at_once(object: &Object) -> u64 {
 
 /// What the profile keeps, as the manifest says it.
 fn shipped(stack: &[Object], profile: Profile) -> Shipped {
-    let prometheus = stack.iter().find(|object| object.is_workload() && object.name() == PROMETHEUS);
-    let arguments = prometheus.and_then(|object| object.value().pointer("/spec/template/spec/containers/0/args")?.as_array());
+    let prometheus = stack
+        .iter()
+        .find(|object| object.is_workload() && object.name() == PROMETHEUS);
+    let arguments = prometheus.and_then(|object| {
+        object
+            .value()
+            .pointer("/spec/template/spec/containers/0/args")?
+            .as_array()
+    });
     let argument = |name: &str| {
         let mut arguments = arguments.into_iter().flatten().filter_map(Value::as_str);
         arguments.find_map(|text| text.strip_prefix(name)?.strip_prefix('='))
@@ -118,8 +133,9 @@ fn shipped(stack: &[Object], profile: Profile) -> Shipped {
     }
 }
 
-/// What a budget has become, for a person; and what of it rests on nothing that was counted or said.
-pub(super) fn checks(fit: &Fit, settings: &Settings, asked: bool) -> Vec<Check> {
+/// Says what a budget has become, and what of it rests on nothing that was counted or said.
+pub(super) fn say(shape: &Shape, settings: &Settings, asked: bool, printer: &Printer) {
+    let Some(fit) = &shape.fit else { return };
     let (hours, megabytes) = fit.retention;
     let mut text = format!(
         "Memory by limits: {}Mi of the budget of {}, for {}: {}",
@@ -131,20 +147,18 @@ pub(super) fn checks(fit: &Fit, settings: &Settings, asked: bool) -> Vec<Check> 
     if fit.size(PROMETHEUS).is_some() {
         text.push_str(&format!("; metrics for {hours}h or {megabytes}MB"));
     }
-    if fit.size(budget::GATEWAY).is_some() {
+    if fit.size(GATEWAY).is_some() {
         text.push_str(&format!("; {} streams by topic", fit.streams));
     }
     if settings.chooses_sampling() {
         text.push_str(&format!("; sampling {}", fit.sampling));
     }
-    let mut checks = vec![Check::good(text)];
+    printer.step(Mark::Good, &text);
     if !asked && !settings.expected.value.is_complete() {
-        checks.push(Check::warn(
-            format!("No cluster was asked: {} are assumed", fit.load),
-            "Say what there is with --expect nodes=…,pods=…,topics=…, or `expect` in learnflow.yaml.",
-        ));
+        let what = format!("No cluster was asked: {} are assumed", fit.load);
+        printer.step(Mark::Warn, &what);
+        printer.hint("Say what there is with --expect nodes=…,pods=…,topics=…, or `expect` in learnflow.yaml.");
     }
-    checks
 }
 
 /// Before pods are replaced, the quotas have room for the old ones beside the new ones: a quota that is full would keep a
@@ -161,7 +175,9 @@ pub(super) async fn make_room(applier: &Applier<'_>, plan: &Plan) -> Result<(), 
             if there.is_some_and(|there| quota::read(&there.value).is_some())
                 && applier.patience.with(async || cluster.delete(&reference).await).await?
             {
-                applier.printer.step(Mark::Good, &format!("removed {reference}: there is no budget"));
+                applier
+                    .printer
+                    .step(Mark::Good, &format!("removed {reference}: there is no budget"));
             }
             continue;
         };
@@ -173,8 +189,14 @@ pub(super) async fn make_room(applier: &Applier<'_>, plan: &Plan) -> Result<(), 
         let roomy = quota::with_room(wanted, leaving);
         let known = applier.seen.before.get(&reference);
         let mode = Mode::Real.forced(applier.force);
-        applier.patience.with(async || cluster.apply(&roomy, known, mode).await).await?;
-        applier.printer.step(Mark::Good, &format!("applied {wanted} (with room for the pods that go)"));
+        applier
+            .patience
+            .with(async || cluster.apply(&roomy, known, mode).await)
+            .await?;
+        applier.printer.step(
+            Mark::Good,
+            &format!("applied {wanted} (with room for the pods that go)"),
+        );
     }
     Ok(())
 }
@@ -182,7 +204,9 @@ pub(super) async fn make_room(applier: &Applier<'_>, plan: &Plan) -> Result<(), 
 /// When the old pods are gone.
 pub(super) async fn settle(applier: &Applier<'_>, plan: &Plan) -> Result<(), Problem> {
     for namespace in OUR_NAMESPACES {
-        let Some(wanted) = quota_of(plan, namespace) else { continue };
+        let Some(wanted) = quota_of(plan, namespace) else {
+            continue;
+        };
         if leaving(applier, plan, namespace) == 0.0 {
             continue;
         }
@@ -199,18 +223,27 @@ pub(super) fn is_quota(object: &Object) -> bool {
 }
 
 fn quota_of<'a>(plan: &'a Plan, namespace: &str) -> Option<&'a Object> {
-    plan.stack.iter().find(|object| is_quota(object) && object.namespace() == Some(namespace))
+    plan.stack
+        .iter()
+        .find(|object| is_quota(object) && object.namespace() == Some(namespace))
 }
 
 /// Bytes of the pods there are, by their limits, when any of them is about to be replaced.
 fn leaving(applier: &Applier<'_>, plan: &Plan, namespace: &str) -> f64 {
     let seen = applier.seen;
-    let here = plan.stack.iter().filter(|object| object.is_workload() && object.namespace() == Some(namespace));
+    let here = plan
+        .stack
+        .iter()
+        .filter(|object| object.is_workload() && object.namespace() == Some(namespace));
     let there: Vec<(&Object, Object, usize)> = here
         .filter_map(|object| {
             let existing = seen.before.get(&object.reference())?;
             let pods = existing.value["status"]["currentNumberScheduled"].as_u64().unwrap_or(1);
-            Some((object, Object::known(existing.value.clone()), usize::try_from(pods).unwrap_or(usize::MAX)))
+            Some((
+                object,
+                Object::known(existing.value.clone()),
+                usize::try_from(pods).unwrap_or(usize::MAX),
+            ))
         })
         .collect();
     let stays = |object: &Object| {
@@ -221,7 +254,11 @@ fn leaving(applier: &Applier<'_>, plan: &Plan, namespace: &str) -> f64 {
         return 0.0;
     }
     let needs = there.iter().map(|(wanted, old, pods)| {
-        let copies = if wanted.kind() == "DaemonSet" { *pods } else { usize::try_from(at_once(old)).unwrap_or(1) };
+        let copies = if wanted.kind() == "DaemonSet" {
+            *pods
+        } else {
+            usize::try_from(at_once(old)).unwrap_or(1)
+        };
         let needs = Needs::of_pods(&old.value()["spec"]["template"]["spec"], copies, &[]);
         needs.amounts.get("limits.memory").copied().unwrap_or_default()
     });

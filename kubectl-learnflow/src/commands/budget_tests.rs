@@ -20,13 +20,20 @@ fn installed(fake: &Fake, arguments: &[&str]) -> Ended {
 
 fn hard(fake: &Fake, path: &str) -> String {
     let quota = fake.get(path).expect("a quota");
-    quota["spec"]["hard"]["limits.memory"].as_str().expect("a limit").to_owned()
+    quota["spec"]["hard"]["limits.memory"]
+        .as_str()
+        .expect("a limit")
+        .to_owned()
 }
 
 fn limit(fake: &Fake) -> String {
     let limit = "/spec/template/spec/containers/0/resources/limits/memory";
     let found = fake.get(PROMETHEUS_PATH).expect("Prometheus");
-    found.pointer(limit).and_then(Value::as_str).expect("a limit").to_owned()
+    found
+        .pointer(limit)
+        .and_then(Value::as_str)
+        .expect("a limit")
+        .to_owned()
 }
 
 /// Writes that were meant, from `before` on, to quotas and workloads.
@@ -40,14 +47,19 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
     let fake = Fake::sound();
     let ended = installed(&fake, &["--budget=1Gi"]);
     assert!(
-        ended.err.contains("of the budget of 1Gi, for 1 node, 10 pods with a sidecar and 50 topics: collector-agent"),
+        ended
+            .err
+            .contains("of the budget of 1Gi, for 1 node, 10 pods with a sidecar and 50 topics: collector-agent"),
         "{}",
         ended.err
     );
     let mib = |text: &str| text.trim_end_matches("Mi").parse::<u64>().expect("Mi");
     assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 1024);
     assert_ne!(limit(&fake), "1Gi");
-    assert!(order(&fake, 0).is_sorted_by_key(|write| write.contains("deployments")), "quotas first");
+    assert!(
+        order(&fake, 0).is_sorted_by_key(|write| write.contains("deployments")),
+        "quotas first"
+    );
 
     // The same again changes nothing; another budget takes the quotas out of the way while pods go.
     let before = fake.writes().len();
@@ -72,10 +84,17 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
     installed(&fake, &[]);
     assert_eq!(
         order(&fake, before),
-        [format!("DELETE {QUOTA}"), format!("DELETE {OF_AGENTS}"), format!("PATCH {PROMETHEUS_PATH}")]
+        [
+            format!("DELETE {QUOTA}"),
+            format!("DELETE {OF_AGENTS}"),
+            format!("PATCH {PROMETHEUS_PATH}")
+        ]
     );
     assert_eq!(limit(&fake), "1Gi");
-    assert!(fake.get("/api/v1/namespaces/learnflow-system/limitranges/learnflow").is_none());
+    assert!(
+        fake.get("/api/v1/namespaces/learnflow-system/limitranges/learnflow")
+            .is_none()
+    );
 }
 
 #[test]
@@ -120,7 +139,13 @@ fn what_cannot_fit_is_refused_with_the_figures() {
 fn what_was_chosen_is_shown_and_can_be_kept() {
     let fake = Fake::sound();
     let page = installed(&fake, &["--budget=1Gi", "--print-config"]).out;
-    for line in ["budget: 1Gi", "expect: {nodes: 1, pods: 10, topics: 50}", "#   prometheus ", "#   metrics are kept for", "sampling: 1"] {
+    for line in [
+        "budget: 1Gi",
+        "expect: {nodes: 1, pods: 10, topics: 50}",
+        "#   prometheus ",
+        "#   metrics are kept for",
+        "sampling: 1",
+    ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
     }
     let file = std::env::temp_dir().join(format!("learnflow-budget-{}.yaml", std::process::id()));
@@ -131,7 +156,9 @@ fn what_was_chosen_is_shown_and_can_be_kept() {
     let again = installed(&fake, &[&flag, "--print-config"]).out;
     std::fs::remove_file(&file).expect("removed");
     let values = |page: &str| -> Vec<String> {
-        page.lines().map(|line| line.split(" #").next().unwrap_or_default().trim_end().to_owned()).collect()
+        page.lines()
+            .map(|line| line.split(" #").next().unwrap_or_default().trim_end().to_owned())
+            .collect()
     };
     assert_eq!(values(&again), values(&page));
 }
@@ -139,9 +166,18 @@ fn what_was_chosen_is_shown_and_can_be_kept() {
 #[test]
 fn a_rolling_update_counts() {
     let deployment = |spec: Value| at_once(&Object::known(json!({ "kind": "Deployment", "spec": spec })));
-    assert_eq!(deployment(json!({ "replicas": 1, "strategy": { "type": "Recreate" } })), 1);
+    assert_eq!(
+        deployment(json!({ "replicas": 1, "strategy": { "type": "Recreate" } })),
+        1
+    );
     assert_eq!(deployment(json!({})), 2);
     assert_eq!(deployment(json!({ "replicas": 5 })), 7);
-    assert_eq!(deployment(json!({ "replicas": 4, "strategy": { "rollingUpdate": { "maxSurge": 1 } } })), 5);
-    assert_eq!(deployment(json!({ "replicas": 4, "strategy": { "rollingUpdate": { "maxSurge": "50%" } } })), 6);
+    assert_eq!(
+        deployment(json!({ "replicas": 4, "strategy": { "rollingUpdate": { "maxSurge": 1 } } })),
+        5
+    );
+    assert_eq!(
+        deployment(json!({ "replicas": 4, "strategy": { "rollingUpdate": { "maxSurge": "50%" } } })),
+        6
+    );
 }

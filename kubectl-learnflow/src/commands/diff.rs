@@ -89,9 +89,7 @@ pub(super) async fn run(
         conflict: None,
     }));
 
-    for check in shape.fit.iter().flat_map(|fit| budget::checks(fit, &settings, true)) {
-        printer.step(check.mark, &check.text);
-    }
+    budget::say(&shape, &settings, true, printer);
     match args.output {
         Format::Json | Format::Yaml => printer.document(args.output, &entries)?,
         Format::Name => entries

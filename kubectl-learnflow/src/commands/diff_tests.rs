@@ -30,7 +30,9 @@ fn before_one_everything_is_to_be_created() {
     let (ended, out, err) = diff(&fake, &[]);
     assert_eq!(ended, Ok(Outcome::Bad), "{err}");
     assert!(
-        out.starts_with("+ Namespace learnflow-system\n+ Namespace learnflow-agents\n+ ConfigMap learnflow-system/learnflow\n"),
+        out.starts_with(
+            "+ Namespace learnflow-system\n+ Namespace learnflow-agents\n+ ConfigMap learnflow-system/learnflow\n"
+        ),
         "{out}"
     );
     assert!(

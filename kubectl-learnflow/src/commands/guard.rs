@@ -98,9 +98,9 @@ pub(super) async fn settings(
     plan: &Plan,
     services: &[Service],
     autoscalers: &Autoscalers,
-    mut checks: Vec<Check>,
     printer: &Printer,
 ) -> Result<(), Problem> {
+    let mut checks = Vec::new();
     let pubsub = settings.pubsub.value.as_deref();
     checks.extend(preflight::pubsub(pubsub, &facts.kafka));
     checks.extend(resilience::checks(

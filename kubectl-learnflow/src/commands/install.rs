@@ -60,8 +60,8 @@ pub(super) async fn run(
     let facts = cluster.facts().await?;
     let (services, plan) = choose(&facts, &settings, &shape, &cluster.namespace)?;
     let autoscalers = scaling::plan(cluster, &plan, &facts, &services, &settings).await?;
-    let fits = shape.fit.iter().flat_map(|fit| budget::checks(fit, &settings, true)).collect();
-    guard::settings(cluster, &facts, &settings, &plan, &services, &autoscalers, fits, printer).await?;
+    budget::say(&shape, &settings, true, printer);
+    guard::settings(cluster, &facts, &settings, &plan, &services, &autoscalers, printer).await?;
     let gone = resilience::leftover(&plan, &facts);
     let enrolments = enrolments(&plan, &services, &facts);
     let wanted = Wanted {

@@ -8,7 +8,7 @@ use crate::{
     applyset,
     cluster::Cluster,
     concern::Selection,
-    objects::{Object, ObjectRef, OUR_NAMESPACES, Plan, STACK_NAMESPACE, kinds_of_stack},
+    objects::{OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE, kinds_of_stack},
     patches::Shape,
     problem::Problem,
 };
@@ -37,7 +37,9 @@ pub(super) async fn orphans(
     let wanted = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &everything)?;
     let wanted: BTreeSet<ObjectRef> = wanted.outside().map(Object::reference).collect();
     let kinds = &kinds(&existing.value) | &kinds(set.value());
-    let mut orphans = cluster.members(STACK_NAMESPACE, &OUR_NAMESPACES, &kinds, &kinds_of_stack()?).await?;
+    let mut orphans = cluster
+        .members(STACK_NAMESPACE, &OUR_NAMESPACES, &kinds, &kinds_of_stack()?)
+        .await?;
     orphans.retain(|object| !wanted.contains(object) && object.kind != "PersistentVolumeClaim");
     // Pods before what they use.
     orphans.sort_by_key(|object| (!is_workload(object), object.clone()));

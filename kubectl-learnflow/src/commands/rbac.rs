@@ -32,7 +32,10 @@ pub(super) async fn run(args: &Rbac, global: &Global, printer: &Printer) -> Resu
         Plan::shaped(&namespace, &BTreeSet::new(), &shape)
     };
     // Whichever of the two is installed, or is there from before; with a budget or without.
-    let plans = [plan(Profile::Dev, None)?, plan(Profile::Production, Some(budget::any()))?];
+    let plans = [
+        plan(Profile::Dev, None)?,
+        plan(Profile::Production, Some(budget::any()))?,
+    ];
     let tasks: BTreeSet<Task> = match args.verbs.as_slice() {
         [] => Task::value_variants().iter().copied().collect(),
         verbs => verbs.iter().copied().collect(),

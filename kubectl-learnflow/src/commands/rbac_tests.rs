@@ -191,7 +191,10 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     agree(Task::Enroll, &(&enroll | &unenroll), &ENROLS);
     // Policies and autoscalers went with the last service; a budget has objects of its own.
     asked(&fake, async |cluster, printer| {
-        assert_eq!(run_install(cluster, printer, &["--budget=1Gi"]).await, Ok(Outcome::Good));
+        assert_eq!(
+            run_install(cluster, printer, &["--budget=1Gi"]).await,
+            Ok(Outcome::Good)
+        );
     });
     let uninstall = asked(&fake, async |cluster, printer| {
         let line = ["uninstall", "--unenroll", "--timeout=1s"];

@@ -93,7 +93,7 @@ async fn without_cluster(settings: &Settings, printer: &Printer) -> Result<Rende
     let shape = settings.shape(false);
     let fit = budget::fit(None, settings, &shape).await?;
     let shape = settings.fitted(shape, fit);
-    say_budget(&shape, settings, false, printer);
+    budget::say(&shape, settings, false, printer);
     let namespace = match &settings.namespace.value {
         Some(namespace) => namespace.clone(),
         // Nothing goes there.
@@ -124,7 +124,7 @@ async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) ->
         .map_err(|problem| also(problem, hint))?;
     let facts = cluster.facts().await.map_err(|problem| also(problem, hint))?;
     let shape = install::shape(&cluster, &settings).await?;
-    say_budget(&shape, &settings, true, printer);
+    budget::say(&shape, &settings, true, printer);
     let (services, plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
     if services.is_empty() {
         let what = format!("No Deployment with a Dapr sidecar in namespace {}.", cluster.namespace);
@@ -136,15 +136,6 @@ async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) ->
     let mut rendered = Rendered::new(namespace, plan, &services, &facts.configurations);
     rendered.autoscalers = autoscalers.objects;
     Ok(rendered)
-}
-
-fn say_budget(shape: &patches::Shape, settings: &Settings, asked: bool, printer: &Printer) {
-    for check in shape.fit.iter().flat_map(|fit| budget::checks(fit, settings, asked)) {
-        printer.step(check.mark, &check.text);
-        if let Some(next) = &check.next {
-            printer.hint(next);
-        }
-    }
 }
 
 fn also(mut problem: Problem, hint: &str) -> Problem {
@@ -236,7 +227,9 @@ mod tests {
         let settings = Settings::read(&args.choice, &cli.global)?;
         let (printer, ..) = crate::printer::tests::captured();
         let rendered = without_cluster(&settings, &printer);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
         runtime.block_on(rendered)?.files()
     }
 

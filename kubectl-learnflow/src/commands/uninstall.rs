@@ -448,7 +448,10 @@ mod tests {
             ),
             "{out}"
         );
-        assert!(out.ends_with("delete Namespace learnflow-system\ndelete Namespace learnflow-agents\n"), "{out}");
+        assert!(
+            out.ends_with("delete Namespace learnflow-system\ndelete Namespace learnflow-agents\n"),
+            "{out}"
+        );
         assert_eq!(fake.writes(), before);
     }
 }

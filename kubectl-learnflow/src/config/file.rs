@@ -8,7 +8,12 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_saphyr::{Error, Location, Spanned, UserMessageFormatter};
-use std::{collections::{BTreeMap, BTreeSet}, fs, io, io::Read, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    io::Read,
+    path::Path,
+};
 
 /// No such file is longer; what is has been taken for one by mistake.
 const LONGEST: u64 = 1 << 20;
@@ -153,7 +158,9 @@ impl File {
 
 /// The images of the manifests, as these call them.
 fn known_images() -> BTreeSet<String> {
-    let objects = Concern::ALL.into_iter().flat_map(|concern| concern.objects(Profile::Production).unwrap_or_default());
+    let objects = Concern::ALL
+        .into_iter()
+        .flat_map(|concern| concern.objects(Profile::Production).unwrap_or_default());
     objects.flat_map(|object| crate::patches::images(&object)).collect()
 }
 

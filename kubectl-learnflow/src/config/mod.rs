@@ -92,7 +92,11 @@ impl Settings {
             let selection = Selection::new(&choice.only, &choice.skip).map_err(|why| usage(&why))?;
             from.either(Some(selection), flag, None, Selection::all())
         };
-        let images: BTreeMap<String, String> = file.images.into_iter().map(|(key, image)| (key, image.value.0)).collect();
+        let images: BTreeMap<String, String> = file
+            .images
+            .into_iter()
+            .map(|(key, image)| (key, image.value.0))
+            .collect();
         let images = (!images.is_empty()).then_some(images);
         let services = file.services.into_iter().map(|service| service.value).collect();
         let exclude = file.exclude.into_iter().map(|name| name.0).collect();

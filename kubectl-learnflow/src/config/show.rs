@@ -31,7 +31,10 @@ impl Settings {
                 true => &self.expected.from,
                 false => &Source::Cluster,
             };
-            page.line(&format!("expect: {{nodes: {nodes}, pods: {pods}, topics: {topics}}}"), from);
+            page.line(
+                &format!("expect: {{nodes: {nodes}, pods: {pods}, topics: {topics}}}"),
+                from,
+            );
             page.chosen(fit);
         }
         if !self.images.value.is_empty() {
@@ -72,10 +75,13 @@ impl Page {
     /// What a budget has become: to read, not to set.
     fn chosen(&mut self, fit: &Fit) {
         for size in &fit.sizes {
-            self.0.push_str(&format!("#   {size}, {}Mi of it requested\n", size.request));
+            self.0
+                .push_str(&format!("#   {size}, {}Mi of it requested\n", size.request));
         }
         let (hours, megabytes) = fit.retention;
-        self.0.push_str(&format!("#   metrics are kept for {hours}h or {megabytes}MB, whichever is less\n"));
+        self.0.push_str(&format!(
+            "#   metrics are kept for {hours}h or {megabytes}MB, whichever is less\n"
+        ));
         self.0.push_str(&format!("#   streams by topic: {}\n", fit.streams));
     }
 

@@ -56,16 +56,18 @@ pub(crate) struct Image(pub(crate) String);
 impl Image {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| Err(format!("`{text}` is not an image; {why}"));
-        let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
+        let (name, digest) = text
+            .split_once('@')
+            .map_or((text, None), |(name, digest)| (name, Some(digest)));
         let hex = |digest: &str| digest.len() == 64 && digest.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
         if digest.is_some_and(|digest| !digest.strip_prefix("sha256:").is_some_and(hex)) {
             return wrong("a digest is sha256: and 64 hexadecimal digits");
         }
         // A colon after the last slash is that of the tag, one before it that of a port.
         let slash = name.rfind('/').map_or(0, |at| at + 1);
-        let (path, tag) = name[slash..].split_once(':').map_or((name, None), |(last, tag)| {
-            (&name[..slash + last.len()], Some(tag))
-        });
+        let (path, tag) = name[slash..]
+            .split_once(':')
+            .map_or((name, None), |(last, tag)| (&name[..slash + last.len()], Some(tag)));
         let in_tag = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let bad_tag = tag.is_some_and(|tag| tag.is_empty() || tag.len() > 128 || !tag.chars().all(in_tag));
         // Hosts may have capitals, paths may not.
@@ -137,7 +139,10 @@ impl Expected {
 }
 
 pub(super) fn expected_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Expected>, D::Error> {
-    Expected::deserialize(deserializer)?.checked().map(Some).map_err(D::Error::custom)
+    Expected::deserialize(deserializer)?
+        .checked()
+        .map(Some)
+        .map_err(D::Error::custom)
 }
 
 /// A share of all traces, from 0 to 1.
@@ -292,10 +297,27 @@ mod tests {
     #[test]
     fn images() {
         let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
-        for good in ["x:1", "otel/x:0.1.2", "r.io:5000/a/b_c:v1", &format!("x@{digest}"), &format!("r.io/x:1@{digest}")] {
+        for good in [
+            "x:1",
+            "otel/x:0.1.2",
+            "r.io:5000/a/b_c:v1",
+            &format!("x@{digest}"),
+            &format!("r.io/x:1@{digest}"),
+        ] {
             assert_eq!(Image::parse(good).map(|image| image.0).as_deref(), Ok(good));
         }
-        for bad in ["", "x", "r.io:5000/x", "https://r.io/x:1", "x:", "x:a b", "X:1", "x@sha256:12", &format!("x@{digest}0"), "x@md5:1"] {
+        for bad in [
+            "",
+            "x",
+            "r.io:5000/x",
+            "https://r.io/x:1",
+            "x:",
+            "x:a b",
+            "X:1",
+            "x@sha256:12",
+            &format!("x@{digest}0"),
+            "x@md5:1",
+        ] {
             assert!(Image::parse(bad).is_err(), "{bad}");
         }
     }
@@ -305,7 +327,16 @@ mod tests {
         let read = |text: &str| Expected::parse(text).map(|all| (all.nodes, all.pods, all.topics));
         assert_eq!(read("nodes=3"), Ok((Some(3), None, None)));
         assert_eq!(read("topics=7, pods=2,nodes=1"), Ok((Some(1), Some(2), Some(7))));
-        for bad in ["", "nodes", "nodes=", "nodes=0", "nodes=-1", "pods=1000001", "cores=1", "nodes=1,,pods=2"] {
+        for bad in [
+            "",
+            "nodes",
+            "nodes=",
+            "nodes=0",
+            "nodes=-1",
+            "pods=1000001",
+            "cores=1",
+            "nodes=1,,pods=2",
+        ] {
             assert!(Expected::parse(bad).is_err(), "{bad}");
         }
     }

@@ -31,7 +31,11 @@ pub(crate) struct Part {
 }
 
 pub(super) fn row(memory: &Memory) -> Option<Row> {
-    let source = if memory.measured { Source::Metrics } else { Source::Requests };
+    let source = if memory.measured {
+        Source::Metrics
+    } else {
+        Source::Requests
+    };
     let part = |of: &crate::model::MemoryOf| Part {
         namespace: of.namespace.clone(),
         name: of.name.clone(),
@@ -71,8 +75,15 @@ impl Row {
             Source::Metrics => "used (metrics API)",
             Source::Requests => "requested (there is no metrics API)",
         };
-        let of = self.budget.map_or_else(|| "; no budget".to_owned(), |budget| format!(" of a budget of {}", mebibytes(budget)));
-        format!("{} {how}{of}; {} by limits", mebibytes(self.used), mebibytes(self.limits))
+        let of = self.budget.map_or_else(
+            || "; no budget".to_owned(),
+            |budget| format!(" of a budget of {}", mebibytes(budget)),
+        );
+        format!(
+            "{} {how}{of}; {} by limits",
+            mebibytes(self.used),
+            mebibytes(self.limits)
+        )
     }
 
     /// `95Mi/400Mi`
@@ -122,7 +133,10 @@ mod tests {
         assert_eq!(line, "250Mi used (metrics API) of a budget of 1024Mi; 900Mi by limits");
         assert!(problems.is_empty() && notes.is_empty());
         let (line, ..) = said(&memory(None, false));
-        assert_eq!(line, "160Mi requested (there is no metrics API); no budget; 900Mi by limits");
+        assert_eq!(
+            line,
+            "160Mi requested (there is no metrics API); no budget; 900Mi by limits"
+        );
         assert_eq!(row(&Memory::default()), None, "no pod, nothing to say");
         let row = row(&memory(None, true)).expect("a row");
         assert_eq!(row.of(Some("system"), "gateway").as_deref(), Some("50Mi/300Mi"));
@@ -134,12 +148,17 @@ mod tests {
         let (_, problems, notes) = said(&memory(Some(200), true));
         assert_eq!(
             problems,
-            ["The stack takes 250Mi of memory, and its budget is 200Mi: run `kubectl learnflow install` with it again, or \
-              raise it."]
+            [
+                "The stack takes 250Mi of memory, and its budget is 200Mi: run `kubectl learnflow install` with it again, or \
+              raise it."
+            ]
         );
         assert!(notes.is_empty());
         let (_, problems, notes) = said(&memory(Some(512), true));
         assert!(problems.is_empty());
-        assert!(notes[0].contains("may take 900Mi of memory by its limits, and its budget is 512Mi"), "{notes:?}");
+        assert!(
+            notes[0].contains("may take 900Mi of memory by its limits, and its budget is 512Mi"),
+            "{notes:?}"
+        );
     }
 }

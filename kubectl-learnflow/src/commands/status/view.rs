@@ -98,7 +98,10 @@ fn stack_table(report: &Report, wide: bool) -> Table {
             .map_or_else(|| part.name.clone(), |ns| format!("{ns}/{}", part.name));
         let mut cells = vec![plain(&part.kind), plain(name), plain(ready), state];
         if wide {
-            let memory = report.memory.as_ref().and_then(|memory| memory.of(part.namespace.as_deref(), &part.name));
+            let memory = report
+                .memory
+                .as_ref()
+                .and_then(|memory| memory.of(part.namespace.as_deref(), &part.name));
             cells.push(plain(memory.unwrap_or_else(|| "-".into())));
         }
         table.rows.push(cells);
