@@ -110,6 +110,21 @@ fn an_old_stack_has_room_beside_the_new_one() {
     assert!(room() < 512.0, "{}", room());
 }
 
+/// Many pods mean that fewer traces are kept, which is no other version of anything.
+#[test]
+fn a_chosen_sampling_is_no_other_version() {
+    let fake = Fake::sound();
+    let ended = installed(&fake, &["--budget=2Gi", "--expect=nodes=1,pods=200,topics=50"]);
+    assert!(ended.err.contains("; sampling 0."), "{}", ended.err);
+    let report = fake.run(async |cluster| crate::commands::status::report(cluster).await);
+    let report = report.expect("a report");
+    assert!(
+        !report.notes.iter().any(|note| note.contains("another version")),
+        "{:?}",
+        report.notes
+    );
+}
+
 #[test]
 fn what_is_not_ours_holds_nobody_up() {
     let fake = Fake::sound();

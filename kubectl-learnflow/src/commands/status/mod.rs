@@ -15,9 +15,11 @@ use super::{coverage::Coverage, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
+    config::Share,
     enrolment::{self, Enrolments},
-    model::{Facts, Outcome, Pod, Rollout, Scaler, Service},
+    model::{Configuration, Facts, Outcome, Pod, Rollout, Scaler, Service},
     objects::{Object, ObjectRef, Plan},
+    patches::Shape,
     preflight,
     printer::{Printer, Tone},
     problem::{Kind, Problem},
@@ -118,7 +120,11 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
         scalers(cluster),
     )?;
     let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
-    let mut plan = Plan::new(&cluster.namespace, &app_ids)?;
+    let shape = Shape {
+        sampling: sampling(&services, &configurations),
+        ..Shape::default()
+    };
+    let mut plan = Plan::shaped(&cluster.namespace, &app_ids, &shape)?;
     // What is in force, not what this plugin would bring: others may decide.
     plan.polices = false;
     let facts = Facts {
@@ -162,6 +168,17 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
             .map_or(0, |now| now.as_secs().cast_signed()),
         telemetry: telemetry(cluster).await,
     })
+}
+
+/// The share of traces that is in force: settings are not remembered, and another share is no other version.
+fn sampling(services: &[Service], configurations: &[Configuration]) -> Share {
+    let in_use = |name: &String| {
+        let mut configs = services.iter().filter_map(|service| service.config.as_ref());
+        configs.any(|config| config.value == *name)
+    };
+    let mut ours = configurations.iter().filter(|found| found.ours && in_use(&found.name));
+    let share = ours.find_map(|found| Share::parse(found.spec["tracing"]["samplingRate"].as_str()?).ok());
+    share.unwrap_or(Share::ALL)
 }
 
 async fn telemetry(cluster: &Cluster) -> Result<Telemetry, Problem> {
