@@ -43,6 +43,8 @@ impl Cluster {
         let pods = async { api.list(&wanted).await.map_err(self.list_of("Pods", Some(namespace))) };
         let (pods, used, quota) = try_join!(pods, self.used_in(namespace), self.existing(&quota))?;
         let mut of: BTreeMap<String, MemoryOf> = BTreeMap::new();
+        // A pod that has just come has no figure yet, and a sum without it would be none.
+        let mut measured = used.is_some();
         for pod in pods {
             let name = pod
                 .labels()
@@ -60,11 +62,12 @@ impl Cluster {
             entry.limit += amount("limits.memory");
             entry.requested += amount("requests.memory");
             let taken = used.as_ref().and_then(|used| used.get(&pod.name_any()));
+            measured &= taken.is_some();
             entry.used += taken.copied().unwrap_or_default();
         }
         let budget = quota.and_then(|quota| quota::read(&quota.value));
         Ok(Memory {
-            measured: used.is_some(),
+            measured,
             of: of.into_values().collect(),
             budget: budget.and_then(|(budget, _)| bytes(&budget)),
         })

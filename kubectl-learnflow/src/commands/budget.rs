@@ -171,7 +171,8 @@ pub(super) async fn make_room(applier: &Applier<'_>, plan: &Plan) -> Result<(), 
     for namespace in OUR_NAMESPACES {
         let reference = quota::of(namespace);
         let Some(wanted) = quota_of(plan, namespace) else {
-            let there = cluster.existing(&reference).await?;
+            let look = async || cluster.existing(&reference).await;
+            let there = applier.patience.with(look).await?;
             if there.is_some_and(|there| quota::read(&there.value).is_some())
                 && applier.patience.with(async || cluster.delete(&reference).await).await?
             {

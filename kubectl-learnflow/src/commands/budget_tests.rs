@@ -143,10 +143,10 @@ fn what_cannot_fit_is_refused_with_the_figures() {
     let problem = ended.result.expect_err("refused");
     assert_eq!(
         problem.what,
-        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 615Mi \
-         (collector-agent 92Mi on each node, collector-gateway 102Mi, prometheus 237Mi)."
+        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 647Mi \
+         (collector-agent 92Mi on each node, collector-gateway 102Mi, prometheus 269Mi)."
     );
-    assert!(problem.next.is_some_and(|next| next.contains("615Mi")));
+    assert!(problem.next.is_some_and(|next| next.contains("647Mi")));
     assert_eq!(fake.writes(), [""; 0]);
 }
 
