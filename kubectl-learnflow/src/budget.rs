@@ -160,6 +160,8 @@ pub(crate) struct Workload {
     pub(crate) pods: Option<u64>,
     /// MiB of one pod.
     pub(crate) limit: u64,
+    /// It is there, and is not installed now: it stays as it is.
+    pub(crate) stays: bool,
 }
 
 /// What one workload gets.
@@ -213,7 +215,7 @@ fn prometheus(load: &Load, streams: u64) -> f64 {
 
 impl Workload {
     fn part(&self) -> Option<&'static Part> {
-        PARTS.iter().find(|part| part.workload == self.name)
+        PARTS.iter().find(|part| part.workload == self.name && !self.stays)
     }
 
     fn copies(&self, load: &Load) -> u64 {

@@ -36,6 +36,7 @@ fn workloads() -> Vec<Workload> {
         name: name.into(),
         pods,
         limit,
+        stays: false,
     };
     vec![
         one("agents", AGENT, None, 200),

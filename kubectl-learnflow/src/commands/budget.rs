@@ -5,13 +5,13 @@ use crate::{
     budget::{self, Fit, GATEWAY, Load, PROMETHEUS, Shipped, Workload},
     capacity::Needs,
     cluster::{Cluster, Mode},
-    concern::Profile,
+    concern::{Profile, Selection},
     config::{Expected, Memory, Settings, Share, bytes},
     model::Applied,
-    objects::{OUR_NAMESPACES, Object, Plan},
+    objects::{MANAGER, OUR_NAMESPACES, Object, Plan},
     patches::{RETENTION_SIZE, RETENTION_TIME, Shape},
     printer::{Mark, Printer},
-    problem::Problem,
+    problem::{Kind, Problem},
     quota,
 };
 use serde_json::Value;
@@ -29,23 +29,22 @@ pub(super) async fn fit(cluster: Option<&Cluster>, settings: &Settings, shape: &
         _ => Expected::default(),
     };
     let load = load(expected, &counted);
-    budget::fit(
-        budget,
-        load,
-        &workloads(&plan.stack),
-        shipped(&plan.stack, shape.profile),
-    )
-    .map(Some)
-    .map_err(|least| {
-        let total = budget::total(&least);
-        Problem::new(format!(
-            "A budget of {budget} is too small for {load}: the least is {total}Mi ({}).",
-            budget::shown(&least)
-        ))
-        .next(format!(
-            "Raise it to {total}Mi or more, or leave parts out with --skip. Nothing was changed."
-        ))
-    })
+    let mut workloads = workloads(&plan.stack);
+    if let Some(cluster) = cluster {
+        workloads.extend(left_out(cluster, &plan, shape).await?);
+    }
+    budget::fit(budget, load, &workloads, shipped(&plan.stack, shape.profile))
+        .map(Some)
+        .map_err(|least| {
+            let total = budget::total(&least);
+            Problem::new(format!(
+                "A budget of {budget} is too small for {load}: the least is {total}Mi ({}).",
+                budget::shown(&least)
+            ))
+            .next(format!(
+                "Raise it to {total}Mi or more, or leave parts out with --skip. Nothing was changed."
+            ))
+        })
 }
 
 /// Some budget, for the kinds of objects that come with one.
@@ -75,10 +74,38 @@ fn load(said: &Expected, counted: &Expected) -> Load {
     }
 }
 
+/// What is not installed now and is there from before: it takes its memory all the same.
+async fn left_out(cluster: &Cluster, plan: &Plan, shape: &Shape) -> Result<Vec<Workload>, Problem> {
+    let everything = Shape {
+        concerns: Selection::all(),
+        ..shape.clone()
+    };
+    let everything = Plan::shaped("default", &BTreeSet::new(), &everything)?;
+    let mut there = Vec::new();
+    for object in everything.stack.iter().filter(|object| object.is_workload()) {
+        let reference = object.reference();
+        if plan.stack.iter().any(|wanted| wanted.reference() == reference) {
+            continue;
+        }
+        match cluster.existing(&reference).await {
+            Ok(Some(found)) if found.managed_by.as_deref() == Some(MANAGER) => there.push(Object::known(found.value)),
+            Ok(_) => {}
+            Err(problem) if problem.kind == Kind::Forbidden => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    let stays = |workload| Workload {
+        stays: true,
+        ..workload
+    };
+    Ok(workloads(&there).into_iter().map(stays).collect())
+}
+
 /// In the order in which they are applied.
 fn workloads(stack: &[Object]) -> Vec<Workload> {
     let workloads = stack.iter().filter(|object| object.is_workload());
     let each = workloads.map(|object| Workload {
+        stays: false,
         namespace: object.namespace().unwrap_or_default().to_owned(),
         name: object.name().to_owned(),
         pods: (object.kind() != "DaemonSet").then(|| at_once(object)),
@@ -135,7 +162,9 @@ fn shipped(stack: &[Object], profile: Profile) -> Shipped {
 
 /// Says what a budget has become, and what of it rests on nothing that was counted or said.
 pub(super) fn say(shape: &Shape, settings: &Settings, asked: bool, printer: &Printer) {
-    let Some(fit) = &shape.fit else { return };
+    let Some(fit) = shape.fit.as_ref().filter(|fit| !fit.sizes.is_empty()) else {
+        return;
+    };
     let (hours, megabytes) = fit.retention;
     let mut text = format!(
         "Memory by limits: {}Mi of the budget of {}, for {}: {}",

@@ -110,6 +110,21 @@ fn an_old_stack_has_room_beside_the_new_one() {
     assert!(room() < 512.0, "{}", room());
 }
 
+/// Else the quota would be full of it, and keep the rest from rolling.
+#[test]
+fn what_is_left_out_and_there_has_its_room() {
+    let fake = Fake::sound();
+    installed(&fake, &[]);
+    let refused = install(&fake, &["--skip=prometheus", "--budget=1Gi"]);
+    let problem = refused.result.expect_err("refused").what;
+    assert!(problem.contains("prometheus 1024Mi"), "{problem}");
+    let ended = installed(&fake, &["--skip=prometheus", "--budget=1400Mi"]);
+    assert!(ended.err.contains("prometheus 1024Mi"), "{}", ended.err);
+    assert_eq!(limit(&fake), "1Gi", "it stays as it is");
+    let room = crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
+    assert!(room > 1024.0 + 100.0, "{room}");
+}
+
 /// Many pods mean that fewer traces are kept, which is no other version of anything.
 #[test]
 fn a_chosen_sampling_is_no_other_version() {
