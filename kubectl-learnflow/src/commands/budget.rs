@@ -12,7 +12,7 @@ use crate::{
     patches::{RETENTION_SIZE, RETENTION_TIME, Shape},
     printer::{Mark, Printer},
     problem::{Kind, Problem},
-    quota,
+    quota, text,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -166,7 +166,7 @@ pub(super) fn say(shape: &Shape, settings: &Settings, asked: bool, printer: &Pri
         return;
     };
     let (hours, megabytes) = fit.retention;
-    let mut text = format!(
+    let mut line = format!(
         "Memory by limits: {}Mi of the budget of {}, for {}: {}",
         budget::total(&fit.sizes),
         fit.budget,
@@ -174,17 +174,26 @@ pub(super) fn say(shape: &Shape, settings: &Settings, asked: bool, printer: &Pri
         budget::shown(&fit.sizes)
     );
     if fit.size(PROMETHEUS).is_some() {
-        text.push_str(&format!("; metrics for {hours}h or {megabytes}MB"));
+        line.push_str(&format!("; metrics for {hours}h or {megabytes}MB"));
     }
     if fit.size(GATEWAY).is_some() {
-        text.push_str(&format!("; {} streams by topic", fit.streams));
+        line.push_str(&format!("; {} streams by topic", fit.streams));
     }
     if settings.chooses_sampling() {
-        text.push_str(&format!("; sampling {}", fit.sampling));
+        line.push_str(&format!("; sampling {}", fit.sampling));
     }
-    printer.step(Mark::Good, &text);
-    if !asked && !settings.expected.value.is_complete() {
-        let what = format!("No cluster was asked: {} are assumed", fit.load);
+    printer.step(Mark::Good, &line);
+    let said = &settings.expected.value;
+    if !asked && !said.is_complete() {
+        let Load { nodes, pods, topics } = fit.load;
+        let each = [
+            (said.nodes, nodes, "nodes"),
+            (said.pods, pods, "pods with a sidecar"),
+            (said.topics, topics, "topics"),
+        ];
+        let assumed = each.iter().filter(|(said, ..)| said.is_none());
+        let assumed: Vec<String> = assumed.map(|(_, number, of)| format!("{of}: {number}")).collect();
+        let what = format!("No cluster was asked. Assumed are {}", text::list(&assumed));
         printer.step(Mark::Warn, &what);
         printer.hint("Say what there is with --expect nodes=…,pods=…,topics=…, or `expect` in learnflow.yaml.");
     }
