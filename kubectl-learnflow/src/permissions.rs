@@ -203,8 +203,6 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
         }
     }
     permissions
-        // Volumes of another profile may be there.
-        .need(to("list", "", "persistentvolumeclaims", Some(STACK_NAMESPACE)))
         .need(to("list", "", "pods", Some(STACK_NAMESPACE)))
         .like(to("list", "", "events", Some(STACK_NAMESPACE)))
         // Whether a volume will come, and how many agents there will be.

@@ -11,8 +11,10 @@ mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
 mod forward;
+mod http2;
 mod leftovers;
 mod owned;
+mod pages;
 mod patience;
 mod prometheus;
 mod remove;

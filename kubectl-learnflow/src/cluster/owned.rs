@@ -1,24 +1,24 @@
 //! What carries our labels: the members of our sets.
 
-use super::{Cluster, is_absent, resource};
-use crate::{applyset, objects::ObjectRef, problem::Problem};
+use super::{Cluster, apply::existing, is_absent, resource};
+use crate::{applyset, model::Existing, objects::ObjectRef, problem::Problem};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
     Api, ResourceExt,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject, ListParams, TypeMeta},
     discovery::{Scope, oneshot},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Cluster {
-    /// The members of the set whose parent is in `namespace`, of these kinds. Kinds that are not among
-    /// `known` are asked of the server.
+    /// The members of the set whose parent is in `namespace`, of these kinds, each kind with one request. Kinds that
+    /// are not among `known` are asked of the server.
     pub(crate) async fn members(
         &self,
         namespace: &str,
         kinds: &BTreeSet<String>,
         known: &BTreeMap<String, ObjectRef>,
-    ) -> Result<Vec<ObjectRef>, Problem> {
+    ) -> Result<Vec<(ObjectRef, Existing)>, Problem> {
         let found = stream::iter(kinds).map(async |kind| {
             let (kind, everywhere) = match known.get(kind) {
                 Some(object) => (resource(object), object.namespace.is_none()),
@@ -30,8 +30,8 @@ impl Cluster {
             };
             self.members_of_kind(namespace, &kind, everywhere).await
         });
-        let found: Vec<Vec<ObjectRef>> = found.buffered(16).try_collect().await?;
-        Ok(found.concat())
+        let found: Vec<Vec<_>> = found.buffered(16).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn members_of_kind(
@@ -39,27 +39,30 @@ impl Cluster {
         namespace: &str,
         kind: &ApiResource,
         everywhere: bool,
-    ) -> Result<Vec<ObjectRef>, Problem> {
+    ) -> Result<Vec<(ObjectRef, Existing)>, Problem> {
         let api: Api<DynamicObject> = match everywhere {
             true => Api::all_with(self.client.clone(), kind),
             false => Api::namespaced_with(self.client.clone(), namespace, kind),
         };
         let wanted = ListParams::default().labels(&applyset::selector(namespace));
-        let list = api.list_metadata(&wanted).await;
+        let list = api.list(&wanted).await;
         let place = (!everywhere).then_some(namespace);
         let list = list.map_err(self.list_of(&kind.plural, place))?;
-        // What belongs to another object goes with that, and what is on its way out needs nobody.
-        let ours = list
-            .into_iter()
-            .filter(|object| object.owner_references().is_empty() && object.metadata.deletion_timestamp.is_none());
-        Ok(ours
-            .map(|object| ObjectRef {
+        let member = |mut object: DynamicObject| {
+            let reference = ObjectRef {
                 api_version: kind.api_version.clone(),
                 kind: kind.kind.clone(),
                 namespace: object.namespace(),
                 name: object.name_any(),
-            })
-            .collect())
+            };
+            // In a list these stand once, above.
+            object.types = Some(TypeMeta {
+                api_version: kind.api_version.clone(),
+                kind: kind.kind.clone(),
+            });
+            (reference, existing(object))
+        };
+        Ok(list.into_iter().map(member).collect())
     }
 
     /// `Deployment.apps`, as the server knows it, and whether it lives outside of namespaces.
