@@ -13,7 +13,7 @@ const IDENTITY: [&str; 2] = ["apiVersion", "kind"];
 const NAME: [&str; 2] = ["name", "namespace"];
 
 /// Maps that the server takes as a whole. Of any other that it notes as a whole, the last apply's was empty.
-const WHOLE: [&str; 9] = [
+const WHOLE: [&str; 10] = [
     "configMapKeyRef",
     "fieldRef",
     "labelSelector",
@@ -21,6 +21,7 @@ const WHOLE: [&str; 9] = [
     "nodeSelector",
     "podSelector",
     "resourceFieldRef",
+    "roleRef",
     "secretKeyRef",
     "selector",
 ];

@@ -208,7 +208,10 @@ impl Cluster {
             }
         };
         let wanted = ListParams::default().fields("type=Warning");
-        match self.each(&core::Event::url_path(&(), Some(namespace)), wanted, later).await {
+        match self
+            .each(&core::Event::url_path(&(), Some(namespace)), wanted, later)
+            .await
+        {
             Ok(()) => {}
             // A reason less; no reason to fail.
             Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),

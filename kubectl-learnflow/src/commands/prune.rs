@@ -43,7 +43,9 @@ pub(super) async fn orphans(
     let listed: BTreeSet<String> = plan.outside().map(applyset::kind).collect();
     kinds.retain(|kind| !listed.contains(kind));
     let others = cluster.members(STACK_NAMESPACE, &kinds, &kinds_of_stack()?).await?;
-    let members = before.iter().chain(others.iter().map(|(object, found)| (object, found)));
+    let members = before
+        .iter()
+        .chain(others.iter().map(|(object, found)| (object, found)));
     let is_orphan = |object: &ObjectRef, found: &Existing| {
         !wanted.contains(object)
             && object.kind != "PersistentVolumeClaim"
