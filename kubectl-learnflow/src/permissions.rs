@@ -116,7 +116,7 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("get", "dapr.io", "components,configurations", Some(namespace)))
         .need(to("get", "", "configmaps", Some(namespace)))
         .need(to("list", "dapr.io", "configurations", Some(namespace)))
-        .need(to("get,list", "apps", "deployments", Some(namespace)))
+        .need(to("list", "apps", "deployments", Some(namespace)))
         .need(to("list", "", "pods", Some(namespace)))
         .need(to("list", "dapr.io", "resiliencies", Some(namespace)))
         .need(prometheus())
