@@ -66,7 +66,7 @@ impl Rule {
         let stack_pods = what == "list pods" && self.namespace.as_deref() == Some(STACK_NAMESPACE) && looks;
         let pods = what == "list pods" && task == "uninstall";
         // The volume is for another profile than the one that is installed here.
-        let volume = self.resource == "persistentvolumeclaims" && self.verb != "list";
+        let volume = self.resource == "persistentvolumeclaims";
         stack_pods
             || volume
             || pods
