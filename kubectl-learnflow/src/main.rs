@@ -28,6 +28,7 @@ mod scaling;
 #[cfg(test)]
 mod testing;
 mod text;
+mod unchanged;
 mod yaml;
 
 use clap::Parser;

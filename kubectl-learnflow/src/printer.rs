@@ -71,7 +71,10 @@ impl Printer {
         let color_err = colored(color, io::stderr().is_terminal());
         if verbosity > 0 {
             // The client's own words: a line for each request.
-            let lines = if verbosity > 1 { "debug" } else { "kube_client=debug" };
+            let lines = match verbosity {
+                1 => "kube_client=debug,kubectl_learnflow=debug",
+                _ => "debug",
+            };
             let lines = tracing_subscriber::fmt().with_env_filter(lines).with_writer(io::stderr);
             lines.with_ansi(color_err).without_time().compact().init();
         }

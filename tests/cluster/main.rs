@@ -5,6 +5,7 @@ mod concerns;
 #[cfg(target_os = "linux")]
 mod downtime;
 mod enrolment;
+mod fields;
 mod lab;
 mod line;
 mod rbac;
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     let on_a_lab = variable("LEARNFLOW_TEST_LAB").is_some();
     let mut trials = Vec::new();
     let tests = refusals::TESTS.iter().chain(line::TESTS);
-    let tests = tests.chain(enrolment::TESTS).chain(changes::TESTS);
+    let tests = tests.chain(enrolment::TESTS).chain(fields::TESTS).chain(changes::TESTS);
     let tests = tests.chain(verbs::BEFORE).chain(rbac::FIRST);
     let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));

@@ -56,6 +56,14 @@ impl Mode {
 }
 
 impl Tried {
+    /// Nothing would change.
+    pub(crate) fn unchanged(before: &Existing) -> Self {
+        Self {
+            before: Some(before.value.clone()),
+            after: before.value.clone(),
+        }
+    }
+
     pub(crate) fn applied(&self) -> Applied {
         match &self.before {
             None => Applied::Created,

@@ -1,6 +1,6 @@
 //! From a kubeconfig to a cluster that can be asked.
 
-use super::Cluster;
+use super::{Cluster, http2};
 use crate::{cli::Global, problem::Problem, text};
 use http::Request;
 use kube::{
@@ -15,17 +15,26 @@ use tower::{BoxError, retry::Retry, service_fn};
 const CONNECT: Duration = Duration::from_secs(10);
 
 impl Cluster {
-    /// The same for streams that may be silent for as long as they like.
-    pub(crate) async fn connect_for_streams(options: &Global) -> Result<Self, Problem> {
-        Self::within(options, Duration::ZERO).await
-    }
-
     /// Reads the kubeconfig. The cluster itself is first asked by the first request.
     pub(crate) async fn connect(options: &Global) -> Result<Self, Problem> {
-        Self::within(options, options.request_timeout).await
+        Self::through(http2::client, options, options.request_timeout).await
     }
 
-    async fn within(options: &Global, limit: Duration) -> Result<Self, Problem> {
+    /// The same, also for ports of pods: those need HTTP/1.1.
+    pub(crate) async fn connect_for_ports(options: &Global) -> Result<Self, Problem> {
+        Self::through(Client::try_from, options, options.request_timeout).await
+    }
+
+    /// The same, and they may be silent for as long as they like.
+    pub(crate) async fn connect_for_streams(options: &Global) -> Result<Self, Problem> {
+        Self::through(Client::try_from, options, Duration::ZERO).await
+    }
+
+    async fn through(
+        client: impl FnOnce(Config) -> kube::Result<Client>,
+        options: &Global,
+        limit: Duration,
+    ) -> Result<Self, Problem> {
         let (mut config, context) = match kubeconfig(options)? {
             Some(kubeconfig) => {
                 let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
@@ -58,7 +67,7 @@ impl Cluster {
         // A Prometheus without ready pods is "service unavailable": an answer, no reason to retry.
         config.default_retry = false;
         let login = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-        let impatient = Client::try_from(config).map_err(|e| no_client(&e, login.as_deref(), &context))?;
+        let impatient = client(config).map_err(|e| no_client(&e, login.as_deref(), &context))?;
         Ok(Self {
             client: retrying(&impatient),
             impatient,

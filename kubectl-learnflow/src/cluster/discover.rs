@@ -1,6 +1,6 @@
 //! What is there: Kubernetes, Dapr, Kafka, and the services.
 
-use super::{Cluster, apply::existing, is_absent};
+use super::{Cluster, Workload, apply::existing, is_absent};
 use crate::{
     model::{Before, Configuration, ControlPlane, Existing, Facts, Gap, Resiliency, Rollout, Service, Setting},
     objects::{BEFORE, GUEST, MANAGED_BY, MANAGER, MIDDLEWARE, ObjectRef, RESTARTED, REVISION, VERSION_LABEL},
@@ -148,10 +148,20 @@ impl Cluster {
 
     /// Deployments with a Dapr sidecar, by name.
     pub(crate) async fn services(&self) -> Result<Vec<Service>, Problem> {
+        let services = self.services_at_work().await?;
+        Ok(services.into_iter().map(|(service, _)| service).collect())
+    }
+
+    /// The same, and how far each is with its pods.
+    pub(crate) async fn services_at_work(&self) -> Result<Vec<(Service, Workload)>, Problem> {
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
         let list = api.list(&ListParams::default()).await;
         let list = list.map_err(self.list_of("Deployments", Some(self.namespace.as_str())))?;
-        Ok(list.into_iter().filter_map(service).collect())
+        let at_work = |deployment: Deployment| {
+            let workload = self.known_workload(&deployment);
+            Some((service(deployment)?, workload))
+        };
+        Ok(list.into_iter().filter_map(at_work).collect())
     }
 
     /// Namespaces that hold a Component of ours, with it; none when we may not look everywhere.

@@ -11,10 +11,12 @@ mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
 mod forward;
+mod http2;
 mod leftovers;
 mod load;
 mod memory;
 mod owned;
+mod pages;
 mod patience;
 mod prometheus;
 mod remove;

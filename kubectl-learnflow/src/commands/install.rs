@@ -314,14 +314,11 @@ impl Job<'_> {
         let before = &self.seen.before;
         let orphans = async || prune::orphans(self.cluster, self.plan, self.shape, before).await;
         for orphan in applier.patience.with(orphans).await? {
-            applier
-                .patience
-                .with(async || self.cluster.delete(&orphan).await)
-                .await?;
-            self.printer.step(
-                Mark::Good,
-                &format!("removed {orphan}, which this version does not have"),
-            );
+            let delete = async || self.cluster.delete(&orphan).await;
+            if applier.patience.with(delete).await? {
+                let what = format!("removed {orphan}, which this version does not have");
+                self.printer.step(Mark::Good, &what);
+            }
         }
         if let Some(set) = self.plan.set().filter(|set| prune::widened(set, before) != **set) {
             let mode = Mode::Real.forced(applier.force);

@@ -89,8 +89,8 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Outcome, Problem> {
         Verb::Rbac(args) => rbac::run(&args, global, printer).await,
         Verb::Completion(args) => completion::run(&args, printer),
         Verb::ManPages(args) => completion::man_pages(&args),
-        Verb::Check(args) => check::run(&Cluster::connect(global).await?, &args, printer).await,
-        Verb::Bundle(args) => bundle::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Check(args) => check::run(&Cluster::connect_for_ports(global).await?, &args, printer).await,
+        Verb::Bundle(args) => bundle::run(&Cluster::connect_for_ports(global).await?, &args, printer).await,
         Verb::Dashboard(args) => dashboard::run(&Cluster::connect_for_streams(global).await?, &args, printer).await,
         Verb::Install(args) => {
             let settings = Settings::read(&args.choice, global)?;
