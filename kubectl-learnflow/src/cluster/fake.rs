@@ -181,6 +181,7 @@ impl Fake {
         let client = Client::new(service, "default");
         Cluster {
             impatient: client.clone(),
+            endurance: Arc::default(),
             client,
             context: "fake".into(),
             server: "http://fake".into(),

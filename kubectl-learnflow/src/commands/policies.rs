@@ -103,7 +103,12 @@ fn in_scope<'a>(enrolments: &'a Enrolments, resiliency: &'a Object) -> impl Iter
 }
 
 /// Takes services out of the scope of ours, while they are still enrolled.
-pub(super) async fn leave(cluster: &Cluster, services: &[Service], printer: &Printer) -> Result<(), Problem> {
+pub(super) async fn leave(
+    cluster: &Cluster,
+    services: &[Service],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<(), Problem> {
     let known = cluster.resiliencies().await?;
     let gone: BTreeSet<&str> = services
         .iter()
@@ -116,12 +121,13 @@ pub(super) async fn leave(cluster: &Cluster, services: &[Service], printer: &Pri
     let reference = ObjectRef::resiliency(&cluster.namespace, &there.name);
     match resilience::rescoped(&cluster.namespace, there, &gone) {
         None => {
-            cluster.delete(&reference).await?;
+            patiently(timeout, printer, async || cluster.delete(&reference).await).await?;
             printer.step(Mark::Good, &format!("removed {reference}: no service is in its scope"));
         }
         Some(rescoped) => {
             let existing = cluster.existing(&reference).await?;
-            let applied = cluster.apply(&rescoped, existing.as_ref(), Mode::Real).await?;
+            let apply = async || cluster.apply(&rescoped, existing.as_ref(), Mode::Real).await;
+            let applied = patiently(timeout, printer, apply).await?;
             printer.step(Mark::Good, &format!("applied {reference} ({applied})"));
         }
     }
