@@ -28,8 +28,15 @@ const DATA: &str = "/var/lib/learnflow-test";
 /// `careful.json`.
 const ENDINGS: &[(u32, u32)] = &[(0, 0), (10, 15), CAREFULLY];
 const CAREFULLY: (u32, u32) = (30, 35);
-/// The first moments of a command are checks, which write nothing; most have ended after the last.
-const KILLED_AFTER: [u64; 2] = [2_000, 30_000];
+/// Between which moments each command is killed, in milliseconds: after its checks, which write nothing, and before it has ended.
+const KILLED_AFTER: &[(&str, [u64; 2])] = &[
+    ("install", [2_000, 30_000]),
+    ("upgrade", [2_000, 15_000]),
+    ("downgrade", [2_000, 15_000]),
+    ("unenroll", [300, 2_500]),
+    ("enroll", [1_000, 20_000]),
+    ("uninstall", [500, 10_000]),
+];
 
 pub const TESTS: &[(&str, Test)] = &[
     ("downtime::nobody_notices", nobody_notices),
@@ -47,14 +54,12 @@ fn nobody_notices(target: &Target) -> Result<()> {
     let line = Line::set_up(target)?;
     let later = later(target)?;
     let install = ["install", "--exclude=bystander"];
-    line.step("install", |chance| done(target, &install, chance))?;
-    line.step("upgrade", |chance| done(&later, &install, chance))?;
-    line.step("downgrade", |chance| done(target, &install, chance))?;
-    line.step("unenroll", |chance| {
-        done(target, &["unenroll", "deployment/course-agent"], chance)
-    })?;
-    line.step("enroll", |chance| done(target, &["enroll", "course-agent"], chance))?;
-    line.step("uninstall", |chance| done(target, &["uninstall", "--unenroll"], chance))?;
+    line.step("install", target, &install)?;
+    line.step("upgrade", &later, &install)?;
+    line.step("downgrade", target, &install)?;
+    line.step("unenroll", target, &["unenroll", "deployment/course-agent"])?;
+    line.step("enroll", target, &["enroll", "course-agent"])?;
+    line.step("uninstall", target, &["uninstall", "--unenroll"])?;
     line.take_down()
 }
 
@@ -113,9 +118,13 @@ fn plainly_applied_it_is_an_outage(target: &Target) -> Result<()> {
 }
 
 /// Runs a command and kills it at some point, then once more to its end.
-fn done(target: &Target, arguments: &[&str], chance: f64) -> Result<()> {
-    let [least, most] = KILLED_AFTER.map(|millis| millis as f64);
-    let moment = Duration::from_millis((least + (most - least) * chance) as u64);
+fn done(target: &Target, step: &str, arguments: &[&str]) -> Result<()> {
+    let (_, moments) = KILLED_AFTER
+        .iter()
+        .find(|(name, _)| *name == step)
+        .context(step.to_owned())?;
+    let [least, most] = moments.map(|millis| millis as f64);
+    let moment = Duration::from_millis((least + (most - least) * chance()) as u64);
     let mut child = target
         .plugin(arguments)
         .stdout(Stdio::null())
@@ -128,15 +137,14 @@ fn done(target: &Target, arguments: &[&str], chance: f64) -> Result<()> {
     let killed = child.try_wait()?.is_none();
     child.kill()?;
     child.wait()?;
+    ensure!(killed, "{step} had ended before it was killed, after {moment:?}");
+    let again = Instant::now();
+    expect(target, arguments, 0)?;
     eprintln!(
-        "    {} {}",
-        arguments.join(" "),
-        match killed {
-            true => format!("killed after {moment:?}, and run again"),
-            false => "had ended before it was killed, and is run again".to_owned(),
-        }
+        "    {step}: killed after {moment:.1?}, and run again in {:.1?}",
+        again.elapsed()
     );
-    expect(target, arguments, 0).map(|_| ())
+    Ok(())
 }
 
 /// The plugin with another guest in it.
@@ -217,10 +225,10 @@ impl<'a> Line<'a> {
         Ok((services, bystander, self.without_metrics()?))
     }
 
-    fn step(&self, name: &str, act: impl FnOnce(f64) -> Result<()>) -> Result<()> {
+    fn step(&self, name: &str, plugin: &Target, arguments: &[&str]) -> Result<()> {
         let before = progress_of(self.target, 0, Duration::ZERO)?.lessons;
         let timeline = Timeline::of_pods(self.target, SERVICES_NAMESPACE)?;
-        let (tally, bystander, dark) = self.watched(|| act(chance()))?;
+        let (tally, bystander, dark) = self.watched(|| done(plugin, name, arguments))?;
         report(name, &tally, Some(&bystander), dark.len());
         let pods = timeline.stop();
         for (who, tally) in [("the services", &tally), ("the bystander", &bystander)] {

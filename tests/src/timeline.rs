@@ -12,8 +12,9 @@ use anyhow::{Context, Result};
 use crate::target::Target;
 
 /// One line for each change of a pod.
-const COLUMNS: &str = "--output=custom-columns=POD:.metadata.name,PHASE:.status.phase,\
-    READY:.status.conditions[?(@.type==\"Ready\")].status,ENDS:.metadata.deletionTimestamp";
+const COLUMNS: &str = "--output=custom-columns=EVENT:.type,POD:.object.metadata.name,IP:.object.status.podIP,\
+    PHASE:.object.status.phase,READY:.object.status.conditions[?(@.type==\"Ready\")].status,\
+    ENDS:.object.metadata.deletionTimestamp";
 
 #[derive(Debug)]
 pub struct Timeline {
@@ -26,7 +27,14 @@ impl Timeline {
         let began = Instant::now();
         let mut watch = target
             .kubectl()
-            .args(["--namespace", namespace, "get", "pods", "--watch", "--output-watch-events"])
+            .args([
+                "--namespace",
+                namespace,
+                "get",
+                "pods",
+                "--watch",
+                "--output-watch-events",
+            ])
             .arg(COLUMNS)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -71,7 +71,12 @@ impl Again {
                     StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
                 );
                 let what = format!("The API server {} is busy: it answers {status}.", self.server);
-                busy.then(|| (Problem::new(what).kind(Kind::Unreachable), retry_after(response.headers())))
+                busy.then(|| {
+                    (
+                        Problem::new(what).kind(Kind::Unreachable),
+                        retry_after(response.headers()),
+                    )
+                })
             }
             // A look would rather say at once that the cluster is gone.
             Err(error) => {

@@ -78,7 +78,11 @@ fn patience_ends() {
     let ended = ask(Some(60), &busy);
     assert_eq!((ended.status, ended.asked), (Some(429), 6));
     let ended = ask(None, &busy);
-    assert_eq!((ended.status, ended.asked, ended.told), (Some(429), 2, 0), "a look is brief");
+    assert_eq!(
+        (ended.status, ended.asked, ended.told),
+        (Some(429), 2, 0),
+        "a look is brief"
+    );
 }
 
 #[test]
@@ -86,5 +90,9 @@ fn a_server_that_never_answered_is_not_waited_for() {
     assert_eq!(ask(Some(60), &[Broken]).asked, 1);
     let ended = ask(Some(60), &[Status(429, None), Broken, Broken, Status(200, None)]);
     assert_eq!((ended.status, ended.asked, ended.told), (Some(200), 4, 3));
-    assert_eq!(ask(None, &[Status(429, None), Broken]).asked, 2, "a look says so at once");
+    assert_eq!(
+        ask(None, &[Status(429, None), Broken]).asked,
+        2,
+        "a look says so at once"
+    );
 }

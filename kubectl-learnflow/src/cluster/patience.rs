@@ -17,10 +17,7 @@ pub(crate) struct Patience<'a> {
 impl<'a> Patience<'a> {
     /// `tell` hears of each trouble.
     pub(crate) fn new(timeout: Duration, tell: &'a dyn Fn(&Problem)) -> Self {
-        Self {
-            timeout,
-            tell,
-        }
+        Self { timeout, tell }
     }
 
     pub(crate) async fn with<T>(&self, act: impl AsyncFn() -> Result<T, Problem>) -> Result<T, Problem> {

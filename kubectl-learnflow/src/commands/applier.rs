@@ -47,5 +47,7 @@ pub(super) async fn patiently<T>(
     printer: &Printer,
     act: impl AsyncFn() -> Result<T, Problem>,
 ) -> Result<T, Problem> {
-    Patience::new(timeout, &|problem| printer.trouble(problem)).with(act).await
+    Patience::new(timeout, &|problem| printer.trouble(problem))
+        .with(act)
+        .await
 }

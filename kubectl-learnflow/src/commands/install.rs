@@ -278,7 +278,7 @@ impl Job<'_> {
     }
 
     async fn enrol_without_waiting(&self, applier: &Applier<'_>, enrolments: &Enrolments) -> Result<Outcome, Problem> {
-        let policed = policies::can_come(applier, enrolments);
+        let policed = policies::can_come(applier, enrolments).await?;
         if policed && let Some(resiliency) = &enrolments.resiliency {
             applier.apply(resiliency).await?;
         } else if let Some(resiliency) = &enrolments.resiliency {
