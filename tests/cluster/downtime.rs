@@ -38,7 +38,9 @@ const KILLED_AFTER: &[(&str, [u64; 2])] = &[
     ("uninstall", [500, 10_000]),
 ];
 
-pub const TESTS: &[(&str, Test)] = &[
+pub const TESTS: &[(&str, Test)] = &[("downtime::install_and_uninstall", install_and_uninstall)];
+/// By name only.
+pub const LONG: &[(&str, Test)] = &[
     ("downtime::nobody_notices", nobody_notices),
     (
         "downtime::a_plain_restart_for_comparison",
@@ -49,6 +51,14 @@ pub const TESTS: &[(&str, Test)] = &[
         plainly_applied_it_is_an_outage,
     ),
 ];
+
+/// The part of the next one for which every run of the tests has the time.
+fn install_and_uninstall(target: &Target) -> Result<()> {
+    let line = Line::set_up(target)?;
+    line.step("install", target, &["install", "--exclude=bystander"])?;
+    line.step("uninstall", target, &["uninstall", "--unenroll"])?;
+    line.take_down()
+}
 
 fn nobody_notices(target: &Target) -> Result<()> {
     let line = Line::set_up(target)?;

@@ -46,8 +46,14 @@ fn main() -> ExitCode {
         // Long, and by name only: `cargo xtask test downtime`, `cargo xtask test kills`.
         let asked_for = |name: &str| arguments.filter.as_ref().is_some_and(|filter| filter.contains(name));
         #[cfg(target_os = "linux")]
-        if asked_for("downtime") {
-            trials.extend(downtime::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
+        {
+            let long = downtime::LONG.iter().filter(|_| asked_for("downtime"));
+            trials.extend(
+                downtime::TESTS
+                    .iter()
+                    .chain(long)
+                    .map(|(name, test)| trial(name, &target, *test)),
+            );
         }
         if asked_for("kills") {
             trials.extend(kills::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
