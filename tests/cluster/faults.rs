@@ -2,13 +2,13 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use learnflow_tests::Target;
+use learnflow_tests::{SERVICES_NAMESPACE, Target};
 use serde_json::Value;
 
 use crate::{Test, expect, gate::Gate};
@@ -25,7 +25,7 @@ pub const TESTS: &[(&str, Test)] = &[
 ];
 
 const STACK: [&str; 2] = ["install", "--skip=middleware,resilience,autoscaling"];
-const ONE_SERVICE: [&str; 2] = ["install", "--exclude=frontend,user-progress"];
+const ONE_SERVICE: [&str; 3] = ["install", "--exclude=frontend", "--exclude=user-progress"];
 /// The first object that is applied in the namespace of the stack.
 const APPLYING: &str = " ConfigMap learnflow-system/learnflow ";
 /// How long trouble lasts.
@@ -83,61 +83,78 @@ fn connections_that_break(target: &Target) -> Result<()> {
 
 /// One that nobody answers for, as the API server sees it: while `install` looks, and while it applies.
 fn a_webhook_that_is_away(target: &Target) -> Result<()> {
-    let mut comes_back: Option<Child> = None;
-    let gone_after_a_while = || -> Result<Child> {
-        target.apply(None, WEBHOOK)?;
-        let name = "validatingwebhookconfiguration/learnflow-test";
-        let delete = format!("sleep {}; exec \"$0\" \"$@\"", A_WHILE.as_secs());
-        let kubectl = target.kubectl();
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", &delete])
-            .arg(kubectl.get_program())
-            .args(kubectl.get_args());
-        shell.args(["delete", name]).stdout(Stdio::null());
-        shell.envs(kubectl.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        Ok(shell.spawn()?)
-    };
-    comes_back.replace(gone_after_a_while()?);
-    let said = listen(&mut target.plugin(&STACK), |_| Ok(()))?;
-    waited_for(&said, "failed calling webhook \"away.learnflow.test\"")?;
-    finish(&mut comes_back)?;
-    expect(target, &["uninstall"], 0)?;
-
-    let said = listen(&mut target.plugin(&STACK), |line| {
-        if line.contains("applied Namespace learnflow-system") {
-            comes_back.replace(gone_after_a_while()?);
-        }
-        Ok(())
-    })?;
-    waited_for(&said, "failed calling webhook \"away.learnflow.test\"")?;
-    finish(&mut comes_back)?;
-    expect(target, &[&["diff"], &STACK[1..]].concat(), 0)?;
-
+    for dry_runs in [true, false] {
+        let webhook = Webhook::put(target, dry_runs)?;
+        let said = thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(A_WHILE);
+                webhook.take_away()
+            });
+            listen(&mut target.plugin(&STACK), |_| Ok(()))
+        })?;
+        waited_for(&said, "failed calling webhook \"away.learnflow.test\"")?;
+        let looked = said.find("Applying").context("it never applied")?;
+        let met = said.find("Trying again").context("it never met it")?;
+        ensure!((met < looked) == dry_runs, "met at the wrong moment: {said}");
+        expect(target, &[&["diff"], &STACK[1..]].concat(), 0)?;
+        expect(target, &["uninstall"], 0)?;
+    }
     // One that stays away is named, and nothing is half applied.
-    target.apply(None, WEBHOOK)?;
-    let arguments = [
-        "install",
-        "--skip=middleware,resilience,autoscaling",
-        "--profile=dev",
-        "--timeout=3s",
-    ];
-    let ended = target.run_plugin(&arguments);
-    target.run_kubectl(&["delete", "validatingwebhookconfiguration/learnflow-test"])?;
+    let webhook = Webhook::put(target, true)?;
+    let ended = target.run_plugin(&[&STACK[..], &["--timeout=3s"]].concat());
+    webhook.take_away()?;
     let ended = ended?;
     let said = String::from_utf8_lossy(&ended.stderr);
     ensure!(
-        ended.status.code() == Some(2) && said.contains("away.learnflow.test"),
+        ended.status.code() == Some(2) && said.contains("away.learnflow.test") && !said.contains("Applying"),
         "{}: {said}",
         ended.status
     );
-    expect(target, &["uninstall"], 0).map(|_| ())
+    Ok(())
 }
 
-fn finish(child: &mut Option<Child>) -> Result<()> {
-    let status = child.take().context("it never came to that")?.wait()?;
-    ensure!(status.success(), "{status}");
-    Ok(())
+struct Webhook<'a>(&'a Target);
+
+impl<'a> Webhook<'a> {
+    /// Puts it there, and waits until the API server asks it: of every change, or not of dry runs.
+    fn put(target: &'a Target, dry_runs: bool) -> Result<Self> {
+        let condition = "matchConditions: [{name: real, expression: \"!request.dryRun\"}]";
+        let webhook = WEBHOOK.replace("matchConditions: []", if dry_runs { "" } else { condition });
+        target.apply(None, &webhook)?;
+        let webhook = Webhook(target);
+        let probe = [
+            "--namespace",
+            SERVICES_NAMESPACE,
+            "create",
+            "configmap",
+            "learnflow-probe",
+        ];
+        let dry_run: &[&str] = if dry_runs { &["--dry-run=server"] } else { &[] };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            match target.run_kubectl(&[&probe[..], dry_run].concat()) {
+                Err(error) if format!("{error:#}").contains("away.learnflow.test") => return Ok(webhook),
+                Err(error) => return Err(error),
+                Ok(_) if !dry_runs => {
+                    target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "delete", "configmap/learnflow-probe"])?;
+                }
+                Ok(_) => {}
+            }
+            ensure!(Instant::now() < deadline, "the API server does not ask the webhook");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn take_away(&self) -> Result<()> {
+        let name = "validatingwebhookconfiguration/learnflow-test";
+        self.0.run_kubectl(&["delete", name, "--ignore-not-found"]).map(|_| ())
+    }
+}
+
+impl Drop for Webhook<'_> {
+    fn drop(&mut self) {
+        let _ = self.take_away();
+    }
 }
 
 /// The API server's own limit on requests at once, so small that most of ours are refused with 429, and none let through for a

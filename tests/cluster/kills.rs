@@ -3,14 +3,15 @@
 
 use std::{
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
-use learnflow_tests::Target;
+use anyhow::{Result, anyhow, ensure};
+use learnflow_tests::{SERVICES_NAMESPACE, Target};
 
-use crate::{Test, expect, state::State};
+use crate::{Test, state::State};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("kills::of_the_stack", of_the_stack),
@@ -18,72 +19,146 @@ pub const TESTS: &[(&str, Test)] = &[
     ("kills::of_everything", of_everything),
 ];
 
+/// One of LearnFlow's services, with what it needs.
+const SERVICE: [&str; 2] = [
+    include_str!("../services/k8s/pubsub.yaml"),
+    include_str!("../services/k8s/course-agent.yaml"),
+];
+/// Enrolments at the same time, each in a namespace of its own: they mostly wait.
+const AT_ONCE: u32 = 3;
+
 /// From nothing: the stack alone.
 fn of_the_stack(target: &Target) -> Result<()> {
-    target.deploy_services()?;
-    killed_evenly(
-        target,
-        &["install", "--skip=middleware,resilience,autoscaling"],
-        &["uninstall"],
-        26,
-    )
+    let install = ["install", "--skip=middleware,resilience,autoscaling"];
+    one_after_another(target, &install, 24)
 }
 
-/// The stack is there: one service comes in, with policies and its autoscaler.
-fn of_an_enrolment(target: &Target) -> Result<()> {
-    target.deploy_services()?;
-    expect(target, &["install", "--skip=middleware,resilience,autoscaling"], 0)?;
-    let install = ["install", "--exclude=frontend,user-progress"];
-    killed_evenly(target, &install, &["unenroll", "course-agent"], 20)?;
-    expect(target, &["uninstall"], 0).map(|_| ())
-}
-
-/// From nothing to everything, with all three services.
+/// From nothing to everything, with one service.
 fn of_everything(target: &Target) -> Result<()> {
-    target.deploy_services()?;
-    killed_evenly(target, &["install"], &["uninstall", "--unenroll"], 4)
+    let install = ["install", "--exclude=frontend", "--exclude=user-progress"];
+    one_after_another(target, &install, 2)
 }
 
-/// Kills `install` in the middle of each of `moments` equal parts of the time it takes, from what is there now; runs it again, and
-/// takes it back with `back`.
-fn killed_evenly(target: &Target, install: &[&str], back: &[&str], moments: u32) -> Result<()> {
-    let before = State::of(target)?;
+/// Each from nothing: what was installed is removed in between.
+fn one_after_another(target: &Target, install: &[&str], moments: u32) -> Result<()> {
+    target.deploy_services()?;
+    let remove = || run(&mut target.plugin(&["uninstall", "--unenroll"]));
+    let before = State::of(target, SERVICES_NAMESPACE)?;
     let began = Instant::now();
-    expect(target, install, 0)?;
+    run(&mut target.plugin(install))?;
     let whole = began.elapsed();
-    let wanted = State::of(target)?;
-    expect(target, back, 0)?;
-    State::of(target)?.must_be(&before)?;
+    let wanted = State::of(target, SERVICES_NAMESPACE)?;
+    remove()?;
     for number in 0..moments {
-        let moment = whole * (2 * number + 1) / (2 * moments);
-        let killed = kill_after(&mut target.plugin(install), moment)?;
-        let again = Instant::now();
-        expect(target, install, 0)?;
-        let again = again.elapsed();
-        State::of(target)?.must_be(&wanted)?;
-        expect(target, back, 0)?;
-        State::of(target)?.must_be(&before)?;
-        let how = if killed { "killed" } else { "had ended" };
-        eprintln!(
-            "    {}/{moments}: {how} after {moment:.1?} of {whole:.1?}, run again in {again:.1?}, converged",
-            number + 1
-        );
+        let moment = Moment::new(number, moments, whole);
+        moment.kill(|| target.plugin(install))?;
+        State::of(target, SERVICES_NAMESPACE)?.must_be(&wanted)?;
+        remove()?;
     }
+    State::of(target, SERVICES_NAMESPACE)?.must_be(&before)
+}
+
+/// A service with middleware and policies, without a stack: in a new namespace each time.
+fn of_an_enrolment(target: &Target) -> Result<()> {
+    const MOMENTS: u32 = 24;
+    let install = ["install", "--only=middleware,resilience"];
+    let fresh = |name: &str| -> Result<()> {
+        let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n");
+        target.apply(Some(name), &[&namespace, SERVICE[0], SERVICE[1]].join("---\n"))?;
+        target.wait_rolled_out(name, "deployment/course-agent")
+    };
+    let delete = |name: &str| target.run_kubectl(&["delete", "namespace", name, "--wait=false"]);
+    // As many at once as later, or the moments would not be spread over all of it.
+    let uninterrupted = |number: u32| -> Result<(Duration, State)> {
+        let name = format!("uninterrupted-{number}");
+        fresh(&name)?;
+        let began = Instant::now();
+        run(&mut target.plugin_in(&name, &install))?;
+        let whole = began.elapsed();
+        let state = State::of(target, &name)?;
+        delete(&name)?;
+        Ok((whole, state))
+    };
+    let mut first = at_once(uninterrupted)?;
+    let whole = first.iter().map(|(took, _)| *took).sum::<Duration>() / AT_ONCE;
+    let (_, wanted) = first.remove(0);
+    for (_, other) in &first {
+        other.must_be(&wanted)?;
+    }
+    let next = AtomicU32::new(0);
+    at_once(|_| {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= MOMENTS {
+                return Ok(());
+            }
+            let name = format!("interrupted-{number}");
+            fresh(&name)?;
+            Moment::new(number, MOMENTS, whole).kill(|| target.plugin_in(&name, &install))?;
+            State::of(target, &name)?.must_be(&wanted)?;
+            delete(&name)?;
+        }
+    })?;
     Ok(())
 }
 
-/// False when it had ended before.
-fn kill_after(command: &mut Command, moment: Duration) -> Result<bool> {
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let began = Instant::now();
-    while began.elapsed() < moment {
-        if let Some(status) = child.try_wait()? {
-            ensure!(status.success(), "it failed before it was killed: {status}");
-            return Ok(false);
-        }
-        thread::sleep(Duration::from_millis(5));
+fn at_once<T: Send>(act: impl Fn(u32) -> Result<T> + Sync) -> Result<Vec<T>> {
+    thread::scope(|scope| {
+        let act = &act;
+        let threads: Vec<_> = (0..AT_ONCE).map(|number| scope.spawn(move || act(number))).collect();
+        let ended = threads.into_iter().map(|thread| thread.join());
+        ended
+            .map(|ended| ended.map_err(|_| anyhow!("a thread panicked"))?)
+            .collect()
+    })
+}
+
+/// The middle of one of so many equal parts of the time that it all takes.
+struct Moment {
+    number: u32,
+    of: u32,
+    at: Duration,
+    whole: Duration,
+}
+
+impl Moment {
+    fn new(number: u32, of: u32, whole: Duration) -> Self {
+        let at = whole * (2 * number + 1) / (2 * of);
+        Self { number, of, at, whole }
     }
-    child.kill()?;
-    child.wait()?;
-    Ok(true)
+
+    /// Kills it at that moment, and runs it again to its end.
+    fn kill(&self, install: impl Fn() -> Command) -> Result<()> {
+        let mut child = install().stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let began = Instant::now();
+        while began.elapsed() < self.at && child.try_wait()?.is_none() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let ended = child.try_wait()?;
+        child.kill()?;
+        child.wait()?;
+        let again = Instant::now();
+        run(&mut install())?;
+        let how = match ended {
+            // It was quicker than the first one: then nothing was interrupted, and nothing must be left to do.
+            Some(status) => format!("had ended ({status})"),
+            None => "killed".to_owned(),
+        };
+        eprintln!(
+            "    {}/{}: {how} after {:.1?} of {:.1?}, run again in {:.1?}",
+            self.number + 1,
+            self.of,
+            self.at,
+            self.whole,
+            again.elapsed()
+        );
+        Ok(())
+    }
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let ended = command.output()?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    ensure!(ended.status.success(), "{command:?}: {}: {said}", ended.status);
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! What is in the cluster that an installation could have made, without what differs from run to run.
 
 use anyhow::{Context, Result, ensure};
-use learnflow_tests::{SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
+use learnflow_tests::{STACK_NAMESPACE, Target};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ const PASSING: [&str; 5] = [
 const ADDRESSES: [&str; 2] = ["clusterIP", "clusterIPs"];
 
 impl State {
-    /// Of both namespaces, and of the cluster what carries our label.
-    pub fn of(target: &Target) -> Result<State> {
+    /// Of the services' namespace, whatever it is called, of the stack's, and of the cluster what carries our label.
+    pub fn of(target: &Target, services: &str) -> Result<State> {
         let kinds = listable(target)?;
         let list = target.run_kubectl(&[
             "get",
@@ -40,17 +40,21 @@ impl State {
             let metadata = &object["metadata"];
             let ours = metadata["labels"]["app.kubernetes.io/managed-by"] == "kubectl-learnflow";
             let here = match metadata["namespace"].as_str() {
-                Some(namespace) => [SERVICES_NAMESPACE, STACK_NAMESPACE].contains(&namespace),
+                Some(namespace) => [services, STACK_NAMESPACE].contains(&namespace),
                 None => ours,
             };
             if here {
+                let quoted = |name: &str| format!("\"{name}\"");
+                let text = object.to_string().replace(&quoted(services), &quoted("SERVICES"));
+                let object: Value = serde_json::from_str(&text)?;
+                let metadata = &object["metadata"];
                 let name = format!(
                     "{} {}/{}",
                     object["kind"].as_str().unwrap_or_default(),
                     metadata["namespace"].as_str().unwrap_or_default(),
                     metadata["name"].as_str().unwrap_or_default()
                 );
-                objects.insert(name, lasting(object));
+                objects.insert(name, lasting(&object));
             }
         }
         Ok(State(objects))
