@@ -30,12 +30,12 @@ const ENDINGS: &[(u32, u32)] = &[(0, 0), (10, 15), CAREFULLY];
 const CAREFULLY: (u32, u32) = (30, 35);
 /// Between which moments each command is killed, in milliseconds: after its checks, which write nothing, and before it has ended.
 const KILLED_AFTER: &[(&str, [u64; 2])] = &[
-    ("install", [2_000, 30_000]),
-    ("upgrade", [2_000, 15_000]),
-    ("downgrade", [2_000, 15_000]),
+    ("install", [2_000, 45_000]),
+    ("upgrade", [2_000, 18_000]),
+    ("downgrade", [2_000, 18_000]),
     ("unenroll", [300, 2_500]),
-    ("enroll", [1_000, 20_000]),
-    ("uninstall", [500, 10_000]),
+    ("enroll", [1_000, 30_000]),
+    ("uninstall", [500, 30_000]),
 ];
 
 pub const TESTS: &[(&str, Test)] = &[("downtime::install_and_uninstall", install_and_uninstall)];
