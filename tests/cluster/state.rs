@@ -45,7 +45,12 @@ impl State {
             };
             if here {
                 let quoted = |name: &str| format!("\"{name}\"");
-                let text = object.to_string().replace(&quoted(services), &quoted("SERVICES"));
+                let mut text = object.to_string().replace(&quoted(services), &quoted("SERVICES"));
+                // An owner is known by its name; its uid is another each time, in the names of fields too.
+                for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
+                    let (uid, name) = (owner["uid"].as_str(), owner["name"].as_str());
+                    text = text.replace(uid.context("a uid")?, name.context("a name")?);
+                }
                 let object: Value = serde_json::from_str(&text)?;
                 let metadata = &object["metadata"];
                 let name = format!(
@@ -88,13 +93,6 @@ fn lasting(object: &Value) -> Value {
     if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
         // Counts rollouts, of which an interrupted installation may have more.
         annotations.remove("deployment.kubernetes.io/revision");
-    }
-    for owner in object["metadata"]["ownerReferences"]
-        .as_array_mut()
-        .into_iter()
-        .flatten()
-    {
-        owner.as_object_mut().map(|owner| owner.remove("uid"));
     }
     if let Some(spec) = object["spec"].as_object_mut() {
         spec.retain(|name, _| !ADDRESSES.contains(&name.as_str()));
