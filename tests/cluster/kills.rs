@@ -16,7 +16,6 @@ use crate::{Test, state::State};
 pub const TESTS: &[(&str, Test)] = &[
     ("kills::of_the_stack", of_the_stack),
     ("kills::of_an_enrolment", of_an_enrolment),
-    ("kills::of_everything", of_everything),
 ];
 
 /// One of LearnFlow's services, with what it needs.
@@ -27,20 +26,10 @@ const SERVICE: [&str; 2] = [
 /// Enrolments at the same time, each in a namespace of its own: they mostly wait.
 const AT_ONCE: u32 = 3;
 
-/// From nothing: the stack alone.
+/// From nothing each time: the stack alone.
 fn of_the_stack(target: &Target) -> Result<()> {
+    const MOMENTS: u32 = 26;
     let install = ["install", "--skip=middleware,resilience,autoscaling"];
-    one_after_another(target, &install, 26)
-}
-
-/// From nothing to everything, with one service.
-fn of_everything(target: &Target) -> Result<()> {
-    let install = ["install", "--exclude=frontend", "--exclude=user-progress"];
-    one_after_another(target, &install, 2)
-}
-
-/// Each from nothing: what was installed is removed in between.
-fn one_after_another(target: &Target, install: &[&str], moments: u32) -> Result<()> {
     target.deploy_services()?;
     let remove = || -> Result<()> {
         run(&mut target.plugin(&["uninstall", "--unenroll"]))?;
@@ -53,13 +42,12 @@ fn one_after_another(target: &Target, install: &[&str], moments: u32) -> Result<
     };
     let before = State::of(target, SERVICES_NAMESPACE)?;
     let began = Instant::now();
-    run(&mut target.plugin(install))?;
+    run(&mut target.plugin(&install))?;
     let whole = began.elapsed();
     let wanted = State::of(target, SERVICES_NAMESPACE)?;
     remove()?;
-    for number in 0..moments {
-        let moment = Moment::new(number, moments, whole);
-        moment.kill(|| target.plugin(install))?;
+    for number in 0..MOMENTS {
+        Moment::new(number, MOMENTS, whole).kill(|| target.plugin(&install))?;
         State::of(target, SERVICES_NAMESPACE)?.must_be(&wanted)?;
         remove()?;
     }
