@@ -59,6 +59,7 @@ struct State {
     spinner: bool,
     last_line: Instant,
     failed: Option<io::Error>,
+    troubled: bool,
     /// What is collected of a picture that is shown as a whole, and the one before.
     frame: Option<String>,
     shown: Option<String>,
@@ -90,6 +91,7 @@ impl Printer {
                 spinner,
                 last_line: Instant::now(),
                 failed: None,
+                troubled: false,
                 frame: None,
                 shown: None,
                 redraws: io::stdout().is_terminal(),
@@ -119,6 +121,14 @@ impl Printer {
             (Mark::Bad, true) => format!("{}", "×".red()),
         };
         self.progress(&format!("{sign} {}", harmless(text)));
+    }
+
+    /// The cluster does not answer just now, and is asked again. Said once: what it does next is said anyhow.
+    pub(crate) fn trouble(&self, problem: &Problem) {
+        if !std::mem::replace(&mut self.lock().troubled, true) {
+            self.step(Mark::Warn, &problem.what);
+            self.hint("Trying again until it passes.");
+        }
     }
 
     /// What to do about the line before.

@@ -1,14 +1,18 @@
 //! From a kubeconfig to a cluster that can be asked.
 
-use super::{Cluster, http2};
+use super::{
+    Cluster,
+    again::{Again, Endurance},
+    http2,
+};
 use crate::{cli::Global, problem::Problem, text};
 use http::Request;
 use kube::{
     Client, Config,
-    client::{AuthError, Body, retry::RetryPolicy},
+    client::{AuthError, Body},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
-use std::{io::ErrorKind, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 use tower::{BoxError, retry::Retry, service_fn};
 
 /// No cluster takes longer to accept a connection; a wrong address would.
@@ -68,9 +72,12 @@ impl Cluster {
         config.default_retry = false;
         let login = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
         let impatient = client(config).map_err(|e| no_client(&e, login.as_deref(), &context))?;
+        let endurance = Arc::<Endurance>::default();
+        let again = Again::new(endurance.clone(), &server, &context);
         Ok(Self {
-            client: retrying(&impatient),
+            client: retrying(&impatient, again),
             impatient,
+            endurance,
             context,
             server,
             namespace,
@@ -79,14 +86,13 @@ impl Cluster {
 }
 
 /// The same client, patient: one login and one connection for both.
-fn retrying(client: &Client) -> Client {
+fn retrying(client: &Client, again: Again) -> Client {
     let base = client.clone();
     let service = service_fn(move |request: Request<Body>| {
         let base = base.clone();
         async move { base.send(request).await.map_err(BoxError::from) }
     });
-    let service = Retry::new(RetryPolicy::server_retry(), service);
-    Client::new(service, client.default_namespace())
+    Client::new(Retry::new(again, service), client.default_namespace())
 }
 
 /// Who the flags say we are; the kubeconfig may say so too.

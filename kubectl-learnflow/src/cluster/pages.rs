@@ -124,6 +124,7 @@ mod tests {
         Cluster {
             impatient: client.clone(),
             client,
+            endurance: Default::default(),
             context: "fake".into(),
             server: "http://fake".into(),
             namespace: "shop".into(),

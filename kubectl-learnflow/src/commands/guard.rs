@@ -3,7 +3,7 @@
 
 use crate::{
     applyset,
-    cluster::{Cluster, Mode, Tried},
+    cluster::{Cluster, Mode, Patience, Tried},
     config::Settings,
     enrolment::{Enrolments, owned},
     model::{Access, Existing, Facts, Service},
@@ -48,6 +48,8 @@ pub(super) struct Wanted<'a> {
     pub(super) autoscalers: &'a [Object],
     /// Fields that a tool owns may be taken over.
     pub(super) force_conflicts: bool,
+    /// None: only a look, which does not wait for a webhook that is away.
+    pub(super) patience: Option<&'a Patience<'a>>,
 }
 
 impl<'a> Wanted<'a> {
@@ -56,6 +58,21 @@ impl<'a> Wanted<'a> {
         let enrolments = self.enrolments.into_iter().flat_map(Enrolments::objects);
         let objects = self.outside.clone().into_iter().chain(enrolments);
         objects.chain(self.autoscalers)
+    }
+
+    /// What applying it would make of an object.
+    async fn rehearse(
+        &self,
+        cluster: &Cluster,
+        object: &Object,
+        before: Option<&Existing>,
+        mode: Mode,
+    ) -> Result<Tried, Problem> {
+        let rehearse = async || cluster.rehearse(object, before, mode).await;
+        match self.patience {
+            Some(patience) => patience.with(rehearse).await,
+            None => rehearse().await,
+        }
     }
 
     /// What the services' Deployments get, and whether that takes something over which is remembered.
@@ -251,7 +268,7 @@ async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Res
         if object.namespace().is_some_and(missing) {
             let name = format!("learnflow-try-{}", object.name());
             let stand_in = object.moved(&cluster.namespace, &name);
-            return match cluster.rehearse(&stand_in, None, Mode::DryRun).await {
+            return match wanted.rehearse(cluster, &stand_in, None, Mode::DryRun).await {
                 // What is forbidden there may be allowed where the object really goes.
                 Err(problem) if problem.kind != Kind::Forbidden => Err(problem),
                 _ => Ok(None),
@@ -260,9 +277,9 @@ async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Res
         let reference = object.reference();
         let known = before.get(&reference);
         let mode = Mode::DryRun.forced(*remembered);
-        let (tried, conflict) = match cluster.rehearse(object, known, mode).await {
+        let (tried, conflict) = match wanted.rehearse(cluster, object, known, mode).await {
             Err(conflict) if wanted.force_conflicts && conflict.kind == Kind::Conflict => {
-                let tried = cluster.rehearse(object, known, Mode::ForcedDryRun).await?;
+                let tried = wanted.rehearse(cluster, object, known, Mode::ForcedDryRun).await?;
                 (tried, Some(conflict))
             }
             tried => (tried?, None),
