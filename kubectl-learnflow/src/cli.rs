@@ -5,7 +5,7 @@ mod support;
 use crate::{
     commands::completion,
     concern::{Concern, Profile},
-    config::{self, Entry, Memory, Share},
+    config::{self, Entry, Memory, Share, Which},
     text::parse_duration,
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
@@ -157,6 +157,11 @@ pub(crate) struct Choice {
     /// A Deployment to leave alone; may be given several times
     #[arg(long, value_name = "DEPLOYMENT", value_parser = config::name, add = ArgValueCompleter::new(completion::services))]
     pub(crate) exclude: Vec<String>,
+    /// Whose Prometheus keeps the metrics: own, NAMESPACE/NAME of one that the Prometheus Operator runs,
+    /// or NAMESPACE/SERVICE:PORT of another one [default: the one chosen before, or the only one that the
+    /// Operator runs, or our own]
+    #[arg(long, value_name = "WHICH", value_parser = Which::parse)]
+    pub(crate) prometheus: Option<Which>,
     /// The memory that all we install may take, by its limits
     #[arg(long, value_name = "MEMORY", value_parser = Memory::parse)]
     pub(crate) budget: Option<Memory>,

@@ -14,6 +14,7 @@ mod concern;
 mod config;
 mod enrolment;
 mod model;
+mod monitoring;
 mod objects;
 mod patches;
 mod permissions;
@@ -25,6 +26,7 @@ mod resilience;
 mod scaling;
 #[cfg(test)]
 mod testing;
+mod stack;
 mod text;
 mod yaml;
 

@@ -2,17 +2,19 @@
 
 use crate::{
     applyset, assets,
-    concern::{Concern, Profile},
+    concern::Concern,
     config, enrolment,
+    monitoring::Keeper,
     patches::{Shape, shaped, traced},
     problem::Problem,
+    stack,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt,
 };
 
@@ -38,6 +40,8 @@ pub(crate) const REVISION: &str = "learnflow.dev/guest";
 pub(crate) const RESTARTED: &str = "learnflow.dev/restarted";
 /// On a pod template: what an enrolment has replaced there, as JSON.
 pub(crate) const BEFORE: &str = "learnflow.dev/before";
+/// On the set of the stack: whose Prometheus keeps the metrics, as JSON, when it is not ours.
+pub(crate) const KEEPER: &str = "learnflow.dev/prometheus";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
 const CONFIG_REVISION: &str = "learnflow.dev/config";
 
@@ -75,6 +79,8 @@ pub(crate) struct Plan {
     pub(crate) polices: bool,
     /// Gives services a HorizontalPodAutoscaler: see [`crate::scaling`].
     pub(crate) scales: bool,
+    /// Who keeps the metrics.
+    pub(crate) keeper: Keeper,
 }
 
 impl Object {
@@ -235,6 +241,15 @@ impl ObjectRef {
         )
     }
 
+    pub(crate) fn namespace(name: &str) -> Self {
+        Self {
+            api_version: "v1".into(),
+            kind: "Namespace".into(),
+            namespace: None,
+            name: name.into(),
+        }
+    }
+
     pub(crate) fn autoscaler(namespace: &str, name: &str) -> Self {
         Self {
             api_version: "autoscaling/v2".into(),
@@ -269,15 +284,24 @@ impl Plan {
         Self::shaped(namespace, app_ids, &Shape::default())
     }
 
+    /// The same, where somebody keeps the metrics.
+    pub(crate) fn kept_by(namespace: &str, app_ids: &BTreeSet<String>, keeper: Keeper) -> Result<Self, Problem> {
+        let shape = Shape {
+            keeper,
+            ..Shape::default()
+        };
+        Self::shaped(namespace, app_ids, &shape)
+    }
+
     /// The same as the settings want it.
     pub(crate) fn shaped(namespace: &str, app_ids: &BTreeSet<String>, shape: &Shape) -> Result<Self, Problem> {
         let chosen = shape.concerns.iter().filter(|concern| concern.is_of_stack());
-        let stack = chosen.map(|concern| concern.objects(shape.profile));
+        let stack = chosen.map(|concern| stack::objects(concern, shape));
         let mut stack = stack.collect::<Result<Vec<_>, _>>()?.concat();
         // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
         stack.sort_by_key(Object::is_workload);
         let revisions = config_revisions(&stack);
-        let stack_set = set_of_stack()?;
+        let stack_set = stack::set(&stack, &shape.keeper)?;
         let members = stack.into_iter().map(|object| {
             let object = follow_config(shaped(object, shape), &revisions);
             object.member_of(STACK_NAMESPACE).labelled().versioned()
@@ -299,7 +323,7 @@ impl Plan {
             .labelled();
         let configuration = enrolment::named(traced(configuration, shape), None);
         Ok(Self {
-            namespace: only("namespace.yaml")?.labelled().versioned(),
+            namespace: stack::namespace(&shape.keeper)?,
             stack,
             guest: guest_config_map(namespace, assets::guest()).labelled().versioned(),
             component,
@@ -308,6 +332,7 @@ impl Plan {
             resiliency: None,
             polices: shape.concerns.has(Concern::Resilience),
             scales: shape.concerns.has(Concern::Autoscaling),
+            keeper: shape.keeper.clone(),
         })
     }
 
@@ -333,28 +358,6 @@ impl Plan {
         let middleware = self.middleware().into_iter().filter(|_| self.enrols);
         self.outside().chain(middleware)
     }
-}
-
-/// The kinds that the stack has in any part and profile, whatever is chosen: others of them may be there.
-pub(crate) fn kinds_of_stack() -> Result<BTreeMap<String, ObjectRef>, Problem> {
-    let mut kinds = BTreeMap::new();
-    for concern in Concern::ALL.into_iter().filter(|concern| concern.is_of_stack()) {
-        for profile in [Profile::Dev, Profile::Production] {
-            let objects = concern.objects(profile)?;
-            kinds.extend(
-                objects
-                    .iter()
-                    .map(|object| (applyset::kind(object), object.reference())),
-            );
-        }
-    }
-    Ok(kinds)
-}
-
-fn set_of_stack() -> Result<Object, Problem> {
-    let kinds = kinds_of_stack()?.into_keys().collect();
-    let set = applyset::parent(STACK_NAMESPACE, &kinds).map_err(Problem::new)?;
-    Ok(set.labelled().versioned())
 }
 
 pub(crate) fn only(path: &str) -> Result<Object, Problem> {

@@ -65,6 +65,7 @@ impl Cluster {
             context,
             server,
             namespace,
+            metrics: Default::default(),
         })
     }
 }

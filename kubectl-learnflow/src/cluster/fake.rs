@@ -185,6 +185,7 @@ impl Fake {
             context: "fake".into(),
             server: "http://fake".into(),
             namespace: "shop".into(),
+            metrics: Default::default(),
         }
     }
 
@@ -276,7 +277,7 @@ impl State {
             "/api" | "/apis" => return (200, json!({ "items": [] })),
             _ => {}
         }
-        if path.contains("/proxy/api/v1/query") {
+        if path.contains("/proxy/") && path.ends_with("/api/v1/query") {
             // Every pod is up and has the policies; some cannot load the middleware; there is nothing else to know.
             let sample = |pod: &Value| json!({ "metric": { "pod": pod["metadata"]["name"], "name": "learnflow" }, "value": [0, "1"] });
             let (up, failed) = (query.contains("query=up"), query.contains("init_fail"));
@@ -346,6 +347,10 @@ impl State {
             let operation = if manager == MANAGER { "Apply" } else { "Update" };
             own(&mut after, manager, operation, sent);
         } else {
+            if path.contains("/configmaps/") {
+                // Ours alone: what is no longer applied is gone.
+                after["metadata"]["annotations"] = Value::Null;
+            }
             merge(&mut after, sent);
         }
         let name = after["metadata"]["name"].as_str().unwrap_or_default().to_owned();

@@ -12,6 +12,7 @@ mod explain;
 pub(crate) mod fake;
 mod forward;
 mod leftovers;
+mod monitoring;
 mod owned;
 mod patience;
 mod prometheus;
@@ -20,12 +21,14 @@ mod rollout;
 mod scaling;
 mod surroundings;
 
-use crate::{objects::ObjectRef, problem::Problem};
+use crate::{monitoring::Address, objects::ObjectRef, problem::Problem};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind},
     core::Status,
 };
+use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 pub(crate) use access::accesses;
 pub(crate) use apply::{Mode, Tried};
@@ -43,6 +46,8 @@ pub(crate) struct Cluster {
     pub(crate) context: String,
     pub(crate) server: String,
     pub(crate) namespace: String,
+    /// Where the metrics are, once somebody asked.
+    metrics: Arc<OnceCell<Address>>,
 }
 
 impl Cluster {
@@ -107,6 +112,8 @@ mod tests {
             "configurations",
             "resiliencies",
             "horizontalpodautoscalers",
+            "podmonitors",
+            "prometheusrules",
         ];
         for object in plan.all() {
             let plural = resource(&object.reference()).plural;

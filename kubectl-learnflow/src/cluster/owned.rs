@@ -19,6 +19,17 @@ impl Cluster {
         kinds: &BTreeSet<String>,
         known: &BTreeMap<String, ObjectRef>,
     ) -> Result<Vec<ObjectRef>, Problem> {
+        self.members_in(namespace, namespace, kinds, known).await
+    }
+
+    /// Those of them that are in another namespace.
+    pub(crate) async fn members_in(
+        &self,
+        namespace: &str,
+        set: &str,
+        kinds: &BTreeSet<String>,
+        known: &BTreeMap<String, ObjectRef>,
+    ) -> Result<Vec<ObjectRef>, Problem> {
         let found = stream::iter(kinds).map(async |kind| {
             let (kind, everywhere) = match known.get(kind) {
                 Some(object) => (resource(object), object.namespace.is_none()),
@@ -28,7 +39,7 @@ impl Cluster {
                     None => return Ok(Vec::new()),
                 },
             };
-            self.members_of_kind(namespace, &kind, everywhere).await
+            self.members_of_kind(namespace, set, &kind, everywhere).await
         });
         let found: Vec<Vec<ObjectRef>> = found.buffered(16).try_collect().await?;
         Ok(found.concat())
@@ -37,6 +48,7 @@ impl Cluster {
     async fn members_of_kind(
         &self,
         namespace: &str,
+        set: &str,
         kind: &ApiResource,
         everywhere: bool,
     ) -> Result<Vec<ObjectRef>, Problem> {
@@ -44,8 +56,12 @@ impl Cluster {
             true => Api::all_with(self.client.clone(), kind),
             false => Api::namespaced_with(self.client.clone(), namespace, kind),
         };
-        let wanted = ListParams::default().labels(&applyset::selector(namespace));
-        let list = api.list_metadata(&wanted).await;
+        let wanted = ListParams::default().labels(&applyset::selector(set));
+        let list = match api.list_metadata(&wanted).await {
+            // The kind is gone, and its objects with it.
+            Err(kube::Error::Api(status)) if is_absent(&status) => return Ok(Vec::new()),
+            list => list,
+        };
         let place = (!everywhere).then_some(namespace);
         let list = list.map_err(self.list_of(&kind.plural, place))?;
         // What belongs to another object goes with that, and what is on its way out needs nobody.

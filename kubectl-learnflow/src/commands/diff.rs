@@ -2,7 +2,7 @@
 
 use super::{
     guard::{self, Seen, Wanted, is_ours},
-    install, middleware, prune, scaling,
+    install, keeper, middleware, prune, scaling,
 };
 use crate::{
     changes::{self, Change},
@@ -52,7 +52,9 @@ pub(super) async fn run(
     settings: Settings,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
-    let shape = install::shape(cluster, &settings).await?;
+    let chosen = keeper::choose(cluster, &settings).await?;
+    guard::remark(&chosen.checks, printer)?;
+    let shape = install::shape(cluster, &settings, chosen.keeper).await?;
     let rough = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &shape)?;
     let needed = permissions::of(Task::Diff, &rough, &cluster.namespace).required;
     guard::allowed(cluster, needed, printer).await?;

@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) -> Result<Outcome, Problem> {
     let names = names(&args.workloads)?;
     printer.section("Checking the cluster");
-    guard::allowed(cluster, guard::to_enrol(cluster)?, printer).await?;
+    guard::allowed(cluster, guard::to_enrol(cluster).await?, printer).await?;
     printer.step(Mark::Good, "Permissions");
     let facts = cluster.facts().await?;
     let services = chosen(&facts.services, &names, cluster)?;
@@ -73,7 +73,7 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
 
 pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Printer) -> Result<Outcome, Problem> {
     let names = names(&args.workloads)?;
-    guard::allowed(cluster, guard::to_enrol(cluster)?, printer).await?;
+    guard::allowed(cluster, guard::to_enrol(cluster).await?, printer).await?;
     // First alone: if this one fails, all would.
     cluster.kubernetes_version().await?;
     let all = cluster.services().await?;

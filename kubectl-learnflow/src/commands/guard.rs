@@ -1,6 +1,7 @@
 //! Everything `install` looks at before it writes. What is looked for and what it means is in
 //! [`crate::preflight`]; here the cluster is asked.
 
+use super::keeper;
 use crate::{
     cluster::{Cluster, Mode, Tried},
     config::Settings,
@@ -85,8 +86,8 @@ pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer
 }
 
 /// What it takes to enrol services, and to let them go.
-pub(super) fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
-    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+pub(super) async fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
+    let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
     Ok(permissions::of(Task::Enroll, &plan, &cluster.namespace).required)
 }
 
@@ -277,6 +278,11 @@ fn taken_over(conflict: &Problem) -> Check {
 pub(super) fn is_ours(before: &Before, object: &Object) -> bool {
     let existing = before.get(&object.reference());
     existing.is_some_and(|existing| existing.managed_by.as_deref() == Some(MANAGER))
+}
+
+/// Says it all; stops at what is wrong.
+pub(super) fn say(checks: &[Check], printer: &Printer) -> Result<(), Problem> {
+    stop(show(printer, checks))
 }
 
 /// Says what is worth knowing; stops at what is wrong.

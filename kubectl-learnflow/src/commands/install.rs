@@ -4,6 +4,7 @@ use super::{
     applier::{Applier, trouble},
     enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
+    keeper::{self, Chosen},
     middleware, policies, prune, scaling,
 };
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     config::Settings,
     enrolment::{Enrolments, Entry},
     model::{Applied, Facts, Outcome, Service},
+    monitoring::Keeper,
     objects::{Object, ObjectRef, Plan, STACK_NAMESPACE},
     patches::Shape,
     preflight,
@@ -47,7 +49,9 @@ pub(super) async fn run(
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     if args.print_config {
-        let settings = settings.found(&cluster.namespace, &cluster.facts().await?);
+        let chosen = keeper::choose(cluster, &settings).await?;
+        let mut settings = settings.found(&cluster.namespace, &cluster.facts().await?);
+        keeper::setting(&mut settings, &chosen.keeper);
         settings
             .to_yaml()
             .lines()
@@ -55,9 +59,11 @@ pub(super) async fn run(
         return Ok(Outcome::Good);
     }
     printer.section("Checking the cluster");
-    let shape = shape(cluster, &settings).await?;
+    let Chosen { keeper, checks } = keeper::choose(cluster, &settings).await?;
+    let shape = shape(cluster, &settings, keeper).await?;
     let rough = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &shape)?;
     guard::may_install(cluster, &rough, printer).await?;
+    guard::say(&checks, printer)?;
     let facts = cluster.facts().await?;
     let (services, plan) = choose(&facts, &settings, &shape, &cluster.namespace)?;
     let autoscalers = scaling::plan(cluster, &plan, &facts, &services, &settings).await?;
@@ -96,10 +102,11 @@ pub(super) async fn run(
 }
 
 /// What the settings ask for, where it matters what is there already.
-pub(super) async fn shape(cluster: &Cluster, settings: &Settings) -> Result<Shape, Problem> {
+pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper) -> Result<Shape, Problem> {
     let comes = settings.concerns.value.has(Concern::Collector);
     let gateway = ObjectRef::deployment(STACK_NAMESPACE, "collector-gateway");
-    Ok(settings.shape(comes || cluster.existing(&gateway).await?.is_some()))
+    let shape = settings.shape(comes || cluster.existing(&gateway).await?.is_some());
+    Ok(Shape { keeper, ..shape })
 }
 
 /// The services to enrol, and everything to apply for them.

@@ -9,10 +9,10 @@ use serde_json::json;
 
 pub(super) const CONFIGURATIONS: &str = "/apis/dapr.io/v1alpha1/namespaces/shop/configurations/";
 
-pub(super) struct Ended {
-    pub(super) result: Result<Outcome, Problem>,
-    pub(super) out: String,
-    pub(super) err: String,
+pub(crate) struct Ended {
+    pub(crate) result: Result<Outcome, Problem>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Flags of an installation that waits for a second, unless told otherwise.
@@ -33,7 +33,7 @@ pub(crate) fn installed() -> Fake {
     fake
 }
 
-pub(super) fn install(fake: &Fake, arguments: &[&str]) -> Ended {
+pub(crate) fn install(fake: &Fake, arguments: &[&str]) -> Ended {
     let (args, global) = flags(arguments);
     let settings = Settings::read(&args.choice, &global).expect("good settings");
     let (printer, out, err) = captured();

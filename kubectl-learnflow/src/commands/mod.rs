@@ -12,6 +12,7 @@ mod enrol;
 mod enrol_some;
 mod guard;
 mod install;
+mod keeper;
 mod middleware;
 mod policies;
 mod prune;

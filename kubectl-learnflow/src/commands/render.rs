@@ -1,17 +1,19 @@
 //! `render`: what `install` applies, as files.
 
-use super::{connect, guard, install, scaling};
+use super::{connect, guard, install, keeper, scaling};
 use crate::{
+    assets,
     cli::{Global, Render},
     concern::Concern,
-    config::Settings,
+    config::{Settings, Which},
     enrolment::{Enrolments, Entry},
     model::{Configuration, Facts, Outcome, Service},
+    monitoring::{self, Address, Keeper},
     objects::{Object, Plan},
     patches,
     printer::{Mark, Printer, Tone},
     problem::Problem,
-    resilience, text, yaml,
+    resilience, stack, text, yaml,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +24,7 @@ use std::{
 /// How our files begin; what does not is somebody else's.
 const HEADER: &str = "# Rendered by `kubectl learnflow render`. Changes here are lost.\n";
 const ENROLMENT: &str = "enrolment";
+const PROMETHEUS: &str = "prometheus";
 const README: &str = "\
 # Rendered by `kubectl learnflow render`. Changes here are lost.
 
@@ -52,7 +55,12 @@ struct Rendered {
 pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
     let settings = Settings::read(&args.choice, global)?;
     if args.images {
-        let plan = Plan::shaped("default", &BTreeSet::new(), &settings.shape(false))?;
+        let mut shape = settings.shape(false);
+        shape.keeper = match &settings.prometheus.value {
+            Some(which) => keeper::assumed(which),
+            None => Keeper::Own,
+        };
+        let plan = Plan::shaped("default", &BTreeSet::new(), &shape)?;
         let images: BTreeSet<String> = plan.outside().flat_map(patches::images).collect();
         images.iter().for_each(|image| printer.data_line(Tone::Plain, image));
         return Ok(Outcome::Good);
@@ -60,7 +68,9 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
     let concerns = &settings.concerns.value;
     let for_services = concerns.has(Concern::Middleware) || concerns.has(Concern::Autoscaling);
     let told = !settings.services.value.is_empty() && !concerns.asks_for(Concern::Autoscaling);
-    let rendered = if for_services && !told {
+    // What it selects shows in the cluster only.
+    let operated = matches!(settings.prometheus.value, Some(Which::Operated { .. })) && concerns.has(Concern::Prometheus);
+    let rendered = if for_services && !told || operated {
         with_cluster(settings, global, printer).await?
     } else {
         if concerns.has(Concern::Autoscaling) {
@@ -73,6 +83,11 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
     let files = rendered.files()?;
     match &args.output_dir {
         None => {
+            if let Keeper::Plain(address) = &rendered.plan.keeper {
+                let what = format!("The scrape jobs and rules for the Prometheus at {address} are no objects");
+                printer.step(Mark::Warn, &what);
+                printer.hint(&format!("With --output-dir FOLDER they are written to FOLDER/{PROMETHEUS}."));
+            }
             let objects = files.iter().filter(|(name, _)| name.ends_with(".yaml"));
             objects.for_each(|(_, text)| printer.document_text(&format!("---\n{text}")));
         }
@@ -88,9 +103,17 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
     Ok(Outcome::Good)
 }
 
+/// Who keeps the metrics, where that needs no cluster.
+fn said(settings: &Settings) -> Option<Keeper> {
+    let which = settings.prometheus.value.as_ref()?;
+    let keeper = keeper::assumed(which);
+    keeper.object().is_none().then_some(keeper)
+}
+
 /// All is said in the settings.
 fn without_cluster(settings: &Settings) -> Result<Rendered, Problem> {
-    let shape = settings.shape(false);
+    let mut shape = settings.shape(false);
+    shape.keeper = said(settings).unwrap_or_default();
     let namespace = match &settings.namespace.value {
         Some(namespace) => namespace.clone(),
         // Nothing goes there.
@@ -120,7 +143,15 @@ async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) ->
         .await
         .map_err(|problem| also(problem, hint))?;
     let facts = cluster.facts().await.map_err(|problem| also(problem, hint))?;
-    let shape = install::shape(&cluster, &settings).await?;
+    let keeper = match said(&settings) {
+        Some(keeper) => keeper,
+        None => {
+            let chosen = keeper::choose(&cluster, &settings).await?;
+            guard::remark(&chosen.checks, printer)?;
+            chosen.keeper
+        }
+    };
+    let shape = install::shape(&cluster, &settings, keeper).await?;
     let (services, plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
     if services.is_empty() {
         let what = format!("No Deployment with a Dapr sidecar in namespace {}.", cluster.namespace);
@@ -161,6 +192,9 @@ impl Rendered {
             let name = format!("{n:02}-{}-{}.yaml", object.kind().to_lowercase(), object.name());
             files.insert(name, file(object)?);
         }
+        if let Keeper::Plain(address) = &self.plan.keeper {
+            files.extend(for_another(address)?);
+        }
         for Entry { service, enrolment, .. } in enrolments.into_iter().flat_map(|enrolments| &enrolments.entries) {
             let patch = Object::known(enrolment.patch(&self.namespace, service));
             files.insert(format!("{ENROLMENT}/deployment-{}.yaml", service.name), file(&patch)?);
@@ -168,6 +202,23 @@ impl Rendered {
         }
         Ok(files)
     }
+}
+
+/// What the owner of a Prometheus adds to its configuration. Not `.yaml`: these are no objects.
+fn for_another(address: &Address) -> Result<Vec<(String, String)>, Problem> {
+    let jobs = stack::scrape_jobs()?;
+    let head = format!(
+        "{HEADER}# Add these jobs to the configuration of the Prometheus at {address}, and the files in rules/ to its rule_files.\n\
+         # Its ServiceAccount must be allowed to get, list and watch pods in all namespaces.\n"
+    );
+    let mut files = vec![(format!("{PROMETHEUS}/scrape-config.yml"), format!("{head}{}", yaml::write(&jobs)?))];
+    for (name, text) in assets::rules() {
+        let rules = monitoring::rules(name, &assets::yaml(name, text)?);
+        let name = name.trim_end_matches(".yaml");
+        let text = format!("{HEADER}{}", yaml::write(&rules.value()["spec"])?);
+        files.push((format!("{PROMETHEUS}/rules/{name}.yml"), text));
+    }
+    Ok(files)
 }
 
 fn file(object: &Object) -> Result<String, Problem> {
@@ -195,9 +246,10 @@ fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<Vec<String>,
         }
     }
     let mut stale = Vec::new();
-    for (folder, prefix) in [(folder.to_owned(), ""), (folder.join(ENROLMENT), "enrolment/")] {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+    for below in ["", ENROLMENT, PROMETHEUS, "prometheus/rules"] {
+        for entry in fs::read_dir(folder.join(below)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let name = if below.is_empty() { name } else { format!("{below}/{name}") };
             let ours = || fs::read_to_string(entry.path()).is_ok_and(|text| text.starts_with(HEADER));
             if !files.contains_key(&name) && ours() {
                 fs::remove_file(entry.path()).map_err(failed(&entry.path()))?;

@@ -1,11 +1,11 @@
 //! `uninstall`: lets the services go, then removes what is ours and nothing else.
 
-use super::{enrol, guard};
+use super::{enrol, guard, keeper};
 use crate::{
     cli::Uninstall,
     cluster::Cluster,
     model::{Outcome, Service},
-    objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    objects::{MANAGER, Object, ObjectRef, STACK_NAMESPACE},
     permissions::{self, Task},
     printer::{Mark, Printer, Tone},
     problem::Problem,
@@ -35,7 +35,7 @@ struct Found {
 pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) -> Result<Outcome, Problem> {
     printer.waiting("asking the cluster");
     if !args.dry_run {
-        let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+        let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
         let wanted = permissions::of(Task::Uninstall, &plan, &cluster.namespace).required;
         guard::allowed(cluster, wanted, printer).await?;
     }
@@ -143,7 +143,7 @@ async fn find(cluster: &Cluster) -> Result<Found, Problem> {
     cluster.kubernetes_version().await?;
     let mut services = cluster.services().await?;
     services.retain(|service| service.enrolled);
-    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+    let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
     let mut others: Vec<String> = cluster
         .middlewares()
         .await?

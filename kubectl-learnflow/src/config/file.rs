@@ -1,7 +1,7 @@
 //! `learnflow.yaml`: its types, and what is said of one that is wrong. The JSON Schema in
 //! `docs/learnflow.schema.json` is made of these types.
 
-use super::values::{Memory, Share, label_of, name_of, needed_name_of, registry_of};
+use super::values::{Memory, Share, Which, label_of, name_of, needed_name_of, registry_of};
 use crate::{
     concern::{Concern, Profile, Selection},
     problem::Problem,
@@ -38,6 +38,11 @@ pub(crate) struct File {
     /// What not to install. What of it is there already stays as it is.
     #[cfg_attr(test, schemars(with = "Vec<Concern>"))]
     pub(crate) skip: Option<Spanned<Vec<Concern>>>,
+    /// Whose Prometheus keeps the metrics: `own`, NAMESPACE/NAME of an object Prometheus of the Prometheus
+    /// Operator, or NAMESPACE/SERVICE:PORT of another one. Default: the one that was chosen before, or else the
+    /// only one of an Operator, or else our own.
+    #[cfg_attr(test, schemars(with = "String", regex(pattern = r"^(own|[-a-z0-9]+/[-.a-z0-9]+(:[0-9]+(/.*)?)?)$")))]
+    pub(crate) prometheus: Option<Which>,
     /// The size and the care. Default: dev.
     #[cfg_attr(test, schemars(with = "Profile"))]
     pub(crate) profile: Option<Profile>,

@@ -12,6 +12,7 @@ exclude: [zoo]
 pubsub: kafka-pubsub
 only: [prometheus, middleware]
 skip: []
+prometheus: monitoring/k8s
 profile: production
 budget: 1Gi
 registry: registry.example.com/mirror

@@ -9,13 +9,14 @@ use crate::{
     cli::{Choice, Global},
     concern::{Profile, Selection},
     model::Facts,
+    monitoring::Keeper,
     patches::Shape,
     problem::Problem,
 };
 use std::fmt;
 
 pub(crate) use file::{Entry, File};
-pub(crate) use values::{Memory, Share, bytes, label, name, registry};
+pub(crate) use values::{Memory, Share, Which, bytes, label, name, registry};
 
 /// A value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) exclude: Setting<Vec<String>>,
     pub(crate) pubsub: Setting<Option<String>>,
     pub(crate) concerns: Setting<Selection>,
+    /// None: see [`crate::commands`], where it is chosen.
+    pub(crate) prometheus: Setting<Option<Which>>,
     pub(crate) profile: Setting<Profile>,
     pub(crate) budget: Setting<Option<Memory>>,
     pub(crate) registry: Setting<Option<String>>,
@@ -93,6 +96,7 @@ impl Settings {
             exclude: from.list(&choice.exclude, "--exclude", exclude),
             pubsub: from.maybe(None, "", file.pubsub),
             concerns,
+            prometheus: from.maybe(choice.prometheus.clone(), "--prometheus", file.prometheus),
             profile: from.either(choice.profile, "--profile", file.profile, Profile::default()),
             budget: from.maybe(choice.budget.clone(), "--budget", file.budget),
             registry: from.maybe(choice.registry.clone(), "--registry", file.registry),
@@ -162,6 +166,7 @@ impl Settings {
             registry: self.registry.value.clone(),
             pull_secret: self.pull_secret.value.clone(),
             sampling: self.sampling.value,
+            keeper: Keeper::Own,
             gateway,
         }
     }

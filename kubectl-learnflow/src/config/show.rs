@@ -21,6 +21,7 @@ impl Settings {
         let only: Vec<String> = self.concerns.value.iter().map(|concern| concern.to_string()).collect();
         let only = format!("only: [{}]", only.join(", "));
         page.line(&only, &self.concerns.from);
+        page.maybe("prometheus", &self.prometheus, |which| scalar(&which.to_string()));
         page.line(&format!("profile: {}", self.profile.value), &self.profile.from);
         page.maybe("budget", &self.budget, |budget| scalar(&budget.to_string()));
         page.maybe("registry", &self.registry, |registry| scalar(registry));

@@ -10,14 +10,14 @@ use self::{
     judge::{Evidence, Part, Report, Telemetry, Verdict},
     resilience::Loaded,
 };
-use super::{coverage::Coverage, version};
+use super::{coverage::Coverage, keeper, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
     enrolment::{self, Enrolments},
     model::{Facts, Outcome, Pod, Rollout, Scaler, Service},
-    objects::{Object, ObjectRef, Plan},
-    preflight,
+    objects::{Object, ObjectRef},
+    monitoring, preflight,
     printer::{Printer, Tone},
     problem::{Kind, Problem},
 };
@@ -117,7 +117,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
         scalers(cluster),
     )?;
     let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
-    let mut plan = Plan::new(&cluster.namespace, &app_ids)?;
+    let mut plan = keeper::installed_plan(cluster, &app_ids).await?;
     // What is in force, not what this plugin would bring: others may decide.
     plan.polices = false;
     let facts = Facts {
@@ -131,6 +131,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     let component = plan.component.reference();
     let workloads = plan.stack.iter().filter(|object| object.is_workload());
     let mut parts: Vec<ObjectRef> = workloads.map(Object::reference).collect();
+    parts.extend(plan.keeper.object());
     parts.push(component.clone());
     parts.extend(enrolment::in_use(&cluster.namespace, &enrolled, &configurations));
     let (parts, component, services) = try_join!(
@@ -186,6 +187,10 @@ async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Option<Part>, Prob
             Some(workload) if workload.rollout.is_settled() => (true, Some(workload.rollout), None),
             Some(workload) => (true, Some(workload.rollout), cluster.trouble(&workload).await?),
         }
+    } else if object.kind == "Prometheus" {
+        let found = cluster.existing(&object).await?;
+        let rollout = found.as_ref().map(monitoring::rollout);
+        (found.is_some(), rollout, None)
     } else {
         match cluster.existing(&object).await {
             // Whoever may look at a status need not be one who may read Secrets.

@@ -1,0 +1,98 @@
+//! What goes into our own namespace: the set that it is, and which objects it has.
+
+use crate::{
+    applyset, assets,
+    concern::{Concern, Profile},
+    monitoring::{self, Keeper},
+    objects::{KEEPER, Object, ObjectRef, STACK_NAMESPACE, only},
+    patches::Shape,
+    problem::Problem,
+};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The kinds that the stack has in any part and profile, whatever is chosen: others of them may be there.
+pub(crate) fn kinds() -> Result<BTreeMap<String, ObjectRef>, Problem> {
+    let mut kinds = BTreeMap::new();
+    for concern in Concern::ALL.into_iter().filter(|concern| concern.is_of_stack()) {
+        for profile in [Profile::Dev, Profile::Production] {
+            let objects = concern.objects(profile)?;
+            kinds.extend(
+                objects
+                    .iter()
+                    .map(|object| (applyset::kind(object), object.reference())),
+            );
+        }
+    }
+    Ok(kinds)
+}
+
+/// Kinds that it has in clusters that have them: somebody else's Prometheus is told by them.
+pub(crate) fn foreign_kinds() -> Result<BTreeMap<String, ObjectRef>, Problem> {
+    let mut objects = assets::folder("prometheus/operator")?;
+    objects.push(monitoring::rules("", &Value::Null));
+    let kinds = objects.iter().map(|object| (applyset::kind(object), object.reference()));
+    Ok(kinds.collect())
+}
+
+pub(crate) fn set(stack: &[Object], keeper: &Keeper) -> Result<Object, Problem> {
+    let mut kinds: BTreeSet<String> = kinds()?.into_keys().collect();
+    // Kinds that not every cluster has.
+    kinds.extend(stack.iter().map(applyset::kind));
+    let mut set = applyset::parent(STACK_NAMESPACE, &kinds).map_err(Problem::new)?;
+    let annotations = set.map("/metadata/annotations");
+    let namespaces = stack.iter().filter_map(Object::namespace);
+    let elsewhere: BTreeSet<String> = namespaces.filter(|ns| *ns != STACK_NAMESPACE).map(str::to_owned).collect();
+    if !elsewhere.is_empty() {
+        annotations.insert(applyset::ELSEWHERE.into(), applyset::join(&elsewhere).into());
+    }
+    if *keeper != Keeper::Own {
+        annotations.insert(KEEPER.into(), json!(keeper).to_string().into());
+    }
+    Ok(set.labelled().versioned())
+}
+
+pub(crate) fn namespace(keeper: &Keeper) -> Result<Object, Problem> {
+    let mut namespace = only("namespace.yaml")?.labelled().versioned();
+    if let Keeper::Operated(operated) = keeper {
+        let labels = operated.namespace_labels.iter();
+        let labels = labels.map(|(key, value)| (key.clone(), Value::from(value.clone())));
+        namespace.map("/metadata/labels").extend(labels);
+    }
+    Ok(namespace)
+}
+
+/// Somebody else's Prometheus is told of us.
+fn told(keeper: &Keeper, own: Vec<Object>) -> Result<Vec<Object>, Problem> {
+    let Keeper::Operated(operated) = keeper else {
+        return Ok(Vec::new());
+    };
+    let mut objects = own;
+    // What lets it find pods.
+    objects.retain(|object| object.kind().starts_with("ClusterRole"));
+    objects.extend(assets::folder("prometheus/operator")?);
+    if operated.rules.is_some() {
+        for (file, text) in assets::rules() {
+            objects.push(monitoring::rules(file, &assets::yaml(file, text)?));
+        }
+    }
+    let fitted = |object| monitoring::fitted(object, operated);
+    Ok(objects.into_iter().map(fitted).collect())
+}
+
+/// The jobs to add to a Prometheus that nobody operates.
+pub(crate) fn scrape_jobs() -> Result<Value, Problem> {
+    let objects = assets::folder("prometheus")?;
+    let config = objects.iter().find_map(|object| object.value()["data"]["prometheus.yml"].as_str());
+    let config = assets::yaml("prometheus.yml", config.unwrap_or_default())?;
+    Ok(monitoring::scrape_jobs(&config))
+}
+
+/// The objects of a part, wherever the metrics are kept.
+pub(crate) fn objects(concern: Concern, shape: &Shape) -> Result<Vec<Object>, Problem> {
+    let objects = concern.objects(shape.profile)?;
+    match concern {
+        Concern::Prometheus if shape.keeper != Keeper::Own => told(&shape.keeper, objects),
+        _ => Ok(objects),
+    }
+}
