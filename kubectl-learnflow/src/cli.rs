@@ -226,6 +226,9 @@ pub(crate) struct Status {
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
+    /// The same learnflow.yaml as for `install`. `-` reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Give services the middleware
@@ -248,6 +251,9 @@ pub(crate) struct Enroll {
     /// How long to wait for each Deployment to roll
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
+    /// The same learnflow.yaml as for `install`. `-` reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Take the middleware out of services again
@@ -264,6 +270,9 @@ pub(crate) struct Unenroll {
     /// How long to wait for each Deployment to roll
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
+    /// The same learnflow.yaml as for `install`. `-` reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Remove LearnFlow, and nothing else
@@ -284,6 +293,9 @@ pub(crate) struct Uninstall {
     /// How long to wait for each Deployment to roll, and for objects to be gone
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
+    /// The same learnflow.yaml as for `install`. `-` reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Show the versions of this plugin, of what is installed, of Kubernetes and of Dapr
@@ -323,6 +335,7 @@ fn parse_service(text: &str) -> Result<Entry, String> {
     };
     Ok(Entry {
         name: config::name(name)?,
+        namespace: None,
         app_id,
         container: None,
     })

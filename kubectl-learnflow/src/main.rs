@@ -24,9 +24,9 @@ mod problem;
 mod redact;
 mod resilience;
 mod scaling;
+mod stack;
 #[cfg(test)]
 mod testing;
-mod stack;
 mod text;
 mod yaml;
 

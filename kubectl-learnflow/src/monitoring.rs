@@ -330,7 +330,11 @@ fn lacking(selector: &Value, have: &Labels) -> Result<Labels, String> {
     let others = others.map(|one| {
         let text = |field: &str| one[field].as_str().unwrap_or_default();
         let values = one["values"].as_array().into_iter().flatten();
-        (text("key"), text("operator"), values.filter_map(Value::as_str).collect())
+        (
+            text("key"),
+            text("operator"),
+            values.filter_map(Value::as_str).collect(),
+        )
     });
     let asked: Vec<(&str, &str, Vec<&str>)> = equal.chain(others).collect();
     let holds = |key: &str, operator: &str, values: &[&str], value: Option<&String>| match (operator, value) {
@@ -360,7 +364,9 @@ fn lacking(selector: &Value, have: &Labels) -> Result<Labels, String> {
                 [] => String::new(),
                 values => format!(" {}", values.join(", ")),
             };
-            return Err(format!("`{key}` {operator}{values}, which does not fit what LearnFlow has there"));
+            return Err(format!(
+                "`{key}` {operator}{values}, which does not fit what LearnFlow has there"
+            ));
         }
     }
     Ok(given)
@@ -386,9 +392,7 @@ pub(crate) fn fitted(mut object: Object, operated: &Operated) -> Object {
     };
     let Some(spot) = spot else { return object };
     for (key, value) in &spot.labels {
-        object
-            .map("/metadata/labels")
-            .insert(key.clone(), value.clone().into());
+        object.map("/metadata/labels").insert(key.clone(), value.clone().into());
     }
     object.in_namespace(&spot.namespace)
 }

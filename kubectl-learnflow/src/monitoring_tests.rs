@@ -37,8 +37,18 @@ fn monitors_go_where_they_are_seen() {
     let cases = [
         // Not set is not the same as empty.
         (json!({ "podMonitorSelector": any }), "monitoring", vec![], vec![]),
-        (json!({ "podMonitorSelector": any, "podMonitorNamespaceSelector": any }), here, vec![], vec![]),
-        (json!({ "podMonitorSelector": release, "podMonitorNamespaceSelector": any }), here, vec!["release=kps"], vec![]),
+        (
+            json!({ "podMonitorSelector": any, "podMonitorNamespaceSelector": any }),
+            here,
+            vec![],
+            vec![],
+        ),
+        (
+            json!({ "podMonitorSelector": release, "podMonitorNamespaceSelector": any }),
+            here,
+            vec!["release=kps"],
+            vec![],
+        ),
         (
             json!({ "podMonitorSelector": any, "podMonitorNamespaceSelector": { "matchLabels": { "team": "platform" } } }),
             "monitoring",
@@ -66,7 +76,11 @@ fn monitors_go_where_they_are_seen() {
     for (spec, namespace, of_monitor, of_namespace) in cases {
         let found = spot(spec.clone(), &home()).unwrap_or_else(|why| panic!("{spec}: {why}"));
         let text = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(found, (namespace.to_owned(), text(of_monitor), text(of_namespace)), "{spec}");
+        assert_eq!(
+            found,
+            (namespace.to_owned(), text(of_monitor), text(of_namespace)),
+            "{spec}"
+        );
     }
 }
 
@@ -92,13 +106,22 @@ fn one_that_cannot_see_us_is_told_apart_with_why() {
         ),
         (json!({ "podMonitorSelector": any, "paused": true }), "`paused`"),
         (json!({ "podMonitorSelector": any, "shards": 2 }), "`shards`"),
-        (json!({ "podMonitorSelector": any, "listenLocal": true }), "`listenLocal`"),
+        (
+            json!({ "podMonitorSelector": any, "listenLocal": true }),
+            "`listenLocal`",
+        ),
         (
             json!({ "podMonitorSelector": any, "ignoreNamespaceSelectors": true }),
             "`ignoreNamespaceSelectors`",
         ),
-        (json!({ "podMonitorSelector": any, "overrideHonorLabels": true }), "`overrideHonorLabels`"),
-        (json!({ "podMonitorSelector": any, "enforcedNamespaceLabel": "ns" }), "`enforcedNamespaceLabel`"),
+        (
+            json!({ "podMonitorSelector": any, "overrideHonorLabels": true }),
+            "`overrideHonorLabels`",
+        ),
+        (
+            json!({ "podMonitorSelector": any, "enforcedNamespaceLabel": "ns" }),
+            "`enforcedNamespaceLabel`",
+        ),
     ];
     for (spec, words) in cases {
         let why = spot(spec.clone(), &home()).expect_err(&spec.to_string());
@@ -109,7 +132,8 @@ fn one_that_cannot_see_us_is_told_apart_with_why() {
         labels: Labels::new(),
         ours: false,
     };
-    let spec = json!({ "podMonitorSelector": any, "podMonitorNamespaceSelector": { "matchLabels": { "scrape": "yes" } } });
+    let spec =
+        json!({ "podMonitorSelector": any, "podMonitorNamespaceSelector": { "matchLabels": { "scrape": "yes" } } });
     let why = spot(spec, &foreign).expect_err("not ours");
     assert!(why.contains("scrape=yes on namespace learnflow-system"), "{why}");
 }
@@ -131,7 +155,10 @@ fn the_rest_of_the_object_is_followed() {
     assert_eq!(operated.address.resource, "pods");
     assert_eq!(operated.address.name, "prometheus-k8s-0");
     assert_eq!(operated.service_account, "default");
-    assert!(operated.rules.is_none() && remarks[0].contains("`ruleSelector` is not set"), "{remarks:?}");
+    assert!(
+        operated.rules.is_none() && remarks[0].contains("`ruleSelector` is not set"),
+        "{remarks:?}"
+    );
     let again: Keeper = serde_json::from_value(json!(Keeper::Operated(Box::new(operated.clone())))).expect("read back");
     assert_eq!(again, Keeper::Operated(Box::new(operated)));
 }
@@ -144,7 +171,11 @@ fn a_plan_for_somebody_elses_brings_monitors_and_no_prometheus() {
     let keeper = Keeper::Operated(Box::new(operated));
     let plan = Plan::kept_by("shop", &BTreeSet::new(), keeper.clone()).expect("a plan");
     let of = |kind: &str| -> Vec<&Object> { plan.stack.iter().filter(|object| object.kind() == kind).collect() };
-    assert!(plan.stack.iter().all(|object| object.name() != "prometheus"), "{:#?}", plan.stack);
+    assert!(
+        plan.stack.iter().all(|object| object.name() != "prometheus"),
+        "{:#?}",
+        plan.stack
+    );
     for monitor in of("PodMonitor") {
         assert_eq!(monitor.namespace(), Some("monitoring"), "{monitor}");
         assert_eq!(monitor.value()["metadata"]["labels"]["release"], "kps", "{monitor}");
@@ -163,7 +194,11 @@ fn a_plan_for_somebody_elses_brings_monitors_and_no_prometheus() {
     );
     let set = &plan.set().expect("a set").value()["metadata"]["annotations"];
     assert_eq!(set["applyset.kubernetes.io/additional-namespaces"], "monitoring");
-    assert!(set["applyset.kubernetes.io/contains-group-kinds"].to_string().contains("PodMonitor.monitoring.coreos.com"));
+    assert!(
+        set["applyset.kubernetes.io/contains-group-kinds"]
+            .to_string()
+            .contains("PodMonitor.monitoring.coreos.com")
+    );
     let kept: Keeper = serde_json::from_str(set["learnflow.dev/prometheus"].as_str().expect("a text")).expect("JSON");
     assert_eq!(kept, keeper);
 }
@@ -175,11 +210,21 @@ fn monitors_give_the_labels_that_our_own_jobs_give() {
     for job in JOBS {
         let own = jobs["scrape_configs"].as_array().into_iter().flatten();
         let own = own.filter(|own| own["job_name"] == job).next().expect(job);
-        let endpoints = monitors.iter().map(|monitor| &monitor.value()["spec"]["podMetricsEndpoints"][0]);
+        let endpoints = monitors
+            .iter()
+            .map(|monitor| &monitor.value()["spec"]["podMetricsEndpoints"][0]);
         let names = |endpoint: &Value| endpoint["relabelings"].as_array().cloned().unwrap_or_default();
-        let named = |endpoint: &&Value| names(endpoint).iter().any(|r| r["targetLabel"] == "job" && r["replacement"] == job);
+        let named = |endpoint: &&Value| {
+            names(endpoint)
+                .iter()
+                .any(|r| r["targetLabel"] == "job" && r["replacement"] == job)
+        };
         let endpoint = endpoints.into_iter().find(named).expect(job);
-        assert_eq!(endpoint["honorLabels"].is_null(), own["honor_labels"].is_null(), "{job}");
+        assert_eq!(
+            endpoint["honorLabels"].is_null(),
+            own["honor_labels"].is_null(),
+            "{job}"
+        );
         // The Operator gives these by itself.
         let given = ["namespace", "pod"];
         let wanted = own["relabel_configs"].as_array().into_iter().flatten();

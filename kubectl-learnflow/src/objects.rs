@@ -13,10 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::{
-    collections::BTreeSet,
-    fmt,
-};
+use std::{collections::BTreeSet, fmt};
 
 /// Who we are to the API server, and in `app.kubernetes.io/managed-by`.
 pub(crate) const MANAGER: &str = "kubectl-learnflow";

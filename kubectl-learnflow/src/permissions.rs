@@ -122,7 +122,12 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("list", "dapr.io", "resiliencies", Some(namespace)))
         .need(kept())
         .need(prometheus(&plan.keeper))
-        .need(plan.keeper.object().iter().flat_map(|object| accesses(std::iter::once(object), &["get"])))
+        .need(
+            plan.keeper
+                .object()
+                .iter()
+                .flat_map(|object| accesses(std::iter::once(object), &["get"])),
+        )
         .like(to("list", "autoscaling", AUTOSCALERS, Some(namespace)))
         .like(to("list", "keda.sh", "scaledobjects", Some(namespace)))
         // Why something is not ready.
@@ -303,7 +308,10 @@ fn prometheuses() -> Vec<Access> {
 fn prometheus(keeper: &Keeper) -> [Access; 1] {
     let address = keeper.address();
     let proxy = format!("{}/proxy", address.resource);
-    [named(access("get", "", &proxy, Some(&address.namespace)), &address.proxied())]
+    [named(
+        access("get", "", &proxy, Some(&address.namespace)),
+        &address.proxied(),
+    )]
 }
 
 pub(crate) fn access(verb: &str, group: &str, resource: &str, namespace: Option<&str>) -> Access {

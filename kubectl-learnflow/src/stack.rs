@@ -31,7 +31,9 @@ pub(crate) fn kinds() -> Result<BTreeMap<String, ObjectRef>, Problem> {
 pub(crate) fn foreign_kinds() -> Result<BTreeMap<String, ObjectRef>, Problem> {
     let mut objects = assets::folder("prometheus/operator")?;
     objects.push(monitoring::rules("", &Value::Null));
-    let kinds = objects.iter().map(|object| (applyset::kind(object), object.reference()));
+    let kinds = objects
+        .iter()
+        .map(|object| (applyset::kind(object), object.reference()));
     Ok(kinds.collect())
 }
 
@@ -42,7 +44,10 @@ pub(crate) fn set(stack: &[Object], keeper: &Keeper) -> Result<Object, Problem> 
     let mut set = applyset::parent(STACK_NAMESPACE, &kinds).map_err(Problem::new)?;
     let annotations = set.map("/metadata/annotations");
     let namespaces = stack.iter().filter_map(Object::namespace);
-    let elsewhere: BTreeSet<String> = namespaces.filter(|ns| *ns != STACK_NAMESPACE).map(str::to_owned).collect();
+    let elsewhere: BTreeSet<String> = namespaces
+        .filter(|ns| *ns != STACK_NAMESPACE)
+        .map(str::to_owned)
+        .collect();
     if !elsewhere.is_empty() {
         annotations.insert(applyset::ELSEWHERE.into(), applyset::join(&elsewhere).into());
     }
@@ -83,7 +88,9 @@ fn told(keeper: &Keeper, own: Vec<Object>) -> Result<Vec<Object>, Problem> {
 /// The jobs to add to a Prometheus that nobody operates.
 pub(crate) fn scrape_jobs() -> Result<Value, Problem> {
     let objects = assets::folder("prometheus")?;
-    let config = objects.iter().find_map(|object| object.value()["data"]["prometheus.yml"].as_str());
+    let config = objects
+        .iter()
+        .find_map(|object| object.value()["data"]["prometheus.yml"].as_str());
     let config = assets::yaml("prometheus.yml", config.unwrap_or_default())?;
     Ok(monitoring::scrape_jobs(&config))
 }

@@ -5,8 +5,10 @@ mod concerns;
 #[cfg(target_os = "linux")]
 mod downtime;
 mod enrolment;
+mod golden;
 mod lab;
 mod line;
+mod neighbours;
 mod rbac;
 mod refusals;
 mod verbs;
@@ -35,8 +37,11 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     let tests = refusals::TESTS.iter().chain(line::TESTS);
     let tests = tests.chain(enrolment::TESTS).chain(changes::TESTS);
-    let tests = tests.chain(verbs::BEFORE).chain(rbac::FIRST);
-    let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
+    // Another cluster has other versions and names.
+    let golden = |tests: &'static [(&'static str, Test)]| if on_a_lab { tests } else { &[] };
+    let tests = tests.chain(verbs::BEFORE).chain(golden(golden::BEFORE));
+    let tests = tests.chain(rbac::FIRST).chain(verbs::TESTS);
+    let tests = tests.chain(golden(golden::INSTALLED)).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
         // Long, and by name only: `cargo xtask test downtime`.
@@ -48,7 +53,7 @@ fn main() -> ExitCode {
         {
             trials.extend(downtime::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
         }
-        let tests = concerns::TESTS.iter().chain(lab::TESTS);
+        let tests = concerns::TESTS.iter().chain(neighbours::TESTS).chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()

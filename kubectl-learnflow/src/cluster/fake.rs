@@ -287,7 +287,7 @@ impl State {
                     .iter()
                     .any(|name| pod["metadata"]["name"] == format!("{name}-pod"))
             };
-            let pods = self.pods("shop");
+            let pods = [self.pods("shop"), self.pods("bank")].concat();
             let found = pods.iter().filter(|pod| up || failed && unable(pod));
             let result: Vec<Value> = found.map(sample).collect();
             return (200, json!({ "status": "success", "data": { "result": result } }));

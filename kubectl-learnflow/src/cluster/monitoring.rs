@@ -37,10 +37,7 @@ impl Cluster {
         self.metrics
             .get_or_try_init(async || {
                 let set = self.existing(&applyset::reference(STACK_NAMESPACE)).await?;
-                let keeper = set
-                    .as_ref()
-                    .and_then(annotated)
-                    .map(serde_json::from_str::<Keeper>);
+                let keeper = set.as_ref().and_then(annotated).map(serde_json::from_str::<Keeper>);
                 // What cannot be read is said by whoever needs to know more than this.
                 Ok(keeper.and_then(Result::ok).unwrap_or_default().address())
             })
@@ -105,10 +102,15 @@ impl Cluster {
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
         let pools = answer["data"]["scrapePools"].as_array();
         let pools = pools.ok_or_else(|| {
-            Problem::new(format!("What answers at {address} is no Prometheus of version 2.42 or later."))
-                .next("Correct --prometheus, or `prometheus` in learnflow.yaml.")
+            Problem::new(format!(
+                "What answers at {address} is no Prometheus of version 2.42 or later."
+            ))
+            .next("Correct --prometheus, or `prometheus` in learnflow.yaml.")
         })?;
-        Ok(pools.iter().filter_map(|pool| Some(pool.as_str()?.to_owned())).collect())
+        Ok(pools
+            .iter()
+            .filter_map(|pool| Some(pool.as_str()?.to_owned()))
+            .collect())
     }
 }
 

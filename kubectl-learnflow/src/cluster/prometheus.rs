@@ -27,7 +27,9 @@ impl Cluster {
     /// The value of an expression now, one sample a series.
     pub(crate) async fn query(&self, expression: &str) -> Result<Vec<Sample>, Problem> {
         let address = self.metrics().await?;
-        let text = self.ask(address, &format!("query?query={}", escape(expression))).await?;
+        let text = self
+            .ask(address, &format!("query?query={}", escape(expression)))
+            .await?;
         samples(&text).map_err(|why| Problem::new(format!("Cannot {}: {why}.", doing(address))))
     }
 

@@ -68,9 +68,10 @@ impl<'a> Wanted<'a> {
 }
 
 /// May we install? Asked first: without, nothing else can be found out.
-pub(super) async fn may_install(cluster: &Cluster, plan: &Plan, printer: &Printer) -> Result<(), Problem> {
-    let wanted = permissions::of(Task::Install, plan, &cluster.namespace).required;
-    allowed(cluster, wanted, printer).await?;
+pub(super) async fn may_install(clusters: &[Cluster], plans: &[Plan], printer: &Printer) -> Result<(), Problem> {
+    let each = clusters.iter().zip(plans);
+    let each = each.flat_map(|(cluster, plan)| permissions::of(Task::Install, plan, &cluster.namespace).required);
+    allowed(&clusters[0], each.collect(), printer).await?;
     printer.step(Mark::Good, "Permissions");
     Ok(())
 }
@@ -118,7 +119,8 @@ pub(super) async fn settings(
     {
         checks.extend(preflight::storage(claim, cluster.default_storage_class().await?));
     }
-    if let Some(budget) = &settings.budget.value {
+    // Of several namespaces, the first brings the stack.
+    if let Some(budget) = settings.budget.value.as_ref().filter(|_| !plan.stack.is_empty()) {
         checks.push(preflight::budget(plan, budget, cluster.count_nodes().await?));
     }
     stop(show(printer, &checks))

@@ -51,7 +51,9 @@ pub(super) async fn choose(cluster: &Cluster, settings: &Settings) -> Judged {
     {
         let what = format!("{} takes over from {before}", chosen.keeper);
         let next = match before {
-            Keeper::Own => "It begins with nothing. LearnFlow's own Prometheus is removed in the end; a volume of it stays.",
+            Keeper::Own => {
+                "It begins with nothing. LearnFlow's own Prometheus is removed in the end; a volume of it stays."
+            }
             _ => "It begins with nothing. LearnFlow's monitors and rules are removed from the other one in the end.",
         };
         chosen.checks.push(Check::warn(what, next));
@@ -111,12 +113,15 @@ async fn automatic(cluster: &Cluster) -> Judged {
         [one] => one,
         several => {
             let names: Vec<String> = several.iter().map(name).collect();
-            return Err(
-                Problem::new(format!("There are {} objects Prometheus: {}.", names.len(), list(&names))).next(format!(
-                    "Choose one with --prometheus {}, or LearnFlow's own with --prometheus own. Nothing was changed.",
-                    names[0]
-                )),
-            );
+            return Err(Problem::new(format!(
+                "There are {} objects Prometheus: {}.",
+                names.len(),
+                list(&names)
+            ))
+            .next(format!(
+                "Choose one with --prometheus {}, or LearnFlow's own with --prometheus own. Nothing was changed.",
+                names[0]
+            )));
         }
     };
     match one.judge(&home(cluster).await?) {
@@ -145,8 +150,10 @@ async fn operated(cluster: &Cluster, namespace: &str, wanted: &str) -> Judged {
             [] => "There is none at all".to_owned(),
             names => format!("There is {}", list(names)),
         };
-        return Err(Problem::new(format!("There is no object Prometheus {namespace}/{wanted}."))
-            .next(format!("{there}. {OWN} Nothing was changed.")));
+        return Err(
+            Problem::new(format!("There is no object Prometheus {namespace}/{wanted}."))
+                .next(format!("{there}. {OWN} Nothing was changed.")),
+        );
     };
     match one.judge(&home(cluster).await?) {
         Ok(judged) => Ok(Chosen::operated(judged)),
@@ -159,7 +166,10 @@ async fn operated(cluster: &Cluster, namespace: &str, wanted: &str) -> Judged {
 async fn plain(cluster: &Cluster, keeper: Keeper) -> Judged {
     let address = keeper.address();
     let jobs = cluster.scrape_jobs(&address).await?;
-    let missing: Vec<&str> = JOBS.into_iter().filter(|job| !jobs.iter().any(|have| have == job)).collect();
+    let missing: Vec<&str> = JOBS
+        .into_iter()
+        .filter(|job| !jobs.iter().any(|have| have == job))
+        .collect();
     let check = match missing.as_slice() {
         [] => Check::good(format!("The Prometheus at {address} has LearnFlow's scrape jobs")),
         missing => Check::bad(

@@ -33,11 +33,19 @@ fn the_only_one_is_used_and_ours_stays_away() {
     let ended = install(&fake, &[]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     let said = "√ Prometheus monitoring/k8s keeps the metrics (monitors in monitoring)";
-    assert!(ended.err.contains(said) && ended.err.contains("--prometheus own"), "{}", ended.err);
+    assert!(
+        ended.err.contains(said) && ended.err.contains("--prometheus own"),
+        "{}",
+        ended.err
+    );
     assert!(fake.get(MONITOR).is_some() && fake.get(OWN_PROMETHEUS).is_none());
     // Metrics are asked for where they are.
     let proxy = "/namespaces/monitoring/services/http:prometheus-operated:9090/proxy/api/v1/query";
-    assert!(fake.asked().iter().any(|asked| asked.contains(proxy)), "{:#?}", fake.asked());
+    assert!(
+        fake.asked().iter().any(|asked| asked.contains(proxy)),
+        "{:#?}",
+        fake.asked()
+    );
     assert!(!fake.asked().iter().any(|asked| asked.contains("http:prometheus:9090")));
 
     let again = install(&fake, &[]);
@@ -49,11 +57,16 @@ fn the_only_one_is_used_and_ours_stays_away() {
         unenroll: true,
         delete_data: false,
         dry_run: false,
+        file: None,
         timeout: std::time::Duration::from_secs(1),
     };
-    let ended = fake.run(async |cluster| uninstall::run(cluster, &args, &printer).await);
+    let ended = fake.run(async |cluster| uninstall::run(std::slice::from_ref(cluster), &args, &printer).await);
     assert_eq!(ended, Ok(Outcome::Good), "{}", err.text());
-    let left: Vec<String> = fake.paths().into_iter().filter(|path| path.contains("learnflow")).collect();
+    let left: Vec<String> = fake
+        .paths()
+        .into_iter()
+        .filter(|path| path.contains("learnflow"))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -80,7 +93,11 @@ fn nothing_is_switched_silently() {
 
     let ended = install(&fake, &["--prometheus=own"]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
-    assert!(fake.get(OWN_PROMETHEUS).is_some() && fake.get(MONITOR).is_none(), "{}", ended.err);
+    assert!(
+        fake.get(OWN_PROMETHEUS).is_some() && fake.get(MONITOR).is_none(),
+        "{}",
+        ended.err
+    );
 }
 
 #[test]
@@ -93,8 +110,14 @@ fn what_cannot_be_decided_or_done_is_refused_before_anything_is_written() {
         (problem.what, problem.next.unwrap_or_default())
     };
     let (what, next) = refused("--profile=dev");
-    assert_eq!(what, "There are 2 objects Prometheus: monitoring/blind, monitoring/k8s.");
-    assert!(next.contains("--prometheus monitoring/blind") && next.contains("--prometheus own"), "{next}");
+    assert_eq!(
+        what,
+        "There are 2 objects Prometheus: monitoring/blind, monitoring/k8s."
+    );
+    assert!(
+        next.contains("--prometheus monitoring/blind") && next.contains("--prometheus own"),
+        "{next}"
+    );
     let (what, _) = refused("--prometheus=monitoring/blind");
     assert!(what.contains("`podMonitorSelector` is not set"), "{what}");
     let (what, next) = refused("--prometheus=monitoring/main");
@@ -109,7 +132,13 @@ fn one_that_cannot_see_us_leaves_ours() {
     prometheus(&fake, "blind", json!({}));
     let ended = install(&fake, &[]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
-    assert!(ended.err.contains("‼ Prometheus monitoring/blind is there and cannot be used"), "{}", ended.err);
+    assert!(
+        ended
+            .err
+            .contains("‼ Prometheus monitoring/blind is there and cannot be used"),
+        "{}",
+        ended.err
+    );
     assert!(fake.get(OWN_PROMETHEUS).is_some());
 }
 
@@ -123,12 +152,20 @@ fn one_without_an_operator_must_have_our_jobs() {
     assert!(ended.result.is_err() && fake.writes().is_empty(), "{}", ended.err);
     let said = "× The Prometheus at monitoring/prom:80/p has no scrape job learnflow, collectors";
     assert!(ended.err.contains(said), "{}", ended.err);
-    assert!(ended.err.contains("render --prometheus monitoring/prom:80/p"), "{}", ended.err);
+    assert!(
+        ended.err.contains("render --prometheus monitoring/prom:80/p"),
+        "{}",
+        ended.err
+    );
 
     fake.answer(pools, 200, answer(&JOBS));
     let ended = install(&fake, &["--prometheus=monitoring/prom:80/p"]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     assert!(fake.get(OWN_PROMETHEUS).is_none());
     let asked = "/namespaces/monitoring/services/http:prom:80/proxy/p/api/v1/query";
-    assert!(fake.asked().iter().any(|path| path.contains(asked)), "{:#?}", fake.asked());
+    assert!(
+        fake.asked().iter().any(|path| path.contains(asked)),
+        "{:#?}",
+        fake.asked()
+    );
 }

@@ -33,7 +33,9 @@ pub(super) async fn run(args: &Rbac, global: &Global, printer: &Printer) -> Resu
     };
     let keepers = keepers(&args.prometheus);
     // Whichever of the two is installed, or is there from before.
-    let profiles = keepers.iter().flat_map(|keeper| [(Profile::Dev, keeper), (Profile::Production, keeper)]);
+    let profiles = keepers
+        .iter()
+        .flat_map(|keeper| [(Profile::Dev, keeper), (Profile::Production, keeper)]);
     let plans: Vec<Plan> = profiles.map(plan).collect::<Result<_, _>>()?;
     let tasks: BTreeSet<Task> = match args.verbs.as_slice() {
         [] => Task::value_variants().iter().copied().collect(),

@@ -126,7 +126,10 @@ impl<'de> Deserialize<'de> for Memory {
 pub(crate) enum Which {
     Own,
     /// An object Prometheus of the Prometheus Operator.
-    Operated { namespace: String, name: String },
+    Operated {
+        namespace: String,
+        name: String,
+    },
     /// The Service of another one.
     Service(Address),
 }
@@ -209,6 +212,10 @@ pub(super) fn name_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     checked(deserializer, name).map(Some)
 }
 
+pub(super) fn needed_label_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked(deserializer, label)
+}
+
 pub(super) fn needed_name_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     checked(deserializer, name)
 }
@@ -258,8 +265,20 @@ mod tests {
         let operated = matches!(Which::parse("a/b.c"), Ok(Which::Operated { .. }));
         assert!(operated, "an object may have dots in its name");
         for bad in [
-            "", "k8s", "a/", "/b", "a/b:", "a/b:x", "a/b:0", "a/b:99999", "a/b/c", "a/b.c:80", "a/b:80/../x", "a/b:80/?q",
-            "http://a/b:80", "A/b",
+            "",
+            "k8s",
+            "a/",
+            "/b",
+            "a/b:",
+            "a/b:x",
+            "a/b:0",
+            "a/b:99999",
+            "a/b/c",
+            "a/b.c:80",
+            "a/b:80/../x",
+            "a/b:80/?q",
+            "http://a/b:80",
+            "A/b",
         ] {
             assert!(Which::parse(bad).is_err(), "{bad}");
         }
