@@ -208,8 +208,8 @@ fn monitors_give_the_labels_that_our_own_jobs_give() {
     let monitors = assets::folder("prometheus/operator").expect("the manifests");
     let jobs = stack::scrape_jobs().expect("the manifest");
     for job in JOBS {
-        let own = jobs["scrape_configs"].as_array().into_iter().flatten();
-        let own = own.filter(|own| own["job_name"] == job).next().expect(job);
+        let mut own = jobs["scrape_configs"].as_array().into_iter().flatten();
+        let own = own.find(|own| own["job_name"] == job).expect(job);
         let endpoints = monitors
             .iter()
             .map(|monitor| &monitor.value()["spec"]["podMetricsEndpoints"][0]);

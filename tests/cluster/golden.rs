@@ -49,9 +49,15 @@ const VARIES: &[(&str, &str)] = &[
         r#""?\b(count|per_second|p\d\d_seconds|age_p95_seconds|success_ratio)"?: +[^,\n]+"#,
         "$1: N",
     ),
+    // An autoscaler has figures when the metrics server has.
+    (
+        r#"\b(current|desired|load_percent|target_percent|limited_by|trouble)("?: +)[^,\n]+"#,
+        "$1${2}N",
+    ),
+    (r#""[0-9a-f]{12}""#, "\"HASH\""),
     (r"\b\d+(\.\d+)?(ms|s|m|h)\b", "DURATION"),
     // A table is as wide as what stands in it.
-    (r" {2,}", "  "),
+    (r"(\S) {3,}", "$1  "),
 ];
 
 fn before_an_installation(target: &Target) -> Result<()> {
@@ -97,14 +103,14 @@ fn compare(target: &Target, cases: &[Case]) -> Result<()> {
     Ok(())
 }
 
-/// Without what varies. Rows of topics go: which there are is not this test's.
+/// Without what varies. Rows of topics and autoscalers go: what they say is not this test's.
 fn normal(text: &str) -> Result<String> {
     let mut text = text.to_owned();
     for (pattern, name) in VARIES {
         text = Regex::new(pattern)?.replace_all(&text, *name).into_owned();
     }
-    let topics = Regex::new(r"(?s)(\nTOPICS of [^\n]*\n).*?(\n\n)")?;
-    text = topics.replace_all(&text, "${1}…$2").into_owned();
+    let sections = Regex::new(r"(?s)(\n(?:AUTOSCALING|TOPICS of [^\n]*)\n).*?(\n\n)")?;
+    text = sections.replace_all(&text, "${1}…$2").into_owned();
     let topics = Regex::new(r#"(?s)( ?"?topics"?: ?)(\[\n.*?\n  \]|\n(- [^\n]*\n|  [^\n]*\n)+)"#)?;
     Ok(topics
         .replace_all(&text, |found: &Captures<'_>| format!("{}…", &found[1]))

@@ -122,7 +122,19 @@ fn query(page: &Dashboard, query: &str) -> Result<Vec<Value>> {
     Ok(answer["data"]["result"].as_array().context("a vector")?.clone())
 }
 
+/// Pods that were replaced just now are down until they are gone.
 fn scraped_with_our_labels(page: &Dashboard) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        match look_at_targets(page) {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => thread::sleep(Duration::from_secs(2)),
+        }
+    }
+}
+
+fn look_at_targets(page: &Dashboard) -> Result<()> {
     for job in JOBS {
         let up = query(page, &format!("up%7Bjob=%22{job}%22%7D"))?;
         ensure!(!up.is_empty(), "nothing of job {job}");
