@@ -250,6 +250,13 @@ fn the_rules_of_others_are_as_they_were() {
     }
 }
 
+/// Written anew by `UPDATE_EXPECT=1`. promtool checks it: tests/stack/valid.rs.
+#[test]
+fn the_jobs_for_others_are_as_they_were() {
+    let jobs = crate::yaml::write(&stack::scrape_jobs().expect("the manifest")).expect("YAML");
+    crate::testing::same_as_file("tests/cases/scrape-config.yaml", &jobs);
+}
+
 #[test]
 fn an_anchor_becomes_a_difference() {
     assert_eq!(

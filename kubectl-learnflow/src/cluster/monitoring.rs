@@ -32,6 +32,11 @@ impl Cluster {
         Ok(self.existing(&own).await?.is_some_and(ours).then_some(Keeper::Own))
     }
 
+    /// From now on it is asked for metrics. What was decided first stays.
+    pub(crate) fn measured_by(&self, keeper: &Keeper) {
+        let _ = self.metrics.set(keeper.address());
+    }
+
     /// Where the Prometheus answers that has our metrics. Asked once.
     pub(super) async fn metrics(&self) -> Result<&Address, Problem> {
         self.metrics

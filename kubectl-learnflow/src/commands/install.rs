@@ -74,6 +74,7 @@ pub(super) async fn run(
     }
     printer.section("Checking the cluster");
     let Chosen { keeper, checks } = keeper::choose(cluster, &settings).await?;
+    cluster.measured_by(&keeper);
     let shape = shape(cluster, &settings, keeper).await?;
     let clusters = places(cluster, &settings);
     let rough = clusters

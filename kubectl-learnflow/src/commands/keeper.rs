@@ -94,6 +94,7 @@ pub(super) fn assumed(which: &Which) -> Keeper {
 /// What is installed, with whatever there is in it: for verbs that look at it, or remove it.
 pub(super) async fn installed_plan(cluster: &Cluster, app_ids: &BTreeSet<String>) -> Result<Plan, Problem> {
     let keeper = cluster.keeper().await?.unwrap_or_default();
+    cluster.measured_by(&keeper);
     Plan::kept_by(&cluster.namespace, app_ids, keeper)
 }
 
