@@ -37,11 +37,8 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     let tests = refusals::TESTS.iter().chain(line::TESTS);
     let tests = tests.chain(enrolment::TESTS).chain(changes::TESTS);
-    // Another cluster has other versions and names.
-    let golden = |tests: &'static [(&'static str, Test)]| if on_a_lab { tests } else { &[] };
-    let tests = tests.chain(verbs::BEFORE).chain(golden(golden::BEFORE));
-    let tests = tests.chain(rbac::FIRST).chain(verbs::TESTS);
-    let tests = tests.chain(golden(golden::INSTALLED)).chain(rbac::LAST);
+    let tests = tests.chain(verbs::BEFORE).chain(rbac::FIRST);
+    let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
         // Long, and by name only: `cargo xtask test downtime`.
@@ -53,7 +50,11 @@ fn main() -> ExitCode {
         {
             trials.extend(downtime::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
         }
-        let tests = concerns::TESTS.iter().chain(neighbours::TESTS).chain(lab::TESTS);
+        let tests = golden::TESTS
+            .iter()
+            .chain(concerns::TESTS)
+            .chain(neighbours::TESTS)
+            .chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()

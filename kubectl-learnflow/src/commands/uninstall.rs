@@ -43,12 +43,8 @@ pub(super) async fn run(clusters: &[Cluster], args: &Uninstall, printer: &Printe
     if clusters.len() > 1 && !args.unenroll && !args.dry_run {
         let all = stream::iter(clusters).then(async |cluster| {
             let services = cluster.services().await?;
-            Ok::<_, Problem>(
-                services
-                    .into_iter()
-                    .filter(|service| service.enrolled)
-                    .map(|service| service.name),
-            )
+            let services = services.into_iter().filter(|service| service.enrolled);
+            Ok::<_, Problem>(services.map(|service| format!("{}/{}", cluster.namespace, service.name)))
         });
         let all: Vec<String> = all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
         if !all.is_empty() {
