@@ -27,6 +27,7 @@ pub const LAST: &[(&str, Test)] = &[
 const HELPFUL: &[&str] = &[
     "list events",
     "list nodes",
+    "list prometheuses",
     "list services",
     "list resourcequotas",
     "list storageclasses",
