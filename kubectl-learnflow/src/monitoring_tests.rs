@@ -1,5 +1,5 @@
 use super::*;
-use crate::{assets, objects::Plan, stack};
+use crate::{assets, objects::Plan, patches::Shape, stack};
 use std::collections::BTreeSet;
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -169,7 +169,11 @@ fn a_plan_for_somebody_elses_brings_monitors_and_no_prometheus() {
         "ruleNamespaceSelector": { "matchLabels": { "rules": "yes" } }, "serviceAccountName": "prom" });
     let (operated, _) = k8s(spec).judge(&home()).expect("usable");
     let keeper = Keeper::Operated(Box::new(operated));
-    let plan = Plan::kept_by("shop", &BTreeSet::new(), keeper.clone()).expect("a plan");
+    let shape = Shape {
+        keeper: keeper.clone(),
+        ..Shape::default()
+    };
+    let plan = Plan::shaped("shop", &BTreeSet::new(), &shape).expect("a plan");
     let of = |kind: &str| -> Vec<&Object> { plan.stack.iter().filter(|object| object.kind() == kind).collect() };
     assert!(
         plan.stack.iter().all(|object| object.name() != "prometheus"),

@@ -288,15 +288,6 @@ impl Plan {
         Self::shaped(namespace, app_ids, &Shape::default())
     }
 
-    /// The same, where somebody keeps the metrics.
-    pub(crate) fn kept_by(namespace: &str, app_ids: &BTreeSet<String>, keeper: Keeper) -> Result<Self, Problem> {
-        let shape = Shape {
-            keeper,
-            ..Shape::default()
-        };
-        Self::shaped(namespace, app_ids, &shape)
-    }
-
     /// The same as the settings want it.
     pub(crate) fn shaped(namespace: &str, app_ids: &BTreeSet<String>, shape: &Shape) -> Result<Self, Problem> {
         let chosen = shape.concerns.iter().filter(|concern| concern.is_of_stack());

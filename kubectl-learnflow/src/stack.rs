@@ -63,7 +63,9 @@ pub(crate) fn set(stack: &[Object], keeper: &Keeper) -> Result<Object, Problem> 
 /// Our own namespace, as we make it.
 pub(crate) fn home() -> Result<Object, Problem> {
     let all = assets::manifest("namespaces.yaml")?;
-    let home = all.into_iter().find(|object| object.kind() == "Namespace" && object.name() == STACK_NAMESPACE);
+    let home = all
+        .into_iter()
+        .find(|object| object.kind() == "Namespace" && object.name() == STACK_NAMESPACE);
     let home = home.ok_or_else(|| Problem::new("The manifest namespaces.yaml has no namespace of ours."))?;
     Ok(home.labelled().versioned())
 }

@@ -204,8 +204,7 @@ async fn before(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Before, Proble
     let deployments = wanted.deployments(&cluster.namespace);
     let deployments = deployments.iter().map(|(deployment, _)| deployment.reference());
     // Members of the stack's set are found by their labels, all of a kind at once; whatever else, by its name.
-    let is_member =
-        |object: &&&Object| applyset::has(STACK_NAMESPACE, object.value()) && prune::is_at_home(object);
+    let is_member = |object: &&&Object| applyset::has(STACK_NAMESPACE, object.value()) && prune::is_at_home(object);
     let kinds = wanted.outside.iter().filter(is_member);
     let kinds: BTreeMap<String, ObjectRef> = kinds
         .map(|object| (applyset::kind(object), object.reference()))

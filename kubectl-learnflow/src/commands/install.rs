@@ -93,8 +93,13 @@ pub(super) async fn run(
         if clusters.len() > 1 {
             printer.section(&format!("Checking namespace {}", cluster.namespace));
         }
-        let settings = settings.within(&cluster.namespace);
-        looks.push(look(cluster, args, settings, &shape, facts, n == 0, &patience, printer).await?);
+        let place = Place {
+            cluster,
+            facts,
+            settings: settings.within(&cluster.namespace),
+            first: n == 0,
+        };
+        looks.push(look(place, args, &shape, &patience, printer).await?);
     }
     if args.dry_run.is_some() {
         for look in &looks {
@@ -140,17 +145,28 @@ pub(super) async fn run(
     Ok(Outcome::Good)
 }
 
-/// Looks at everything there is for the services of one namespace. The first brings the stack.
-async fn look(
-    cluster: &Cluster,
-    args: &Install,
-    settings: Settings,
-    shape: &Shape,
+/// One namespace with services. The first brings the stack.
+struct Place<'a> {
+    cluster: &'a Cluster,
     facts: Facts,
+    settings: Settings,
     first: bool,
+}
+
+/// Looks at everything there is for the services of one namespace.
+async fn look(
+    place: Place<'_>,
+    args: &Install,
+    shape: &Shape,
     patience: &Patience<'_>,
     printer: &Printer,
 ) -> Result<Look, Problem> {
+    let Place {
+        cluster,
+        facts,
+        settings,
+        first,
+    } = place;
     let (services, mut plan) = choose(&facts, &settings, shape, &cluster.namespace)?;
     if !first {
         plan.leave_stack();

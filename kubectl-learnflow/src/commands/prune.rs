@@ -45,12 +45,23 @@ pub(super) async fn orphans(
     let known: BTreeMap<String, ObjectRef> = stack::kinds()?.into_iter().chain(foreign.clone()).collect();
     let (mut kinds, elsewhere) = (listed(applyset::KINDS), listed(applyset::ELSEWHERE));
     // Nothing but monitors and rules lies in others' namespaces.
-    let there: BTreeSet<String> = kinds.iter().filter(|kind| foreign.contains_key(*kind)).cloned().collect();
+    let there: BTreeSet<String> = kinds
+        .iter()
+        .filter(|kind| foreign.contains_key(*kind))
+        .cloned()
+        .collect();
     let elsewhere: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
-    let elsewhere: Vec<&str> = elsewhere.into_iter().filter(|name| !OUR_NAMESPACES.contains(name)).collect();
+    let elsewhere: Vec<&str> = elsewhere
+        .into_iter()
+        .filter(|name| !OUR_NAMESPACES.contains(name))
+        .collect();
     // Those were looked at with all else; and volumes hold data.
     kinds.remove("PersistentVolumeClaim");
-    let looked_at: BTreeSet<String> = plan.outside().filter(|object| is_at_home(object)).map(applyset::kind).collect();
+    let looked_at: BTreeSet<String> = plan
+        .outside()
+        .filter(|object| is_at_home(object))
+        .map(applyset::kind)
+        .collect();
     kinds.retain(|kind| !looked_at.contains(kind));
     let (here, there) = try_join!(
         cluster.members(STACK_NAMESPACE, &OUR_NAMESPACES, &kinds, &known),
@@ -63,7 +74,10 @@ pub(super) async fn orphans(
             && applyset::has(STACK_NAMESPACE, &found.value)
             && is_free(found)
     };
-    let orphans = before.iter().chain(others).filter(|(object, found)| is_orphan(object, found));
+    let orphans = before
+        .iter()
+        .chain(others)
+        .filter(|(object, found)| is_orphan(object, found));
     let orphans: BTreeSet<ObjectRef> = orphans.map(|(object, _)| object.clone()).collect();
     let mut orphans: Vec<ObjectRef> = orphans.into_iter().collect();
     // Pods before what they use.
