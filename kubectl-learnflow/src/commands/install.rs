@@ -13,7 +13,7 @@ use crate::{
     config::Settings,
     enrolment::{Enrolments, Entry},
     model::{Applied, Facts, Outcome},
-    objects::{Object, ObjectRef, Plan, STACK_NAMESPACE},
+    objects::{Object, ObjectRef, Plan},
     patches::Shape,
     printer::{Mark, Printer, Tone},
     problem::Problem,
