@@ -110,11 +110,11 @@ impl Kind {
                 "tooltip": { "mode": "multi", "sort": "desc" },
             }),
             Kind::States => json!({
-                "legend": { "displayMode": "list", "placement": "bottom", "showLegend": true },
+                "legend": { "displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": [] },
                 "tooltip": { "mode": "single", "sort": "none" },
                 "mergeValues": true, "showValue": "auto", "rowHeight": 0.9, "alignValue": "left",
             }),
-            Kind::Table => json!({ "showHeader": true, "cellHeight": "sm" }),
+            Kind::Table => json!({ "showHeader": true, "cellHeight": "sm", "frameIndex": 0 }),
             Kind::Graph => json!({ "nodes": {}, "edges": {} }),
         }
     }
@@ -138,7 +138,7 @@ fn panel(panel: &Panel, id: u32, place: Value) -> Result<Value> {
             });
         }
         Kind::States => defaults["custom"] = json!({ "lineWidth": 0, "fillOpacity": 70, "spanNulls": false }),
-        Kind::Table => defaults["custom"] = json!({ "align": "auto", "filterable": true }),
+        Kind::Table => defaults["custom"] = json!({ "align": "auto", "filterable": true, "inspect": false }),
         Kind::Stat | Kind::Graph => {}
     }
     let mut value = json!({
@@ -160,7 +160,9 @@ fn panel(panel: &Panel, id: u32, place: Value) -> Result<Value> {
     }
     if let Some(uid) = &panel.more {
         value["links"] = json!([{
-            "title": "More", "url": format!("/d/{uid}?${{__url_time_range}}&${{__all_variables}}"),
+            "type": "link", "title": "More", "icon": "external link", "tooltip": "", "tags": [], "asDropdown": false,
+            "url": format!("/d/{uid}?${{__url_time_range}}&${{__all_variables}}"),
+            "targetBlank": false, "includeVars": false, "keepTime": false,
         }]);
     }
     Ok(value)

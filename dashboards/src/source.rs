@@ -101,9 +101,8 @@ pub struct Query {
     pub thresholds: Vec<Threshold>,
     /// What every value lies within, after the tests' traffic.
     pub expected: [f64; 2],
-    /// No series is good news. Then its metrics must be there all the same.
-    #[serde(default)]
-    pub empty_when_well: bool,
+    /// No series is good news. Then this metric must be there all the same.
+    pub empty_when_well: Option<String>,
 }
 
 /// What boards share.
