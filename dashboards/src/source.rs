@@ -60,7 +60,7 @@ pub enum Kind {
     States,
     /// A column for each label and for each query.
     Table,
-    /// Circles and arrows: a query for each. See `grafana.rs`.
+    /// Circles and arrows: the queries `nodes` and `edges`, with the labels that Grafana draws them by.
     Graph,
 }
 
