@@ -1,10 +1,24 @@
-//! The boards, read with Grafana's own schema: Grafana itself cannot be had here.
+//! The boards: read with Grafana's own schema, as Grafana itself cannot be had here; and what they ask about events, without a
+//! cluster. The tests on a cluster ask everything.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
+use learnflow_boards::{Boards, chosen};
 use learnflow_tests::process::Folder;
 
-use crate::{shipped::root, valid::judge};
+use crate::{
+    gateway::Gateway,
+    otlp::{Record, send},
+    prometheus::Prometheus,
+    shipped::root,
+    valid::judge,
+};
 
 fn read(files: &[PathBuf]) -> (bool, String) {
     judge(
@@ -33,4 +47,44 @@ fn the_boards_are_what_grafanas_schema_says() {
     fs::write(&broken, text.replace("reduceOptions", "reduceOption")).expect("a file");
     let (good, said) = read(&[broken]);
     assert!(!good && said.contains("reduceOption"), "a wrong one is refused: {said}");
+}
+
+#[test]
+fn what_they_ask_about_events_has_an_answer() {
+    let boards = Boards::read().expect("the boards");
+    let gateway = Gateway::start(|config| config);
+    let prometheus = Prometheus::start(&gateway);
+    let started = Instant::now();
+    loop {
+        send(gateway.otlp, "course-agent", &[Record::published("lesson.generated")]);
+        send(gateway.otlp, "user-progress", &[Record::delivered("lesson.generated")]);
+        let (asked, wrong) = about_events(&boards, &prometheus);
+        assert!(asked >= 25, "{asked} queries");
+        if wrong.is_empty() {
+            return;
+        }
+        assert!(started.elapsed() < Duration::from_secs(120), "{}", wrong.join("\n"));
+        thread::sleep(Duration::from_secs(2));
+    }
+}
+
+/// How many queries are about events alone, and which of their answers are wrong.
+fn about_events(boards: &Boards, prometheus: &Prometheus) -> (usize, Vec<String>) {
+    let (mut asked, mut wrong) = (0, Vec::new());
+    let panels = boards.boards.iter().flat_map(|board| board.panels());
+    for (panel, query) in panels.flat_map(|panel| panel.queries.iter().map(move |query| (panel, query))) {
+        if !query.expr.contains("learnflow:topic_") && !query.expr.contains("learnflow:events:") {
+            continue;
+        }
+        asked += 1;
+        let expr = chosen(&query.expr, &boards.variables, |_| ".+".into());
+        let answer = |of: &str| prometheus.number(&format!("{of}({expr})"));
+        let [from, to] = query.expected;
+        let empty = answer("count") == 0.0;
+        let out = !empty && !(answer("min") >= from && answer("max") <= to);
+        if out || empty && query.empty_when_well.is_none() {
+            wrong.push(format!("{} / {}: {expr}", panel.title, query.name));
+        }
+    }
+    (asked, wrong)
 }
