@@ -80,9 +80,11 @@ fn about_events(boards: &Boards, prometheus: &Prometheus) -> (usize, Vec<String>
         let expr = chosen(&query.expr, &boards.variables, |_| ".+".into());
         let answer = |of: &str| prometheus.number(&format!("{of}({expr})"));
         let [from, to] = query.expected;
-        let empty = answer("count") == 0.0;
-        let out = !empty && !(answer("min") >= from && answer("max") <= to);
-        if out || empty && query.empty_when_well.is_none() {
+        let good = match answer("count") == 0.0 {
+            true => query.empty_when_well.is_some(),
+            false => answer("min") >= from && answer("max") <= to,
+        };
+        if !good {
             wrong.push(format!("{} / {}: {expr}", panel.title, query.name));
         }
     }
