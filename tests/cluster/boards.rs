@@ -36,7 +36,7 @@ pub fn each_query_has_an_answer(target: &Target) -> Result<()> {
     }
 }
 
-/// What is wrong now, a line each: with everything chosen, and with each value that there is to choose.
+/// What is wrong now, a line each: with everything chosen, and with all values that there are to choose, by name.
 fn wrong(boards: &Boards, prometheus: &Prometheus) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     let mut named = BTreeMap::new();

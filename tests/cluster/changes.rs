@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use learnflow_tests::{AGENT_NAMESPACE, SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
 use serde_json::Value;
 
-use crate::{Test, expect, objects};
+use crate::{Test, expect, objects, stack_is_gone};
 
 const SET: &str = "configmap/learnflow";
 
@@ -379,10 +379,5 @@ fn pod_security_holds(target: &Target) -> Result<()> {
 
 fn uninstall(target: &Target) -> Result<()> {
     expect(target, &["uninstall", "--unenroll"], 0)?;
-    let namespaces = target.run_kubectl(&["get", "namespaces", "--output=name"])?;
-    ensure!(
-        !namespaces.contains(STACK_NAMESPACE) && !namespaces.contains(AGENT_NAMESPACE),
-        "{namespaces}"
-    );
-    Ok(())
+    stack_is_gone(target)
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use learnflow_tests::{STACK_NAMESPACE, Target};
+use learnflow_tests::{OUR_NAMESPACES, Target};
 use regex::{Captures, Regex};
 use serde::Deserialize;
 
@@ -66,7 +66,8 @@ const VARIES: &[(&str, &str)] = &[
 
 fn every_verb_in_every_form(target: &Target) -> Result<()> {
     target.deploy_services()?;
-    target.run_kubectl(&["delete", "namespace", STACK_NAMESPACE, "--ignore-not-found", "--wait"])?;
+    let gone = ["delete", "namespace", "--ignore-not-found", "--wait"];
+    target.run_kubectl(&[&gone[..], &OUR_NAMESPACES].concat())?;
     let Cases { before, installed } = serde_saphyr::from_str(CASES).context("tests/cases/golden.yaml")?;
     compare(target, &before)?;
     expect(target, &["install"], 0)?;

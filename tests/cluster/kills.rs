@@ -9,9 +9,9 @@ use std::{
 };
 
 use anyhow::{Result, anyhow, ensure};
-use learnflow_tests::{SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
+use learnflow_tests::{SERVICES_NAMESPACE, Target};
 
-use crate::{Test, state::State};
+use crate::{Test, stack_is_gone, state::State};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("kills::of_the_stack", of_the_stack),
@@ -33,12 +33,8 @@ fn of_the_stack(target: &Target) -> Result<()> {
     target.deploy_services()?;
     let remove = || -> Result<()> {
         run(&mut target.plugin(&["uninstall", "--unenroll"]))?;
-        let left = target.run_kubectl(&["get", "namespace", STACK_NAMESPACE, "--ignore-not-found"])?;
-        ensure!(
-            left.is_empty(),
-            "it was not removed: the next one would not begin from nothing"
-        );
-        Ok(())
+        // Else the next one would not begin from nothing.
+        stack_is_gone(target)
     };
     let before = State::of(target, SERVICES_NAMESPACE)?;
     let began = Instant::now();

@@ -10,10 +10,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use learnflow_core::{Direction, Outcome, Record};
 use learnflow_tests::{
-    Frontend, Progress, Prometheus, SERVICES_NAMESPACE, STACK_NAMESPACE, Span, Target, progress_of, read_spans, records,
+    Frontend, Progress, Prometheus, SERVICES_NAMESPACE, Span, Target, progress_of, read_spans, records,
 };
 
-use crate::{Test, boards, expect, objects};
+use crate::{Test, boards, expect, objects, stack_is_gone};
 
 const LESSONS: usize = 500;
 const TOPIC: &str = "lesson.generated";
@@ -291,7 +291,5 @@ fn uninstall_leaves_nothing(target: &Target) -> Result<()> {
     let rows = progress_of(target, before + 10, Duration::from_secs(60))?.lessons;
     ensure!(rows == before + 10, "{rows} rows");
     expect(target, &["uninstall"], 0)?;
-    let namespaces = target.run_kubectl(&["get", "namespaces", "--output=name"])?;
-    ensure!(!namespaces.contains(STACK_NAMESPACE), "{namespaces}");
-    Ok(())
+    stack_is_gone(target)
 }

@@ -22,7 +22,7 @@ mod verbs;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
-use learnflow_tests::Target;
+use learnflow_tests::{OUR_NAMESPACES, Target};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
@@ -116,16 +116,27 @@ fn listable(target: &Target) -> Result<Vec<String>> {
     Ok(lasting.map(str::to_owned).collect())
 }
 
-/// Everything in the cluster that an installation could leave behind, by kind, namespace and name.
+/// Nothing of the stack is left.
+fn stack_is_gone(target: &Target) -> Result<()> {
+    let namespaces = target.run_kubectl(&["get", "namespaces", "--output=name"])?;
+    anyhow::ensure!(
+        !OUR_NAMESPACES.iter().any(|ours| namespaces.contains(ours)),
+        "the stack was not removed: {namespaces}"
+    );
+    Ok(())
+}
+
+/// Everything in the cluster that an installation could leave behind, as kubectl prints it.
+fn everything(target: &Target, flags: &[&str]) -> Result<String> {
+    let kinds = listable(target)?.join(",");
+    let get = ["get", &kinds, "--all-namespaces", "--ignore-not-found"];
+    target.run_kubectl(&[&get[..], flags].concat())
+}
+
+/// The same, by kind, namespace and name.
 fn objects(target: &Target) -> Result<Vec<String>> {
-    let kinds = listable(target)?;
-    let listed = target.run_kubectl(&[
-        "get",
-        &kinds.join(","),
-        "--all-namespaces",
-        "--ignore-not-found",
-        "--output=jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}",
-    ])?;
+    let names = "--output=jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}";
+    let listed = everything(target, &[names])?;
     let mut objects: Vec<String> = listed.lines().map(str::to_owned).collect();
     objects.sort();
     objects.dedup();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use learnflow_tests::{AGENT_NAMESPACE, SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
+use learnflow_tests::{OUR_NAMESPACES, SERVICES_NAMESPACE, Target};
 use serde_json::{Value, json};
 
 use crate::{Test, verbs::Dashboard};
@@ -64,9 +64,7 @@ impl Rule {
     fn is_helpful(&self, task: &str) -> bool {
         let what = format!("{} {}", self.verb, self.resource);
         let looks = matches!(task, "status" | "check" | "uninstall");
-        let ours = [STACK_NAMESPACE, AGENT_NAMESPACE]
-            .map(Some)
-            .contains(&self.namespace.as_deref());
+        let ours = OUR_NAMESPACES.map(Some).contains(&self.namespace.as_deref());
         let stack_pods = what == "list pods" && ours && looks;
         let measured = self.group == "metrics.k8s.io";
         // These are for a budget, and none is installed here.
@@ -205,7 +203,7 @@ fn run(target: &Target, task: &str, arguments: &[&str], code: i32) -> Result<()>
 fn install_under_its_role(target: &Target) -> Result<()> {
     target.deploy_services()?;
     // A Role needs its namespace, and one that is there already is used as it is.
-    for name in [STACK_NAMESPACE, AGENT_NAMESPACE] {
+    for name in OUR_NAMESPACES {
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
         target.apply(None, &namespace.to_string())?;
     }
@@ -307,8 +305,7 @@ fn uninstall_under_its_role(target: &Target) -> Result<()> {
     ]
     .concat();
     target.run_kubectl(&of_services)?;
-    let ours = [STACK_NAMESPACE, AGENT_NAMESPACE];
     target
-        .run_kubectl(&[&["delete", "namespace", "--wait"], &ours[..]].concat())
+        .run_kubectl(&[&["delete", "namespace", "--wait"], &OUR_NAMESPACES[..]].concat())
         .map(|_| ())
 }

@@ -1,11 +1,11 @@
 //! What is in the cluster that an installation could have made, without what differs from run to run.
 
 use anyhow::{Context, Result, ensure};
-use learnflow_tests::{STACK_NAMESPACE, Target};
+use learnflow_tests::{OUR_NAMESPACES, Target};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use crate::listable;
+use crate::everything;
 
 /// Every object by its name, and what somebody wants of it.
 #[derive(Debug, PartialEq)]
@@ -24,15 +24,7 @@ const ADDRESSES: [&str; 2] = ["clusterIP", "clusterIPs"];
 impl State {
     /// Of the services' namespace, whatever it is called, of the stack's, and of the cluster what carries our label.
     pub fn of(target: &Target, services: &str) -> Result<State> {
-        let kinds = listable(target)?;
-        let list = target.run_kubectl(&[
-            "get",
-            &kinds.join(","),
-            "--all-namespaces",
-            "--ignore-not-found",
-            "--output=json",
-            "--show-managed-fields",
-        ])?;
+        let list = everything(target, &["--output=json", "--show-managed-fields"])?;
         let list: Value = serde_json::from_str(&list)?;
         let items = list["items"].as_array().context("a list")?;
         let mut objects = BTreeMap::new();
@@ -40,7 +32,7 @@ impl State {
             let metadata = &object["metadata"];
             let ours = metadata["labels"]["app.kubernetes.io/managed-by"] == "kubectl-learnflow";
             let here = match metadata["namespace"].as_str() {
-                Some(namespace) => [services, STACK_NAMESPACE].contains(&namespace),
+                Some(namespace) => namespace == services || OUR_NAMESPACES.contains(&namespace),
                 None => ours,
             };
             if here {

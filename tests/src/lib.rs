@@ -22,7 +22,7 @@ use anyhow::{Result, ensure};
 pub use load::{Failure, Load, Tally};
 pub use prometheus::{Prometheus, Sample};
 pub use spans::{Span, read_spans};
-pub use target::{AGENT_NAMESPACE, PortForward, SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
+pub use target::{AGENT_NAMESPACE, OUR_NAMESPACES, PortForward, SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
 pub use timeline::Timeline;
 pub use traffic::{Frontend, Progress, progress_of, records};
 

@@ -18,6 +18,8 @@ pub const SERVICES_NAMESPACE: &str = "learnflow";
 pub const STACK_NAMESPACE: &str = "learnflow-system";
 /// Where the Collector's agents run.
 pub const AGENT_NAMESPACE: &str = "learnflow-agents";
+/// All that `kubectl learnflow install` makes.
+pub const OUR_NAMESPACES: [&str; 2] = [STACK_NAMESPACE, AGENT_NAMESPACE];
 
 const SERVICES: &[&str] = &["frontend", "course-agent", "user-progress"];
 const IMAGE: &str = "ghcr.io/learnflow/services:0.1.0";

@@ -7,8 +7,15 @@ use k8s_openapi::{
     api::core::v1::{Pod, PodStatus},
     apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta, Time},
 };
-use kube::{Resource, api::ListParams, core::Request};
-use serde::{Deserialize, de::DeserializeOwned};
+use kube::{
+    Resource,
+    api::ListParams,
+    core::{Request, request},
+};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use std::collections::BTreeMap;
 
 /// As many as kubectl asks for at a time.
@@ -62,12 +69,29 @@ impl Cluster {
     pub(super) async fn each<T: DeserializeOwned>(
         &self,
         path: &str,
+        wanted: ListParams,
+        act: impl FnMut(T),
+    ) -> kube::Result<()> {
+        self.paged(wanted, |wanted| Request::new(path).list(wanted), act).await
+    }
+
+    /// How many there are, of which nothing but their metadata is sent.
+    pub(super) async fn count(&self, path: &str, wanted: ListParams) -> kube::Result<u64> {
+        let mut count = 0;
+        let list = |wanted: &ListParams| Request::new(path).list_metadata(wanted);
+        self.paged(wanted, list, |_: IgnoredAny| count += 1).await?;
+        Ok(count)
+    }
+
+    async fn paged<T: DeserializeOwned>(
+        &self,
         mut wanted: ListParams,
+        list: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, request::Error>,
         mut act: impl FnMut(T),
     ) -> kube::Result<()> {
         wanted.limit = Some(PAGE);
         loop {
-            let request = Request::new(path).list(&wanted).map_err(kube::Error::BuildRequest)?;
+            let request = list(&wanted).map_err(kube::Error::BuildRequest)?;
             let page: Page<T> = self.client.request(request).await?;
             page.items.into_iter().for_each(&mut act);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {

@@ -133,11 +133,10 @@ pub(super) async fn settings(
     ));
     checks.extend(autoscalers.checks.iter().cloned());
     // A claim that no storage answers would leave its pod pending for ever.
-    let mut claims = plan.outside().filter(|object| object.kind() == "PersistentVolumeClaim");
-    if let Some(claim) = claims.next()
-        && cluster.existing(&claim.reference()).await?.is_none()
-    {
-        checks.extend(preflight::storage(claim, cluster.default_storage_class().await?));
+    for claim in plan.outside().filter(|object| object.kind() == "PersistentVolumeClaim") {
+        if cluster.existing(&claim.reference()).await?.is_none() {
+            checks.extend(preflight::storage(claim, cluster.default_storage_class().await?));
+        }
     }
     stop(show(printer, &checks))
 }
@@ -205,14 +204,14 @@ async fn before(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Before, Proble
     let deployments = deployments.iter().map(|(deployment, _)| deployment.reference());
     // Members of the stack's set are found by their labels, all of a kind at once; whatever else, by its name.
     let is_member = |object: &&&Object| applyset::has(STACK_NAMESPACE, object.value()) && prune::is_at_home(object);
-    let kinds = wanted.outside.iter().filter(is_member);
-    let kinds: BTreeMap<String, ObjectRef> = kinds
+    let members = wanted.outside.iter().filter(is_member);
+    let members: Vec<(String, ObjectRef)> = members
         .map(|object| (applyset::kind(object), object.reference()))
         .collect();
+    let kinds: BTreeMap<String, ObjectRef> = members.iter().cloned().collect();
     let names = kinds.keys().cloned().collect();
+    let members: BTreeSet<ObjectRef> = members.into_iter().map(|(_, member)| member).collect();
     let all: Vec<ObjectRef> = wanted.objects().map(Object::reference).chain(deployments).collect();
-    let members = wanted.outside.iter().filter(is_member);
-    let members: BTreeSet<ObjectRef> = members.map(|object| object.reference()).collect();
     let others = all.iter().filter(|object| !members.contains(object));
     let (found, others) = try_join!(
         cluster.members(STACK_NAMESPACE, &OUR_NAMESPACES, &names, &kinds),

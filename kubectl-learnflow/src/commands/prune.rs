@@ -50,11 +50,8 @@ pub(super) async fn orphans(
         .filter(|kind| foreign.contains_key(*kind))
         .cloned()
         .collect();
-    let elsewhere: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
-    let elsewhere: Vec<&str> = elsewhere
-        .into_iter()
-        .filter(|name| !OUR_NAMESPACES.contains(name))
-        .collect();
+    let elsewhere = elsewhere.iter().map(String::as_str);
+    let elsewhere: Vec<&str> = elsewhere.filter(|name| !OUR_NAMESPACES.contains(name)).collect();
     // Those were looked at with all else; and volumes hold data.
     kinds.remove("PersistentVolumeClaim");
     let looked_at: BTreeSet<String> = plan
