@@ -4,7 +4,7 @@
 
 use crate::objects::{MANAGED_BY, MANAGER, Object};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
@@ -69,6 +69,12 @@ pub(crate) fn split(kinds: &str) -> BTreeSet<String> {
 /// Chooses the members of a set that are really ours.
 pub(crate) fn selector(namespace: &str) -> String {
     format!("{PART_OF}={},{MANAGED_BY}={MANAGER}", id(namespace))
+}
+
+/// The object is such a member.
+pub(crate) fn has(namespace: &str, object: &Value) -> bool {
+    let labels = &object["metadata"]["labels"];
+    labels[PART_OF] == id(namespace) && labels[MANAGED_BY] == MANAGER
 }
 
 #[cfg(test)]

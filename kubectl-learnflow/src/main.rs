@@ -28,16 +28,17 @@ mod scaling;
 #[cfg(test)]
 mod testing;
 mod text;
+mod unchanged;
 mod yaml;
 
 use clap::Parser;
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 fn main() -> ExitCode {
     if let Some(code) = commands::completion::complete() {
         return code;
     }
     let cli = cli::Cli::parse();
-    let printer = printer::Printer::new(cli.global.color, cli.global.verbose);
+    let printer = Arc::new(printer::Printer::new(cli.global.color, cli.global.verbose));
     commands::run(cli, &printer)
 }

@@ -67,6 +67,8 @@ pub(crate) enum Gap {
     AllAtOnce,
     /// A pod gets calls before its app is known to listen.
     NoReadinessProbe,
+    /// A sidecar ends with its pod, while other sidecars still know its address.
+    EndsAtOnce,
 }
 
 impl Setting {

@@ -96,6 +96,7 @@ fn fit() -> Fit {
         name: name.into(),
         pods,
         limit,
+        stays: false,
     };
     let workloads = [
         one(AGENT, None, 200),

@@ -117,7 +117,7 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("get", "dapr.io", "components,configurations", Some(namespace)))
         .need(to("get", "", "configmaps", Some(namespace)))
         .need(to("list", "dapr.io", "configurations", Some(namespace)))
-        .need(to("get,list", "apps", "deployments", Some(namespace)))
+        .need(to("list", "apps", "deployments", Some(namespace)))
         .need(to("list", "", "pods", Some(namespace)))
         .need(to("list", "dapr.io", "resiliencies", Some(namespace)))
         .need(prometheus())
@@ -216,8 +216,7 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
         };
     }
     permissions
-        // Volumes of another profile may be there, and what holds another budget.
-        .need(ours("list", "", "persistentvolumeclaims"))
+        // What holds another budget may be there.
         .need(ours("get,list,delete", "", "resourcequotas"))
         .need(ours("list,delete", "", "limitranges"))
         .need(ours("list", "", "pods"))

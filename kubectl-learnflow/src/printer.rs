@@ -59,6 +59,7 @@ struct State {
     spinner: bool,
     last_line: Instant,
     failed: Option<io::Error>,
+    troubled: bool,
     /// What is collected of a picture that is shown as a whole, and the one before.
     frame: Option<String>,
     shown: Option<String>,
@@ -71,7 +72,10 @@ impl Printer {
         let color_err = colored(color, io::stderr().is_terminal());
         if verbosity > 0 {
             // The client's own words: a line for each request.
-            let lines = if verbosity > 1 { "debug" } else { "kube_client=debug" };
+            let lines = match verbosity {
+                1 => "kube_client=debug,kubectl_learnflow=debug",
+                _ => "debug",
+            };
             let lines = tracing_subscriber::fmt().with_env_filter(lines).with_writer(io::stderr);
             lines.with_ansi(color_err).without_time().compact().init();
         }
@@ -87,6 +91,7 @@ impl Printer {
                 spinner,
                 last_line: Instant::now(),
                 failed: None,
+                troubled: false,
                 frame: None,
                 shown: None,
                 redraws: io::stdout().is_terminal(),
@@ -116,6 +121,14 @@ impl Printer {
             (Mark::Bad, true) => format!("{}", "×".red()),
         };
         self.progress(&format!("{sign} {}", harmless(text)));
+    }
+
+    /// The cluster does not answer just now, and is asked again. Said once: what it does next is said anyhow.
+    pub(crate) fn trouble(&self, problem: &Problem) {
+        if !std::mem::replace(&mut self.lock().troubled, true) {
+            self.step(Mark::Warn, &problem.what);
+            self.hint("Trying again until it passes.");
+        }
     }
 
     /// What to do about the line before.

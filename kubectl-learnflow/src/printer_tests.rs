@@ -14,6 +14,7 @@ pub(crate) fn captured() -> (Printer, Captured, Captured) {
             spinner: false,
             last_line: Instant::now(),
             failed: None,
+            troubled: false,
             frame: None,
             shown: None,
             redraws: false,
@@ -148,4 +149,13 @@ fn a_terminal_sees_one_picture_over_the_other() {
         out.text(),
         "\u{1b}[2J\u{1b}[Hlong line\u{1b}[K\nb\u{1b}[K\n\u{1b}[J\u{1b}[Hshort\u{1b}[K\n\u{1b}[J"
     );
+}
+
+#[test]
+fn trouble_is_said_once() {
+    let (printer, _, err) = captured();
+    for what in ["The first.", "The second."] {
+        printer.trouble(&Problem::new(what));
+    }
+    assert_eq!(err.text(), "‼ The first.\n    Trying again until it passes.\n");
 }

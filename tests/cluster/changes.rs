@@ -1,16 +1,6 @@
 //! What is installed, changed and removed on a real API server: differences, conflicts, pruning, interrupted runs.
 
-use std::{
-    io::{self, BufRead, BufReader},
-    net::{Shutdown, TcpListener, TcpStream},
-    process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{process::Stdio, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use learnflow_tests::{AGENT_NAMESPACE, SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
@@ -43,10 +33,6 @@ pub const TESTS: &[(&str, Test)] = &[
     ("changes::a_budget_is_kept_and_changed", a_budget_is_kept_and_changed),
     ("changes::pod_security_holds", pod_security_holds),
     ("changes::uninstall", uninstall),
-    (
-        "changes::an_api_server_that_restarts_is_waited_for",
-        an_api_server_that_restarts_is_waited_for,
-    ),
 ];
 
 fn in_stack(target: &Target, arguments: &[&str]) -> Result<String> {
@@ -399,89 +385,4 @@ fn uninstall(target: &Target) -> Result<()> {
         "{namespaces}"
     );
     Ok(())
-}
-
-/// A way to the API server that can be closed: connections end, new ones are refused.
-struct Gate {
-    port: u16,
-    open: Arc<AtomicBool>,
-}
-
-impl Gate {
-    fn to(server: String) -> Result<Gate> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
-        let open = Arc::new(AtomicBool::new(true));
-        let gate = open.clone();
-        thread::spawn(move || {
-            let mut listener = Some(listener);
-            let mut ways: Vec<TcpStream> = Vec::new();
-            loop {
-                thread::sleep(Duration::from_millis(1));
-                if !gate.load(Ordering::SeqCst) {
-                    listener = None;
-                    ways.drain(..).for_each(|way| drop(way.shutdown(Shutdown::Both)));
-                    continue;
-                }
-                if listener.is_none() {
-                    listener = TcpListener::bind(("127.0.0.1", port)).ok();
-                }
-                let Some(listener) = &listener else { continue };
-                let _ = listener.set_nonblocking(true);
-                if let Ok((near, _)) = listener.accept()
-                    && let Ok(far) = TcpStream::connect(&server)
-                    && near.set_nonblocking(false).is_ok()
-                {
-                    for (from, to) in [(&near, &far), (&far, &near)] {
-                        if let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) {
-                            thread::spawn(move || {
-                                let _ = io::copy(&mut from, &mut to);
-                                let _ = to.shutdown(Shutdown::Both);
-                            });
-                        }
-                    }
-                    ways.extend([near, far]);
-                }
-            }
-        });
-        Ok(Gate { port, open })
-    }
-}
-
-fn an_api_server_that_restarts_is_waited_for(target: &Target) -> Result<()> {
-    let text = target.run_kubectl(&["config", "view", "--raw", "--minify", "--output=json"])?;
-    let mut config: Value = serde_json::from_str(&text)?;
-    let server = config["clusters"][0]["cluster"]["server"]
-        .as_str()
-        .context("a server")?;
-    let server = server.trim_start_matches("https://").trim_end_matches('/').to_owned();
-    let gate = Gate::to(server)?;
-    config["clusters"][0]["cluster"]["server"] = format!("https://127.0.0.1:{}", gate.port).into();
-    let file = std::env::temp_dir().join(format!("learnflow-gate-{}.json", std::process::id()));
-    std::fs::write(&file, config.to_string())?;
-
-    let mut install = target.plugin(&["install"]);
-    let mut child = install.env("KUBECONFIG", &file).stderr(Stdio::piped()).spawn()?;
-    let mut said = String::new();
-    for line in BufReader::new(child.stderr.take().context("stderr")?).lines() {
-        let line = line?;
-        if line.contains(" ConfigMap learnflow-system/learnflow") {
-            gate.open.store(false, Ordering::SeqCst);
-            thread::spawn({
-                let open = gate.open.clone();
-                move || {
-                    thread::sleep(Duration::from_secs(3));
-                    open.store(true, Ordering::SeqCst);
-                }
-            });
-        }
-        said.push_str(&line);
-        said.push('\n');
-    }
-    let status = child.wait()?;
-    std::fs::remove_file(&file)?;
-    ensure!(status.success(), "{status}: {said}");
-    ensure!(said.matches("Trying again").count() == 1, "not said once: {said}");
-    expect(target, &["diff"], 0)?;
-    uninstall(target)
 }

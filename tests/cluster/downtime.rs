@@ -2,15 +2,15 @@
 //! killed half way and done again. And what the same objects do when they are just applied.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     process::Stdio,
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::{Context, Result, bail, ensure};
-use learnflow_tests::{Load, Progress, SERVICES_NAMESPACE, Tally, Target, progress_of};
+use anyhow::{Context, Result, ensure};
+use learnflow_tests::{Failure, Load, Progress, SERVICES_NAMESPACE, Tally, Target, Timeline, progress_of};
 use serde_json::{Map, Value, json};
 
 use crate::{Test, expect};
@@ -24,29 +24,82 @@ const PLAIN_CONFIGURATION: &str = include_str!("../cases/downtime/plain-configur
 const PLAIN_COMPONENT: &str = include_str!("../cases/downtime/plain-component.yaml");
 /// Where the careful user-progress keeps its database, on the node.
 const DATA: &str = "/var/lib/learnflow-test";
-/// The first moments of a command are checks, which write nothing; most have ended after the last.
-const KILLED_AFTER: [u64; 2] = [2_000, 30_000];
+/// Seconds that a sidecar waits before it ends, and its app: not at all, less than callers remember an address, and as in
+/// `careful.json`.
+const ENDINGS: &[(u32, u32)] = &[(0, 0), (10, 15), CAREFULLY];
+const CAREFULLY: (u32, u32) = (30, 35);
+/// Between which moments each command is killed, in milliseconds: after its checks, which write nothing, and before it has ended.
+const KILLED_AFTER: &[(&str, [u64; 2])] = &[
+    ("install", [2_000, 45_000]),
+    ("upgrade", [2_000, 18_000]),
+    ("downgrade", [2_000, 18_000]),
+    ("unenroll", [300, 2_500]),
+    ("enroll", [1_000, 30_000]),
+    ("uninstall", [500, 30_000]),
+];
 
-pub const TESTS: &[(&str, Test)] = &[
+pub const TESTS: &[(&str, Test)] = &[("downtime::install_and_uninstall", install_and_uninstall)];
+/// By name only.
+pub const LONG: &[(&str, Test)] = &[
     ("downtime::nobody_notices", nobody_notices),
+    (
+        "downtime::a_plain_restart_for_comparison",
+        a_plain_restart_for_comparison,
+    ),
     (
         "downtime::plainly_applied_it_is_an_outage",
         plainly_applied_it_is_an_outage,
     ),
 ];
 
+/// The part of the next one for which every run of the tests has the time.
+fn install_and_uninstall(target: &Target) -> Result<()> {
+    let line = Line::set_up(target)?;
+    line.step("install", target, &["install", "--exclude=bystander"])?;
+    line.step("uninstall", target, &["uninstall", "--unenroll"])?;
+    line.take_down()
+}
+
 fn nobody_notices(target: &Target) -> Result<()> {
     let line = Line::set_up(target)?;
     let later = later(target)?;
     let install = ["install", "--exclude=bystander"];
-    line.step("install", |chance| done(target, &install, chance))?;
-    line.step("upgrade", |chance| done(&later, &install, chance))?;
-    line.step("downgrade", |chance| done(target, &install, chance))?;
-    line.step("unenroll", |chance| {
-        done(target, &["unenroll", "deployment/course-agent"], chance)
-    })?;
-    line.step("enroll", |chance| done(target, &["enroll", "course-agent"], chance))?;
-    line.step("uninstall", |chance| done(target, &["uninstall", "--unenroll"], chance))?;
+    line.step("install", target, &install)?;
+    line.step("upgrade", &later, &install)?;
+    line.step("downgrade", target, &install)?;
+    line.step("unenroll", target, &["unenroll", "deployment/course-agent"])?;
+    line.step("enroll", target, &["enroll", "course-agent"])?;
+    line.step("uninstall", target, &["uninstall", "--unenroll"])?;
+    line.take_down()
+}
+
+/// What a plain `kubectl rollout restart` costs, by how long sidecars wait before they end: the same without LearnFlow.
+fn a_plain_restart_for_comparison(target: &Target) -> Result<()> {
+    let line = Line::set_up(target)?;
+    for (block, prestop) in ENDINGS {
+        for service in ["frontend", "course-agent"] {
+            line.end_pods_after(service, *block, *prestop)?;
+        }
+        line.wait_until_settled()?;
+        let (tally, ..) = line.watched(|| {
+            for service in ["frontend", "course-agent"] {
+                let deployment = format!("deployment/{service}");
+                target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "rollout", "restart", &deployment])?;
+                target.wait_rolled_out(SERVICES_NAMESPACE, &deployment)?;
+            }
+            line.wait_until_settled()
+        })?;
+        let name = match block {
+            0 => "kubectl rollout restart, sidecars end at once".to_owned(),
+            block => format!("kubectl rollout restart, sidecars wait {block} s"),
+        };
+        report(&name, &tally, None, 0);
+        explain(&tally.failures, &[]);
+        ensure!(
+            tally.failures.is_empty() || (*block, *prestop) != CAREFULLY,
+            "{name}: calls failed"
+        );
+    }
     line.take_down()
 }
 
@@ -60,13 +113,13 @@ fn plainly_applied_it_is_an_outage(target: &Target) -> Result<()> {
         })
     };
     let (tally, bystander, dark) = apply(PLAIN_CONFIGURATION, 20)?;
-    report("kubectl apply of a Configuration", &tally, &bystander, dark.len());
+    report("kubectl apply of a Configuration", &tally, Some(&bystander), dark.len());
     ensure!(
         !dark.is_empty(),
         "a Configuration is harmless: then it need not come quietly"
     );
     let (tally, bystander, dark) = apply(PLAIN_COMPONENT, 40)?;
-    report("kubectl apply of a Component", &tally, &bystander, dark.len());
+    report("kubectl apply of a Component", &tally, Some(&bystander), dark.len());
     ensure!(
         !tally.failures.is_empty(),
         "a Component is harmless: then it needs no care"
@@ -75,9 +128,13 @@ fn plainly_applied_it_is_an_outage(target: &Target) -> Result<()> {
 }
 
 /// Runs a command and kills it at some point, then once more to its end.
-fn done(target: &Target, arguments: &[&str], chance: f64) -> Result<()> {
-    let [least, most] = KILLED_AFTER.map(|millis| millis as f64);
-    let moment = Duration::from_millis((least + (most - least) * chance) as u64);
+fn done(target: &Target, step: &str, arguments: &[&str]) -> Result<()> {
+    let (_, moments) = KILLED_AFTER
+        .iter()
+        .find(|(name, _)| *name == step)
+        .context(step.to_owned())?;
+    let [least, most] = moments.map(|millis| millis as f64);
+    let moment = Duration::from_millis((least + (most - least) * chance()) as u64);
     let mut child = target
         .plugin(arguments)
         .stdout(Stdio::null())
@@ -90,15 +147,14 @@ fn done(target: &Target, arguments: &[&str], chance: f64) -> Result<()> {
     let killed = child.try_wait()?.is_none();
     child.kill()?;
     child.wait()?;
+    ensure!(killed, "{step} had ended before it was killed, after {moment:?}");
+    let again = Instant::now();
+    expect(target, arguments, 0)?;
     eprintln!(
-        "    {} {}",
-        arguments.join(" "),
-        match killed {
-            true => format!("killed after {moment:?}, and run again"),
-            false => "had ended before it was killed, and is run again".to_owned(),
-        }
+        "    {step}: killed after {moment:.1?}, and run again in {:.1?}",
+        again.elapsed()
     );
-    expect(target, arguments, 0).map(|_| ())
+    Ok(())
 }
 
 /// The plugin with another guest in it.
@@ -179,19 +235,16 @@ impl<'a> Line<'a> {
         Ok((services, bystander, self.without_metrics()?))
     }
 
-    fn step(&self, name: &str, act: impl FnOnce(f64) -> Result<()>) -> Result<()> {
+    fn step(&self, name: &str, plugin: &Target, arguments: &[&str]) -> Result<()> {
         let before = progress_of(self.target, 0, Duration::ZERO)?.lessons;
-        let (tally, bystander, dark) = self.watched(|| act(chance()))?;
-        report(name, &tally, &bystander, dark.len());
+        let timeline = Timeline::of_pods(self.target, SERVICES_NAMESPACE)?;
+        let (tally, bystander, dark) = self.watched(|| done(plugin, name, arguments))?;
+        report(name, &tally, Some(&bystander), dark.len());
+        let pods = timeline.stop();
         for (who, tally) in [("the services", &tally), ("the bystander", &bystander)] {
-            if let Some(first) = tally.failures.first() {
-                let number = tally.failures.len();
-                bail!(
-                    "{name}: {number} calls to {who} failed; the first after {:?}: {}",
-                    first.at,
-                    first.what
-                );
-            }
+            explain(&tally.failures, &pods);
+            let number = tally.failures.len();
+            ensure!(number == 0, "{name}: {number} calls to {who} failed");
         }
         ensure!(dark.is_empty(), "{name}: no metrics from {dark:?}");
         let Progress { lessons, .. } = progress_of(self.target, before + tally.accepted, Duration::from_secs(90))?;
@@ -217,6 +270,40 @@ impl<'a> Line<'a> {
             "{name}: the bystander's sidecar was restarted in place"
         );
         Ok(())
+    }
+
+    /// How the pods of a service end: seconds until its sidecar does, and its app.
+    fn end_pods_after(&self, service: &str, block: u32, prestop: u32) -> Result<()> {
+        let annotation = (block > 0).then(|| format!("{block}s"));
+        let lifecycle = (prestop > 0).then(|| json!({"preStop": {"sleep": {"seconds": prestop}}}));
+        let patch = json!({"spec": {"template": {
+            "metadata": {"annotations": {"dapr.io/block-shutdown-duration": annotation}},
+            "spec": {"containers": [{"name": service, "lifecycle": lifecycle}]},
+        }}});
+        let (object, patch) = (format!("deployment/{service}"), format!("--patch={patch}"));
+        self.target
+            .run_kubectl(&["--namespace", SERVICES_NAMESPACE, "patch", &object, &patch])
+            .map(|_| ())
+    }
+
+    /// Until everything is rolled out and no pod is ending.
+    fn wait_until_settled(&self) -> Result<()> {
+        self.target.wait_for_services()?;
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let ending = self.target.run_kubectl(&[
+                "--namespace",
+                SERVICES_NAMESPACE,
+                "get",
+                "pods",
+                "--output=jsonpath={.items[*].metadata.deletionTimestamp}",
+            ])?;
+            if ending.is_empty() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "pods do not end");
+            thread::sleep(Duration::from_millis(500));
+        }
     }
 
     fn without_metrics(&self) -> Result<Vec<String>> {
@@ -257,17 +344,36 @@ fn bystander_pods(target: &Target) -> Result<String> {
     ])
 }
 
-fn report(step: &str, services: &Tally, bystander: &Tally, dark: usize) {
+fn report(step: &str, services: &Tally, bystander: Option<&Tally>, dark: usize) {
     let line = |tally: &Tally| {
         json!({"accepted": tally.accepted, "failed": tally.failures.len(), "slowest_ms": tally.slowest.as_millis(),
             "failed_from_s": tally.failures.first().map(|f| f.at.as_secs_f32()),
             "failed_to_s": tally.failures.last().map(|f| f.at.as_secs_f32())})
     };
+    let bystander = bystander.map(|tally| format!(", bystander {}", line(tally)));
     eprintln!(
-        "    {step}: services {}, bystander {}, {dark} sidecars without metrics",
+        "    {step}: services {}{}, {dark} sidecars without metrics",
         line(services),
-        line(bystander)
+        bystander.unwrap_or_default()
     );
+}
+
+/// Which errors at which moments, and what pods did around them.
+fn explain(failures: &[Failure], pods: &[(Duration, String)]) {
+    let mut moments: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
+    for failure in failures {
+        moments.entry(&failure.what).or_default().push(failure.at.as_secs_f32());
+    }
+    for (what, moments) in moments {
+        eprintln!("      {} x at {moments:.1?} s: {what}", moments.len());
+    }
+    let (Some(first), Some(last)) = (failures.first(), failures.last()) else {
+        return;
+    };
+    let around = first.at.saturating_sub(Duration::from_secs(60))..last.at + Duration::from_secs(5);
+    for (at, line) in pods.iter().filter(|(at, _)| around.contains(at)) {
+        eprintln!("      {:6.1} s  {line}", at.as_secs_f32());
+    }
 }
 
 /// Between 0 and 1. Another each time: the point of a kill must not be one that happens to be harmless.

@@ -5,10 +5,15 @@ mod concerns;
 #[cfg(target_os = "linux")]
 mod downtime;
 mod enrolment;
+mod faults;
+mod fields;
+mod gate;
+mod kills;
 mod lab;
 mod line;
 mod rbac;
 mod refusals;
+mod state;
 mod verbs;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -34,19 +39,26 @@ fn main() -> ExitCode {
     let on_a_lab = variable("LEARNFLOW_TEST_LAB").is_some();
     let mut trials = Vec::new();
     let tests = refusals::TESTS.iter().chain(line::TESTS);
-    let tests = tests.chain(enrolment::TESTS).chain(changes::TESTS);
+    let tests = tests.chain(enrolment::TESTS).chain(fields::TESTS);
+    let tests = tests.chain(changes::TESTS).chain(faults::TESTS);
     let tests = tests.chain(verbs::BEFORE).chain(rbac::FIRST);
     let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
-        // Long, and by name only: `cargo xtask test downtime`.
+        // Long, and by name only: `cargo xtask test downtime`, `cargo xtask test kills`.
+        let asked_for = |name: &str| arguments.filter.as_ref().is_some_and(|filter| filter.contains(name));
         #[cfg(target_os = "linux")]
-        if arguments
-            .filter
-            .as_ref()
-            .is_some_and(|filter| filter.contains("downtime"))
         {
-            trials.extend(downtime::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
+            let long = downtime::LONG.iter().filter(|_| asked_for("downtime"));
+            trials.extend(
+                downtime::TESTS
+                    .iter()
+                    .chain(long)
+                    .map(|(name, test)| trial(name, &target, *test)),
+            );
+        }
+        if asked_for("kills") {
+            trials.extend(kills::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
         }
         let tests = concerns::TESTS.iter().chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
@@ -77,8 +89,8 @@ fn expect(target: &Target, arguments: &[&str], code: i32) -> Result<(String, Str
     Ok((stdout, stderr))
 }
 
-/// Everything in the cluster that an installation could leave behind, by kind, namespace and name.
-fn objects(target: &Target) -> Result<Vec<String>> {
+/// Kinds of which an installation could leave something behind.
+fn listable(target: &Target) -> Result<Vec<String>> {
     let kinds = target.run_kubectl(&["api-resources", "--verbs=list", "--output=name"])?;
     // These come and go by themselves.
     let passing = [
@@ -89,12 +101,17 @@ fn objects(target: &Target) -> Result<Vec<String>> {
         "replicasets",
         "controllerrevisions",
     ];
-    let kinds: Vec<&str> = kinds
-        .lines()
-        .filter(|kind| !passing.iter().any(|other| kind.split('.').next() == Some(*other)))
+    let lasting = kinds.lines().filter(|kind| {
+        let plural = kind.split('.').next().unwrap_or_default();
         // Measurements are listed like objects (`nodes.metrics.k8s.io`), from the first one that metrics-server has made.
-        .filter(|kind| !kind.starts_with("endpointslices") && !kind.ends_with("metrics.k8s.io"))
-        .collect();
+        !passing.contains(&plural) && plural != "endpointslices" && !kind.ends_with("metrics.k8s.io")
+    });
+    Ok(lasting.map(str::to_owned).collect())
+}
+
+/// Everything in the cluster that an installation could leave behind, by kind, namespace and name.
+fn objects(target: &Target) -> Result<Vec<String>> {
+    let kinds = listable(target)?;
     let listed = target.run_kubectl(&[
         "get",
         &kinds.join(","),

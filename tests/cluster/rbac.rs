@@ -74,7 +74,7 @@ impl Rule {
             && task != "uninstall";
         let pods = what == "list pods" && task == "uninstall";
         // The volume is for another profile than the one that is installed here.
-        let volume = self.resource == "persistentvolumeclaims" && self.verb != "list";
+        let volume = self.resource == "persistentvolumeclaims";
         stack_pods
             || measured
             || budget

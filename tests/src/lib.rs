@@ -11,6 +11,7 @@ mod prometheus;
 pub mod sidecar;
 mod spans;
 mod target;
+mod timeline;
 mod traffic;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use load::{Failure, Load, Tally};
 pub use prometheus::{Prometheus, Sample};
 pub use spans::{Span, read_spans};
 pub use target::{AGENT_NAMESPACE, PortForward, SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
+pub use timeline::Timeline;
 pub use traffic::{Frontend, Progress, progress_of, records};
 
 /// What `cargo xtask wasm` has built last, or what a variable names.

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, setns};
 use serde_json::{Value, json};
 
@@ -110,10 +110,15 @@ fn ask(url: &str, number: u64) -> Result<()> {
     let config = ureq::Agent::config_builder()
         .max_idle_connections(0)
         .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
         .build();
     let mut answer = ureq::Agent::new_with_config(config)
         .post(url)
         .send_json(json!({"course": "rust", "title": format!("Lesson {number}")}))?;
-    let lesson: Value = answer.body_mut().read_json()?;
+    let status = answer.status();
+    let body = answer.body_mut().read_to_string()?;
+    // What was refused says where: each hop has sentences of its own.
+    ensure!(status.is_success(), "{status}: {body}");
+    let lesson: Value = serde_json::from_str(&body).with_context(|| format!("not a lesson: {body}"))?;
     lesson["id"].as_str().context("an answer without an id").map(|_| ())
 }

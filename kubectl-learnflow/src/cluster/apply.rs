@@ -56,6 +56,14 @@ impl Mode {
 }
 
 impl Tried {
+    /// Nothing would change.
+    pub(crate) fn unchanged(before: &Existing) -> Self {
+        Self {
+            before: Some(before.value.clone()),
+            after: before.value.clone(),
+        }
+    }
+
     pub(crate) fn applied(&self) -> Applied {
         match &self.before {
             None => Applied::Created,
@@ -101,8 +109,7 @@ impl Cluster {
         before: Option<&Existing>,
         mode: Mode,
     ) -> Result<DynamicObject, Problem> {
-        // Whoever calls retries, and says so.
-        let api = self.dynamic_with(self.impatient.clone(), object);
+        let api = self.dynamic(object);
         let patched = api.patch(&object.name, &mode.params(), &Patch::Apply(wanted)).await;
         patched.map_err(|error| {
             let doing = format!("apply {object}");

@@ -1,31 +1,44 @@
 //! From a kubeconfig to a cluster that can be asked.
 
-use super::Cluster;
+use super::{
+    Cluster,
+    again::{Again, Endurance},
+    http2,
+};
 use crate::{cli::Global, problem::Problem, text};
 use http::Request;
 use kube::{
     Client, Config,
-    client::{AuthError, Body, retry::RetryPolicy},
+    client::{AuthError, Body},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
-use std::{io::ErrorKind, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 use tower::{BoxError, retry::Retry, service_fn};
 
 /// No cluster takes longer to accept a connection; a wrong address would.
 const CONNECT: Duration = Duration::from_secs(10);
 
 impl Cluster {
-    /// The same for streams that may be silent for as long as they like.
-    pub(crate) async fn connect_for_streams(options: &Global) -> Result<Self, Problem> {
-        Self::within(options, Duration::ZERO).await
-    }
-
     /// Reads the kubeconfig. The cluster itself is first asked by the first request.
     pub(crate) async fn connect(options: &Global) -> Result<Self, Problem> {
-        Self::within(options, options.request_timeout).await
+        Self::through(http2::client, options, options.request_timeout).await
     }
 
-    async fn within(options: &Global, limit: Duration) -> Result<Self, Problem> {
+    /// The same, also for ports of pods: those need HTTP/1.1.
+    pub(crate) async fn connect_for_ports(options: &Global) -> Result<Self, Problem> {
+        Self::through(Client::try_from, options, options.request_timeout).await
+    }
+
+    /// The same, and they may be silent for as long as they like.
+    pub(crate) async fn connect_for_streams(options: &Global) -> Result<Self, Problem> {
+        Self::through(Client::try_from, options, Duration::ZERO).await
+    }
+
+    async fn through(
+        client: impl FnOnce(Config) -> kube::Result<Client>,
+        options: &Global,
+        limit: Duration,
+    ) -> Result<Self, Problem> {
         let (mut config, context) = match kubeconfig(options)? {
             Some(kubeconfig) => {
                 let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
@@ -58,10 +71,13 @@ impl Cluster {
         // A Prometheus without ready pods is "service unavailable": an answer, no reason to retry.
         config.default_retry = false;
         let login = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-        let impatient = Client::try_from(config).map_err(|e| no_client(&e, login.as_deref(), &context))?;
+        let impatient = client(config).map_err(|e| no_client(&e, login.as_deref(), &context))?;
+        let endurance = Arc::<Endurance>::default();
+        let again = Again::new(endurance.clone(), &server, &context);
         Ok(Self {
-            client: retrying(&impatient),
+            client: retrying(&impatient, again),
             impatient,
+            endurance,
             context,
             server,
             namespace,
@@ -70,14 +86,13 @@ impl Cluster {
 }
 
 /// The same client, patient: one login and one connection for both.
-fn retrying(client: &Client) -> Client {
+fn retrying(client: &Client, again: Again) -> Client {
     let base = client.clone();
     let service = service_fn(move |request: Request<Body>| {
         let base = base.clone();
         async move { base.send(request).await.map_err(BoxError::from) }
     });
-    let service = Retry::new(RetryPolicy::server_retry(), service);
-    Client::new(service, client.default_namespace())
+    Client::new(Retry::new(again, service), client.default_namespace())
 }
 
 /// Who the flags say we are; the kubeconfig may say so too.

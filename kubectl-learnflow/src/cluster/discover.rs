@@ -1,6 +1,6 @@
 //! What is there: Kubernetes, Dapr, Kafka, and the services.
 
-use super::{Cluster, apply::existing, is_absent};
+use super::{Cluster, Workload, apply::existing, is_absent};
 use crate::{
     model::{Before, Configuration, ControlPlane, Existing, Facts, Gap, Resiliency, Rollout, Service, Setting},
     objects::{BEFORE, GUEST, MANAGED_BY, MANAGER, MIDDLEWARE, ObjectRef, RESTARTED, REVISION, VERSION_LABEL},
@@ -148,10 +148,20 @@ impl Cluster {
 
     /// Deployments with a Dapr sidecar, by name.
     pub(crate) async fn services(&self) -> Result<Vec<Service>, Problem> {
+        let services = self.services_at_work().await?;
+        Ok(services.into_iter().map(|(service, _)| service).collect())
+    }
+
+    /// The same, and how far each is with its pods.
+    pub(crate) async fn services_at_work(&self) -> Result<Vec<(Service, Workload)>, Problem> {
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
         let list = api.list(&ListParams::default()).await;
         let list = list.map_err(self.list_of("Deployments", Some(self.namespace.as_str())))?;
-        Ok(list.into_iter().filter_map(service).collect())
+        let at_work = |deployment: Deployment| {
+            let workload = self.known_workload(&deployment);
+            Some((service(deployment)?, workload))
+        };
+        Ok(list.into_iter().filter_map(at_work).collect())
     }
 
     /// Namespaces that hold a Component of ours, with it; none when we may not look everywhere.
@@ -339,7 +349,16 @@ fn gap(spec: &DeploymentSpec) -> Option<Gap> {
     }
     let containers = spec.template.spec.iter().flat_map(|pod| &pod.containers);
     let mut unprobed = containers.filter(|container| container.readiness_probe.is_none());
-    unprobed.next().map(|_| Gap::NoReadinessProbe)
+    if unprobed.next().is_some() {
+        return Some(Gap::NoReadinessProbe);
+    }
+    let annotations = spec
+        .template
+        .metadata
+        .as_ref()
+        .and_then(|template| template.annotations.as_ref());
+    let waits = annotations.is_some_and(|all| all.contains_key("dapr.io/block-shutdown-duration"));
+    (!waits).then_some(Gap::EndsAtOnce)
 }
 
 pub(super) fn rollout(deployment: &Deployment) -> Rollout {
@@ -366,6 +385,33 @@ fn image_tag(deployment: &Deployment) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_rollout_that_is_not_seamless_is_known() {
+        let of = |change: serde_json::Value| {
+            let mut spec = json!({
+                "selector": {},
+                "template": {
+                    "metadata": { "annotations": { "dapr.io/block-shutdown-duration": "30s" } },
+                    "spec": { "containers": [{ "name": "app", "readinessProbe": {} }] },
+                },
+            });
+            let all = spec.as_object_mut().expect("an object");
+            all.extend(change.as_object().expect("an object").clone());
+            gap(&serde_json::from_value(spec).expect("a spec"))
+        };
+        let template = |annotations: serde_json::Value, containers: serde_json::Value| json!({ "template": { "metadata": { "annotations": annotations }, "spec": { "containers": containers } } });
+        let probed = json!([{ "name": "app", "readinessProbe": {} }]);
+        assert_eq!(of(json!({})), None);
+        assert_eq!(of(json!({ "strategy": { "type": "Recreate" } })), Some(Gap::Recreate));
+        let all = json!({ "strategy": { "rollingUpdate": { "maxUnavailable": "100%" } } });
+        assert_eq!(of(all), Some(Gap::AllAtOnce));
+        assert_eq!(
+            of(template(json!({}), json!([{ "name": "app" }]))),
+            Some(Gap::NoReadinessProbe)
+        );
+        assert_eq!(of(template(json!({}), probed)), Some(Gap::EndsAtOnce));
+    }
 
     fn deployment(annotations: serde_json::Value) -> Deployment {
         serde_json::from_value(json!({

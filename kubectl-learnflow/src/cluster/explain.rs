@@ -23,12 +23,7 @@ impl Cluster {
                 Problem::new(format!("Cannot {doing}: the API server answered something else ({e})."))
                     .next(format!("Check that {server} is a Kubernetes API server."))
             }
-            other => Problem::new(format!("Cannot reach the API server {server}: {}.", cause(other)))
-                .kind(Kind::Unreachable)
-                .next(format!(
-                    "Check that context {context} is the one you mean and that `kubectl --context {context} \
-                     cluster-info` answers."
-                )),
+            other => unreachable(other, &server, &context),
         }
     }
 }
@@ -41,6 +36,15 @@ impl Cluster {
             _ => None,
         }
     }
+}
+
+pub(super) fn unreachable(error: &(dyn Error + 'static), server: &str, context: &str) -> Problem {
+    Problem::new(format!("Cannot reach the API server {server}: {}.", cause(error)))
+        .kind(Kind::Unreachable)
+        .next(format!(
+            "Check that context {context} is the one you mean and that `kubectl --context {context} cluster-info` \
+             answers."
+        ))
 }
 
 fn answered(status: &Status, doing: &str, context: &str) -> Problem {
@@ -115,8 +119,8 @@ fn passes(status: &Status) -> bool {
 }
 
 /// What really happened is at the bottom: "connection refused", not "client error".
-fn cause(error: &kube::Error) -> String {
-    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut source = Some(error);
     while let Some(e) = source {
         let late = e
             .downcast_ref::<io::Error>()

@@ -28,6 +28,8 @@ struct State {
     stuck: BTreeSet<String>,
     /// Names of services whose sidecars cannot load the middleware.
     unable: BTreeSet<String>,
+    /// Services with an old pod that is ending, and in how many more lists it is.
+    lingering: BTreeMap<String, u32>,
     /// Answers that override everything: path → (code, body).
     answers: BTreeMap<String, (u16, Value)>,
     /// How many times a write to a path still fails, and with what.
@@ -101,6 +103,11 @@ impl Fake {
 
     pub(crate) fn disable(&self, name: &str) {
         self.lock(|state| state.unable.insert(name.into()));
+    }
+
+    /// A pod from before an enrolment is still ending, for so many more lists of pods.
+    pub(crate) fn linger(&self, name: &str, lists: u32) {
+        self.lock(|state| state.lingering.insert(name.into(), lists));
     }
 
     pub(crate) fn answer(&self, path: &str, code: u16, body: Value) {
@@ -181,6 +188,7 @@ impl Fake {
         let client = Client::new(service, "default");
         Cluster {
             impatient: client.clone(),
+            endurance: Arc::default(),
             client,
             context: "fake".into(),
             server: "http://fake".into(),
@@ -261,7 +269,7 @@ impl State {
         Some(())
     }
 
-    fn read(&self, path: &str, query: &str) -> (u16, Value) {
+    fn read(&mut self, path: &str, query: &str) -> (u16, Value) {
         match path {
             "/version" => {
                 let version = json!({ "gitVersion": "v1.34.4", "major": "1", "minor": "34", "gitCommit": "",
@@ -299,6 +307,14 @@ impl State {
             .and_then(|p| p.strip_suffix("/pods"))
         {
             let mut pods = self.pods(namespace);
+            for (name, lists) in self.lingering.iter_mut().filter(|(_, lists)| **lists > 0) {
+                *lists -= 1;
+                pods.push(json!({
+                    "metadata": { "name": format!("{name}-old"), "labels": { "app": name },
+                        "deletionTimestamp": "2026-01-01T00:00:00Z" },
+                    "status": { "containerStatuses": [container("daprd")] },
+                }));
+            }
             let chosen = query
                 .split("labelSelector=app%3D")
                 .nth(1)

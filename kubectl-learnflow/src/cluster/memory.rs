@@ -43,6 +43,8 @@ impl Cluster {
         let pods = async { api.list(&wanted).await.map_err(self.list_of("Pods", Some(namespace))) };
         let (pods, used, quota) = try_join!(pods, self.used_in(namespace), self.existing(&quota))?;
         let mut of: BTreeMap<String, MemoryOf> = BTreeMap::new();
+        // A pod that has just come has no figure yet, and a sum without it would be none.
+        let mut measured = used.is_some();
         for pod in pods {
             let name = pod
                 .labels()
@@ -60,11 +62,12 @@ impl Cluster {
             entry.limit += amount("limits.memory");
             entry.requested += amount("requests.memory");
             let taken = used.as_ref().and_then(|used| used.get(&pod.name_any()));
+            measured &= taken.is_some();
             entry.used += taken.copied().unwrap_or_default();
         }
         let budget = quota.and_then(|quota| quota::read(&quota.value));
         Ok(Memory {
-            measured: used.is_some(),
+            measured,
             of: of.into_values().collect(),
             budget: budget.and_then(|(budget, _)| bytes(&budget)),
         })
@@ -95,5 +98,85 @@ impl Cluster {
             ))
         };
         Ok(Some(items.iter().filter_map(pod).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cluster::fake::Fake, objects::STACK_NAMESPACE};
+    use serde_json::json;
+
+    const MIB: u64 = 1 << 20;
+
+    fn pod(name: &str) -> Value {
+        json!({
+            "metadata": { "name": name, "labels": { "app.kubernetes.io/name": "prometheus" } },
+            "spec": { "containers": [{ "name": "c", "resources": {
+                "requests": { "memory": "100Mi" }, "limits": { "memory": "600Mi" },
+            }}]},
+        })
+    }
+
+    fn measured(name: &str) -> Value {
+        json!({ "metadata": { "name": name }, "containers": [
+            { "usage": { "memory": "150Mi" } }, { "usage": { "memory": "1024Ki" } },
+        ]})
+    }
+
+    fn memory(pods: &[Value], metrics: Option<&[Value]>) -> Memory {
+        let fake = Fake::sound();
+        let list =
+            |kind: &str, items: &[Value]| json!({ "apiVersion": "v1", "kind": kind, "metadata": {}, "items": items });
+        fake.answer(
+            &format!("/api/v1/namespaces/{STACK_NAMESPACE}/pods"),
+            200,
+            list("PodList", pods),
+        );
+        if let Some(metrics) = metrics {
+            let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{STACK_NAMESPACE}/pods");
+            fake.answer(&path, 200, list("PodMetricsList", metrics));
+        }
+        let quota = json!({
+            "metadata": { "name": "learnflow", "annotations": { "learnflow.dev/budget": "1Gi" } },
+            "spec": { "hard": { "limits.memory": "800Mi" } },
+        });
+        fake.put(
+            &format!("/api/v1/namespaces/{STACK_NAMESPACE}/resourcequotas/learnflow"),
+            quota,
+        );
+        let memory = fake.run(async |cluster| cluster.memory().await);
+        memory.expect("an answer").expect("to be seen")
+    }
+
+    #[test]
+    fn pods_add_up_to_their_workload() {
+        let found = memory(
+            &[pod("a"), pod("b")],
+            Some(&[measured("a"), measured("b"), measured("gone")]),
+        );
+        assert!(found.measured);
+        assert_eq!(
+            found.budget,
+            Some(1024 * MIB),
+            "the whole budget, not one namespace's share"
+        );
+        let [prometheus] = found.of.as_slice() else {
+            panic!("{:?}", found.of)
+        };
+        assert_eq!(
+            (prometheus.used, prometheus.requested, prometheus.limit),
+            (302 * MIB, 200 * MIB, 1200 * MIB)
+        );
+    }
+
+    #[test]
+    fn what_is_not_measured_is_not_taken_for_nothing() {
+        assert!(
+            !memory(&[pod("a"), pod("b")], Some(&[measured("a")])).measured,
+            "one has just come"
+        );
+        assert!(!memory(&[pod("a")], None).measured, "nobody measures");
+        assert!(memory(&[], None).of.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 //! [`crate::model`], what goes wrong is a [`Problem`] that a person can act on.
 
 mod access;
+mod again;
 mod apply;
 mod collect;
 mod connect;
@@ -11,10 +12,12 @@ mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
 mod forward;
+mod http2;
 mod leftovers;
 mod load;
 mod memory;
 mod owned;
+mod pages;
 mod patience;
 mod prometheus;
 mod remove;
@@ -29,6 +32,9 @@ use kube::{
     core::Status,
 };
 
+use again::Endurance;
+use std::{sync::Arc, time::Duration};
+
 pub(crate) use access::accesses;
 pub(crate) use apply::{Mode, Tried};
 pub(crate) use collect::{LogOf, MOST};
@@ -40,22 +46,25 @@ pub(crate) use rollout::{Progress, Workload};
 #[derive(Clone)]
 pub(crate) struct Cluster {
     client: Client,
-    /// Does not retry what the server calls "unavailable".
+    /// Does not ask again when something behind the server is "unavailable".
     impatient: Client,
+    endurance: Arc<Endurance>,
     pub(crate) context: String,
     pub(crate) server: String,
     pub(crate) namespace: String,
 }
 
 impl Cluster {
+    /// From now on an API server that is busy or away, after it has once answered, is waited for that long,
+    /// and `tell` hears of it.
+    pub(crate) fn endure(&self, patience: Duration, tell: impl Fn(&Problem) + Send + Sync + 'static) {
+        self.endurance.of_changes(patience, Box::new(tell));
+    }
+
     /// Objects of a kind that is known by its name only. All kinds that we apply have plurals that
     /// follow the rule, which saves asking the server for them.
     fn dynamic(&self, object: &ObjectRef) -> Api<DynamicObject> {
-        self.dynamic_with(self.client.clone(), object)
-    }
-
-    fn dynamic_with(&self, client: Client, object: &ObjectRef) -> Api<DynamicObject> {
-        let resource = resource(object);
+        let (client, resource) = (self.client.clone(), resource(object));
         match &object.namespace {
             Some(namespace) => Api::namespaced_with(client, namespace, &resource),
             None => Api::all_with(client, &resource),

@@ -1,25 +1,25 @@
 //! What carries our labels: the members of our sets.
 
-use super::{Cluster, is_absent, resource};
-use crate::{applyset, objects::ObjectRef, problem::Problem};
+use super::{Cluster, apply::existing, is_absent, resource};
+use crate::{applyset, model::Existing, objects::ObjectRef, problem::Problem};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
     Api, ResourceExt,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject, ListParams, TypeMeta},
     discovery::{Scope, oneshot},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Cluster {
-    /// The members of the set whose parent is in `home`, of these kinds, wherever in `namespaces` they are.
-    /// Kinds that are not among `known` are asked of the server.
+    /// The members of the set whose parent is in `home`, of these kinds, each kind with one request a namespace of
+    /// `namespaces`. Kinds that are not among `known` are asked of the server.
     pub(crate) async fn members(
         &self,
         home: &str,
         namespaces: &[&str],
         kinds: &BTreeSet<String>,
         known: &BTreeMap<String, ObjectRef>,
-    ) -> Result<Vec<ObjectRef>, Problem> {
+    ) -> Result<Vec<(ObjectRef, Existing)>, Problem> {
         let found = stream::iter(kinds).map(async |kind| {
             let (kind, everywhere) = match known.get(kind) {
                 Some(object) => (resource(object), object.namespace.is_none()),
@@ -40,8 +40,8 @@ impl Cluster {
             }
             Ok(members)
         });
-        let found: Vec<Vec<ObjectRef>> = found.buffered(16).try_collect().await?;
-        Ok(found.concat())
+        let found: Vec<Vec<_>> = found.buffered(16).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn members_of_kind(
@@ -49,26 +49,29 @@ impl Cluster {
         home: &str,
         kind: &ApiResource,
         namespace: Option<&str>,
-    ) -> Result<Vec<ObjectRef>, Problem> {
+    ) -> Result<Vec<(ObjectRef, Existing)>, Problem> {
         let api: Api<DynamicObject> = match namespace {
             None => Api::all_with(self.client.clone(), kind),
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
         };
         let wanted = ListParams::default().labels(&applyset::selector(home));
-        let list = api.list_metadata(&wanted).await;
+        let list = api.list(&wanted).await;
         let list = list.map_err(self.list_of(&kind.plural, namespace))?;
-        // What belongs to another object goes with that, and what is on its way out needs nobody.
-        let ours = list
-            .into_iter()
-            .filter(|object| object.owner_references().is_empty() && object.metadata.deletion_timestamp.is_none());
-        Ok(ours
-            .map(|object| ObjectRef {
+        let member = |mut object: DynamicObject| {
+            let reference = ObjectRef {
                 api_version: kind.api_version.clone(),
                 kind: kind.kind.clone(),
                 namespace: object.namespace(),
                 name: object.name_any(),
-            })
-            .collect())
+            };
+            // In a list these stand once, above.
+            object.types = Some(TypeMeta {
+                api_version: kind.api_version.clone(),
+                kind: kind.kind.clone(),
+            });
+            (reference, existing(object))
+        };
+        Ok(list.into_iter().map(member).collect())
     }
 
     /// `Deployment.apps`, as the server knows it, and whether it lives outside of namespaces.

@@ -84,7 +84,7 @@ impl Cluster {
     }
 
     async fn contents_of_kind(&self, namespace: &str, kind: ApiResource) -> Result<Vec<String>, Problem> {
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
+        let api: Api<DynamicObject> = Api::namespaced_with(self.impatient.clone(), namespace, &kind);
         let list = match api.list_metadata(&ListParams::default()).await {
             Ok(list) => list,
             // What cannot be seen might be somebody's.

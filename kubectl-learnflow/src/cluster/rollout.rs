@@ -14,7 +14,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::ListParams,
     core::{Selector, SelectorExt as _},
 };
@@ -114,6 +114,16 @@ impl Cluster {
         Ok(all)
     }
 
+    /// A Deployment of the services' namespace that was read already.
+    pub(super) fn known_workload(&self, deployment: &Deployment) -> Workload {
+        let selector = deployment.spec.as_ref().map(|spec| spec.selector.clone());
+        Workload {
+            object: ObjectRef::deployment(&self.namespace, &deployment.name_any()),
+            rollout: rollout(deployment),
+            selector: parse(selector.unwrap_or_default()),
+        }
+    }
+
     pub(crate) async fn workload(&self, object: &ObjectRef) -> Result<Option<Workload>, Problem> {
         let namespace = object.namespace.as_deref().unwrap_or(&self.namespace);
         let failed = self.explain(&format!("read {object}"));
@@ -140,25 +150,26 @@ impl Cluster {
     /// The pods of a workload.
     pub(crate) async fn pods(&self, workload: &Workload) -> Result<Vec<Pod>, Problem> {
         let namespace = workload.object.namespace.as_deref().unwrap_or(&self.namespace);
-        let api: Api<core::Pod> = Api::namespaced(self.client.clone(), namespace);
-        let list = api.list(&ListParams::default().labels_from(&workload.selector)).await;
-        Ok(list
-            .map_err(self.list_of("Pods", Some(namespace)))?
-            .into_iter()
-            .map(pod)
-            .collect())
+        let wanted = ListParams::default().labels_from(&workload.selector);
+        let mut pods = Vec::new();
+        self.each_pod(namespace, wanted, |found| pods.push(pod(found))).await?;
+        Ok(pods)
     }
 
     /// All pods of the services' namespace, each with the labels it is chosen by.
     pub(crate) async fn pods_of(&self, workloads: &[Workload]) -> Result<Vec<Vec<Pod>>, Problem> {
-        let api: Api<core::Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let list = api.list(&ListParams::default()).await;
-        let all = list.map_err(self.list_of("Pods", Some(self.namespace.as_str())))?.items;
-        let of = |workload: &Workload| {
-            let chosen = all.iter().filter(|pod| workload.selector.matches(pod.labels()));
-            chosen.cloned().map(pod).collect()
+        let mut pods: Vec<Vec<Pod>> = vec![Vec::new(); workloads.len()];
+        let sort = |found: core::Pod| {
+            let chosen = |workload: &Workload| workload.selector.matches(found.labels());
+            let chosen: Vec<bool> = workloads.iter().map(chosen).collect();
+            if chosen.contains(&true) {
+                let found = pod(found);
+                let of = pods.iter_mut().zip(chosen).filter(|(_, chosen)| *chosen);
+                of.for_each(|(pods, _)| pods.push(found.clone()));
+            }
         };
-        Ok(workloads.iter().map(of).collect())
+        self.each_pod(&self.namespace, ListParams::default(), sort).await?;
+        Ok(pods)
     }
 
     /// Why a workload is not ready: what its pods wait for, and the last warning about it.
@@ -180,13 +191,6 @@ impl Cluster {
 
     async fn last_warning(&self, object: &ObjectRef, pods: &[Pod]) -> Result<Option<String>, Problem> {
         let namespace = object.namespace.as_deref().unwrap_or(&self.namespace);
-        let api: Api<core::Event> = Api::namespaced(self.client.clone(), namespace);
-        let events = match api.list(&ListParams::default().fields("type=Warning")).await {
-            Ok(events) => events,
-            // A reason less; no reason to fail.
-            Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),
-            Err(e) => return Err(self.list_of("Events", Some(namespace))(e)),
-        };
         let about = |event: &core::Event| {
             let name = event.involved_object.name.as_deref().unwrap_or_default();
             let own = name == object.name && event.involved_object.kind.as_deref() == Some(&object.kind);
@@ -197,7 +201,22 @@ impl Cluster {
                     .is_some_and(|(deployment, _)| deployment == object.name);
             own || set || pods.iter().any(|pod| pod.name == name)
         };
-        let last = events.into_iter().filter(about).max_by_key(event_time);
+        let mut last: Option<core::Event> = None;
+        let later = |event: core::Event| {
+            if about(&event) && last.as_ref().is_none_or(|last| event_time(last) <= event_time(&event)) {
+                last = Some(event);
+            }
+        };
+        let wanted = ListParams::default().fields("type=Warning");
+        match self
+            .each(&core::Event::url_path(&(), Some(namespace)), wanted, later)
+            .await
+        {
+            Ok(()) => {}
+            // A reason less; no reason to fail.
+            Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),
+            Err(e) => return Err(self.list_of("Events", Some(namespace))(e)),
+        }
         Ok(last.map(|event| {
             let message = event.message.unwrap_or_default();
             // The server's own words for "this happened often".

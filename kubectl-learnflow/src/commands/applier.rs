@@ -41,20 +41,13 @@ impl Applier<'_> {
     }
 }
 
-/// Says once that a cluster which does not answer just now is waited for.
-pub(super) fn trouble(printer: &Printer) -> impl Fn(&Problem) {
-    |problem| {
-        printer.step(Mark::Warn, &problem.what);
-        printer.hint("Trying again until it passes.");
-    }
-}
-
 /// Runs an act that changes the cluster with [`Patience`].
 pub(super) async fn patiently<T>(
     timeout: Duration,
     printer: &Printer,
     act: impl AsyncFn() -> Result<T, Problem>,
 ) -> Result<T, Problem> {
-    let tell = trouble(printer);
-    Patience::new(timeout, &tell).with(act).await
+    Patience::new(timeout, &|problem| printer.trouble(problem))
+        .with(act)
+        .await
 }

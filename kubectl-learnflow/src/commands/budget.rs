@@ -5,14 +5,14 @@ use crate::{
     budget::{self, Fit, GATEWAY, Load, PROMETHEUS, Shipped, Workload},
     capacity::Needs,
     cluster::{Cluster, Mode},
-    concern::Profile,
+    concern::{Profile, Selection},
     config::{Expected, Memory, Settings, Share, bytes},
     model::Applied,
-    objects::{OUR_NAMESPACES, Object, Plan},
+    objects::{MANAGER, OUR_NAMESPACES, Object, Plan},
     patches::{RETENTION_SIZE, RETENTION_TIME, Shape},
     printer::{Mark, Printer},
-    problem::Problem,
-    quota,
+    problem::{Kind, Problem},
+    quota, text,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -29,23 +29,22 @@ pub(super) async fn fit(cluster: Option<&Cluster>, settings: &Settings, shape: &
         _ => Expected::default(),
     };
     let load = load(expected, &counted);
-    budget::fit(
-        budget,
-        load,
-        &workloads(&plan.stack),
-        shipped(&plan.stack, shape.profile),
-    )
-    .map(Some)
-    .map_err(|least| {
-        let total = budget::total(&least);
-        Problem::new(format!(
-            "A budget of {budget} is too small for {load}: the least is {total}Mi ({}).",
-            budget::shown(&least)
-        ))
-        .next(format!(
-            "Raise it to {total}Mi or more, or leave parts out with --skip. Nothing was changed."
-        ))
-    })
+    let mut workloads = workloads(&plan.stack);
+    if let Some(cluster) = cluster {
+        workloads.extend(left_out(cluster, &plan, shape).await?);
+    }
+    budget::fit(budget, load, &workloads, shipped(&plan.stack, shape.profile))
+        .map(Some)
+        .map_err(|least| {
+            let total = budget::total(&least);
+            Problem::new(format!(
+                "A budget of {budget} is too small for {load}: the least is {total}Mi ({}).",
+                budget::shown(&least)
+            ))
+            .next(format!(
+                "Raise it to {total}Mi or more, or leave parts out with --skip. Nothing was changed."
+            ))
+        })
 }
 
 /// Some budget, for the kinds of objects that come with one.
@@ -75,10 +74,38 @@ fn load(said: &Expected, counted: &Expected) -> Load {
     }
 }
 
+/// What is not installed now and is there from before: it takes its memory all the same.
+async fn left_out(cluster: &Cluster, plan: &Plan, shape: &Shape) -> Result<Vec<Workload>, Problem> {
+    let everything = Shape {
+        concerns: Selection::all(),
+        ..shape.clone()
+    };
+    let everything = Plan::shaped("default", &BTreeSet::new(), &everything)?;
+    let mut there = Vec::new();
+    for object in everything.stack.iter().filter(|object| object.is_workload()) {
+        let reference = object.reference();
+        if plan.stack.iter().any(|wanted| wanted.reference() == reference) {
+            continue;
+        }
+        match cluster.existing(&reference).await {
+            Ok(Some(found)) if found.managed_by.as_deref() == Some(MANAGER) => there.push(Object::known(found.value)),
+            Ok(_) => {}
+            Err(problem) if problem.kind == Kind::Forbidden => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    let stays = |workload| Workload {
+        stays: true,
+        ..workload
+    };
+    Ok(workloads(&there).into_iter().map(stays).collect())
+}
+
 /// In the order in which they are applied.
 fn workloads(stack: &[Object]) -> Vec<Workload> {
     let workloads = stack.iter().filter(|object| object.is_workload());
     let each = workloads.map(|object| Workload {
+        stays: false,
         namespace: object.namespace().unwrap_or_default().to_owned(),
         name: object.name().to_owned(),
         pods: (object.kind() != "DaemonSet").then(|| at_once(object)),
@@ -135,9 +162,11 @@ fn shipped(stack: &[Object], profile: Profile) -> Shipped {
 
 /// Says what a budget has become, and what of it rests on nothing that was counted or said.
 pub(super) fn say(shape: &Shape, settings: &Settings, asked: bool, printer: &Printer) {
-    let Some(fit) = &shape.fit else { return };
+    let Some(fit) = shape.fit.as_ref().filter(|fit| !fit.sizes.is_empty()) else {
+        return;
+    };
     let (hours, megabytes) = fit.retention;
-    let mut text = format!(
+    let mut line = format!(
         "Memory by limits: {}Mi of the budget of {}, for {}: {}",
         budget::total(&fit.sizes),
         fit.budget,
@@ -145,17 +174,26 @@ pub(super) fn say(shape: &Shape, settings: &Settings, asked: bool, printer: &Pri
         budget::shown(&fit.sizes)
     );
     if fit.size(PROMETHEUS).is_some() {
-        text.push_str(&format!("; metrics for {hours}h or {megabytes}MB"));
+        line.push_str(&format!("; metrics for {hours}h or {megabytes}MB"));
     }
     if fit.size(GATEWAY).is_some() {
-        text.push_str(&format!("; {} streams by topic", fit.streams));
+        line.push_str(&format!("; {} streams by topic", fit.streams));
     }
     if settings.chooses_sampling() {
-        text.push_str(&format!("; sampling {}", fit.sampling));
+        line.push_str(&format!("; sampling {}", fit.sampling));
     }
-    printer.step(Mark::Good, &text);
-    if !asked && !settings.expected.value.is_complete() {
-        let what = format!("No cluster was asked: {} are assumed", fit.load);
+    printer.step(Mark::Good, &line);
+    let said = &settings.expected.value;
+    if !asked && !said.is_complete() {
+        let Load { nodes, pods, topics } = fit.load;
+        let each = [
+            (said.nodes, nodes, "nodes"),
+            (said.pods, pods, "pods with a sidecar"),
+            (said.topics, topics, "topics"),
+        ];
+        let assumed = each.iter().filter(|(said, ..)| said.is_none());
+        let assumed: Vec<String> = assumed.map(|(_, number, of)| format!("{of}: {number}")).collect();
+        let what = format!("No cluster was asked. Assumed are {}", text::list(&assumed));
         printer.step(Mark::Warn, &what);
         printer.hint("Say what there is with --expect nodes=…,pods=…,topics=…, or `expect` in learnflow.yaml.");
     }
@@ -171,7 +209,8 @@ pub(super) async fn make_room(applier: &Applier<'_>, plan: &Plan) -> Result<(), 
     for namespace in OUR_NAMESPACES {
         let reference = quota::of(namespace);
         let Some(wanted) = quota_of(plan, namespace) else {
-            let there = cluster.existing(&reference).await?;
+            let look = async || cluster.existing(&reference).await;
+            let there = applier.patience.with(look).await?;
             if there.is_some_and(|there| quota::read(&there.value).is_some())
                 && applier.patience.with(async || cluster.delete(&reference).await).await?
             {

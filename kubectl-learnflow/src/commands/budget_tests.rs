@@ -110,6 +110,21 @@ fn an_old_stack_has_room_beside_the_new_one() {
     assert!(room() < 512.0, "{}", room());
 }
 
+/// Else the quota would be full of it, and keep the rest from rolling.
+#[test]
+fn what_is_left_out_and_there_has_its_room() {
+    let fake = Fake::sound();
+    installed(&fake, &[]);
+    let refused = install(&fake, &["--skip=prometheus", "--budget=1Gi"]);
+    let problem = refused.result.expect_err("refused").what;
+    assert!(problem.contains("prometheus 1024Mi"), "{problem}");
+    let ended = installed(&fake, &["--skip=prometheus", "--budget=1400Mi"]);
+    assert!(ended.err.contains("prometheus 1024Mi"), "{}", ended.err);
+    assert_eq!(limit(&fake), "1Gi", "it stays as it is");
+    let room = crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
+    assert!(room > 1024.0 + 100.0, "{room}");
+}
+
 /// Many pods mean that fewer traces are kept, which is no other version of anything.
 #[test]
 fn a_chosen_sampling_is_no_other_version() {
@@ -143,10 +158,10 @@ fn what_cannot_fit_is_refused_with_the_figures() {
     let problem = ended.result.expect_err("refused");
     assert_eq!(
         problem.what,
-        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 615Mi \
-         (collector-agent 92Mi on each node, collector-gateway 102Mi, prometheus 237Mi)."
+        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 647Mi \
+         (collector-agent 92Mi on each node, collector-gateway 102Mi, prometheus 269Mi)."
     );
-    assert!(problem.next.is_some_and(|next| next.contains("615Mi")));
+    assert!(problem.next.is_some_and(|next| next.contains("647Mi")));
     assert_eq!(fake.writes(), [""; 0]);
 }
 

@@ -67,6 +67,7 @@ pub(super) async fn run(
         autoscalers: &autoscalers.objects,
         // What belongs to others differs as well, and is named.
         force_conflicts: true,
+        patience: None,
     };
     let seen = guard::look(cluster, &wanted, printer).await?;
     let deployments = wanted.deployments(&cluster.namespace);

@@ -170,11 +170,15 @@ fn wrong_with(pods: &[Pod], revision: &str) -> Option<String> {
 /// Back to what it carried before: an earlier enrolment, or none.
 async fn undo(cluster: &Cluster, entry: &Entry, object: &ObjectRef, printer: &Printer) -> Result<(), Problem> {
     match Enrolment::of(&entry.service) {
-        Some(earlier) => cluster.enrol(&entry.service, &earlier, false, Mode::Real).await?,
+        Some(earlier) => {
+            let enrol = async || cluster.enrol(&entry.service, &earlier, false, Mode::Real).await;
+            patiently(BACK, printer, enrol).await?
+        }
         None => {
             let now = cluster.services().await?;
             let now = now.into_iter().find(|service| service.name == entry.service.name);
-            cluster.release(now.as_ref().unwrap_or(&entry.service)).await?
+            let release = async || cluster.release(now.as_ref().unwrap_or(&entry.service)).await;
+            patiently(BACK, printer, release).await?
         }
     };
     let objects = [object.clone()];
@@ -198,7 +202,7 @@ pub(super) async fn release_all(
 ) -> Result<Outcome, Problem> {
     for service in services {
         let object = ObjectRef::deployment(&cluster.namespace, &service.name);
-        cluster.release(service).await?;
+        patiently(timeout, printer, async || cluster.release(service).await).await?;
         let objects = [object.clone()];
         let rest = cluster
             .wait_ready(&objects, timeout, |all| printer.waiting(&all[0].to_string()))

@@ -1,7 +1,7 @@
 //! `enroll` and `unenroll`: services by name.
 
 use super::{
-    applier::{Applier, trouble},
+    applier::Applier,
     enrol,
     guard::{self, Wanted},
     install, middleware, policies, scaling,
@@ -37,11 +37,14 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
     guard::remark(&resilience::extend(&mut plan, &facts, &services), printer)?;
     let quiet = preflight::announces(facts.dapr());
     let mut enrolments = Enrolments::new(&plan, &services, &facts.configurations, quiet);
+    let tell = |problem: &Problem| printer.trouble(problem);
+    let patience = Patience::new(args.timeout, &tell);
     let wanted = Wanted {
         outside: Vec::new(),
         enrolments: Some(&enrolments),
         autoscalers: &[],
         force_conflicts: args.force_conflicts,
+        patience: Some(&patience),
     };
     let seen = guard::preflight(cluster, &facts, &wanted, true, printer).await?;
     if args.dry_run {
@@ -50,12 +53,11 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
         return Ok(Outcome::Good);
     }
     printer.section("Enrolling services");
-    let tell = trouble(printer);
     let applier = Applier {
         cluster,
         seen: &seen,
         force: args.force_conflicts,
-        patience: &Patience::new(args.timeout, &tell),
+        patience: &patience,
         printer,
     };
     middleware::prepare(&applier, &enrolments).await?;
@@ -94,8 +96,8 @@ pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Print
         printer.step(Mark::Good, "Dry run: nothing was changed");
         return Ok(Outcome::Good);
     }
-    scaling::remove(cluster, &enrolled, printer).await?;
-    policies::leave(cluster, &enrolled, printer).await?;
+    scaling::remove(cluster, &enrolled, args.timeout, printer).await?;
+    policies::leave(cluster, &enrolled, args.timeout, printer).await?;
     if enrol::release_all(cluster, &enrolled, args.timeout, printer).await? == Outcome::Bad {
         return Ok(Outcome::Bad);
     }
@@ -105,7 +107,7 @@ pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Print
         .into_iter()
         .filter(|service| service.enrolled)
         .collect();
-    middleware::rescope(cluster, &rest, printer).await?;
+    middleware::rescope(cluster, &rest, args.timeout, printer).await?;
     middleware::prune(cluster, None, args.timeout, printer).await?;
     Ok(Outcome::Good)
 }

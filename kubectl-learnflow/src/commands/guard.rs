@@ -2,26 +2,27 @@
 //! [`crate::preflight`]; here the cluster is asked.
 
 use crate::{
-    cluster::{Cluster, Mode, Tried},
+    applyset,
+    cluster::{Cluster, Mode, Patience, Tried},
     config::Settings,
     enrolment::{Enrolments, owned},
     model::{Access, Existing, Facts, Service},
-    objects::{MANAGER, Object, ObjectRef, Plan},
+    objects::{MANAGER, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
     permissions::{self, Task},
     preflight::{self, Check},
     printer::{Mark, Printer},
     problem::{Kind, Problem},
     resilience,
     scaling::Autoscalers,
-    text,
+    text, unchanged,
 };
-use futures::{StreamExt, TryStreamExt, stream};
-use std::collections::{BTreeSet, HashMap};
+use futures::{StreamExt, TryStreamExt, stream, try_join};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Requests under way at the same time.
 pub(super) const AT_ONCE: usize = 16;
 
-/// What is in the cluster under the names of a plan.
+/// What is in the cluster under the names of a plan, and the members of the stack's set that have its kinds.
 pub(super) type Before = HashMap<ObjectRef, Existing>;
 
 /// What the checks have seen.
@@ -34,6 +35,8 @@ pub(super) struct Seen {
     pub(super) conflicts: HashMap<ObjectRef, Problem>,
     /// What the server refuses.
     failures: Vec<Problem>,
+    /// How many it was asked about.
+    asked: usize,
 }
 
 /// What a command is about to apply.
@@ -45,6 +48,8 @@ pub(super) struct Wanted<'a> {
     pub(super) autoscalers: &'a [Object],
     /// Fields that a tool owns may be taken over.
     pub(super) force_conflicts: bool,
+    /// None: only a look, which does not wait for a webhook that is away.
+    pub(super) patience: Option<&'a Patience<'a>>,
 }
 
 impl<'a> Wanted<'a> {
@@ -53,6 +58,21 @@ impl<'a> Wanted<'a> {
         let enrolments = self.enrolments.into_iter().flat_map(Enrolments::objects);
         let objects = self.outside.clone().into_iter().chain(enrolments);
         objects.chain(self.autoscalers)
+    }
+
+    /// What applying it would make of an object.
+    async fn rehearse(
+        &self,
+        cluster: &Cluster,
+        object: &Object,
+        before: Option<&Existing>,
+        mode: Mode,
+    ) -> Result<Tried, Problem> {
+        let rehearse = async || cluster.rehearse(object, before, mode).await;
+        match self.patience {
+            Some(patience) => patience.with(rehearse).await,
+            None => rehearse().await,
+        }
     }
 
     /// What the services' Deployments get, and whether that takes something over which is remembered.
@@ -155,9 +175,15 @@ pub(super) async fn preflight(
     let mut checks = seen.refused();
     checks.extend(seen.conflicts.values().map(taken_over));
     if seen.failures.is_empty() {
-        let number = wanted.objects().count() + wanted.deployments(&cluster.namespace).len();
-        let text = format!("Server-side dry run of {}", text::count(number, "object"));
-        checks.push(Check::good(text));
+        let all = wanted.objects().count() + wanted.deployments(&cluster.namespace).len();
+        checks.push(Check::good(match (seen.asked, all - seen.asked) {
+            (0, all) => format!("Nothing to do for {}", text::count(all, "object")),
+            (asked, 0) => format!("Server-side dry run of {}", text::count(asked, "object")),
+            (asked, rest) => format!(
+                "Server-side dry run of {}; nothing to do for {rest} more",
+                text::count(asked, "object")
+            ),
+        }));
     }
     stop(show(printer, &checks))?;
     Ok(seen)
@@ -175,10 +201,36 @@ pub(super) async fn look(cluster: &Cluster, wanted: &Wanted<'_>, printer: &Print
 async fn before(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Before, Problem> {
     let deployments = wanted.deployments(&cluster.namespace);
     let deployments = deployments.iter().map(|(deployment, _)| deployment.reference());
-    let all = wanted.objects().map(Object::reference).chain(deployments);
-    let found = stream::iter(all).map(async |object| Ok::<_, Problem>((cluster.existing(&object).await?, object)));
+    // Members of the stack's set are found by their labels, all of a kind at once; whatever else, by its name.
+    let is_member = |object: &&&Object| applyset::has(STACK_NAMESPACE, object.value());
+    let kinds = wanted.outside.iter().filter(is_member);
+    let kinds: BTreeMap<String, ObjectRef> = kinds
+        .map(|object| (applyset::kind(object), object.reference()))
+        .collect();
+    let names = kinds.keys().cloned().collect();
+    let all: Vec<ObjectRef> = wanted.objects().map(Object::reference).chain(deployments).collect();
+    let members = wanted.outside.iter().filter(is_member);
+    let members: BTreeSet<ObjectRef> = members.map(|object| object.reference()).collect();
+    let others = all.iter().filter(|object| !members.contains(object));
+    let (found, others) = try_join!(
+        cluster.members(STACK_NAMESPACE, &OUR_NAMESPACES, &names, &kinds),
+        existing(cluster, others)
+    )?;
+    let mut before: Before = found.into_iter().chain(others).collect();
+    // What has such a name and is not ours has other labels.
+    let rest = members.iter().filter(|object| !before.contains_key(object));
+    let rest = existing(cluster, rest).await?;
+    before.extend(rest);
+    Ok(before)
+}
+
+async fn existing<'a>(
+    cluster: &Cluster,
+    objects: impl Iterator<Item = &'a ObjectRef>,
+) -> Result<Vec<(ObjectRef, Existing)>, Problem> {
+    let found = stream::iter(objects).map(async |object| Ok::<_, Problem>((object, cluster.existing(object).await?)));
     let found: Vec<_> = found.buffered(AT_ONCE).try_collect().await?;
-    let there = |(existing, object): (Option<Existing>, _)| Some((object, existing?));
+    let there = |(object, existing): (&ObjectRef, Option<Existing>)| Some((object.clone(), existing?));
     Ok(found.into_iter().filter_map(there).collect())
 }
 
@@ -197,13 +249,26 @@ async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Res
         .collect();
     objects.extend(wanted.deployments(&cluster.namespace));
 
+    let known = |object: &Object| before.get(&object.reference());
+    let (kept, objects): (Vec<_>, Vec<_>) = objects
+        .into_iter()
+        .partition(|(object, _)| known(object).is_some_and(|known| unchanged::by_apply(&known.value, object.value())));
+    let kept = kept.into_iter().filter_map(|(object, _)| {
+        let reference = object.reference();
+        Some((reference, Tried::unchanged(known(&object)?)))
+    });
+    let mut seen = Seen {
+        tried: kept.collect(),
+        asked: objects.len(),
+        ..Seen::default()
+    };
     let tries = objects.iter().map(async |(object, remembered)| {
         // In a namespace that is not there nothing can be tried. A throw-away name in the services'
         // namespace shows all that is wrong with the object itself.
         if object.namespace().is_some_and(missing) {
             let name = format!("learnflow-try-{}", object.name());
             let stand_in = object.moved(&cluster.namespace, &name);
-            return match cluster.rehearse(&stand_in, None, Mode::DryRun).await {
+            return match wanted.rehearse(cluster, &stand_in, None, Mode::DryRun).await {
                 // What is forbidden there may be allowed where the object really goes.
                 Err(problem) if problem.kind != Kind::Forbidden => Err(problem),
                 _ => Ok(None),
@@ -212,9 +277,9 @@ async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Res
         let reference = object.reference();
         let known = before.get(&reference);
         let mode = Mode::DryRun.forced(*remembered);
-        let (tried, conflict) = match cluster.rehearse(object, known, mode).await {
+        let (tried, conflict) = match wanted.rehearse(cluster, object, known, mode).await {
             Err(conflict) if wanted.force_conflicts && conflict.kind == Kind::Conflict => {
-                let tried = cluster.rehearse(object, known, Mode::ForcedDryRun).await?;
+                let tried = wanted.rehearse(cluster, object, known, Mode::ForcedDryRun).await?;
                 (tried, Some(conflict))
             }
             tried => (tried?, None),
@@ -222,7 +287,6 @@ async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Res
         Ok(Some((reference, tried, conflict)))
     });
     let tries: Vec<_> = stream::iter(tries).buffered(AT_ONCE).collect().await;
-    let mut seen = Seen::default();
     for tried in tries {
         match tried {
             Ok(None) => {}

@@ -1,7 +1,7 @@
 //! `install`: check everything, apply in order, wait, enrol, remove what is no longer wanted.
 
 use super::{
-    applier::{Applier, trouble},
+    applier::Applier,
     budget, enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
     middleware, policies, prune, scaling,
@@ -38,6 +38,7 @@ struct Job<'a> {
     /// What of ours in the services' namespace nobody is to have any more.
     gone: Option<ObjectRef>,
     seen: &'a Seen,
+    patience: &'a Patience<'a>,
 }
 
 pub(super) async fn run(
@@ -64,11 +65,14 @@ pub(super) async fn run(
     guard::settings(cluster, &facts, &settings, &plan, &services, &autoscalers, printer).await?;
     let gone = resilience::leftover(&plan, &facts);
     let enrolments = enrolments(&plan, &services, &facts);
+    let tell = |problem: &Problem| printer.trouble(problem);
+    let patience = Patience::new(args.timeout, &tell);
     let wanted = Wanted {
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
         autoscalers: &autoscalers.objects,
         force_conflicts: args.force_conflicts,
+        patience: Some(&patience),
     };
     let rehearsed = args.dry_run != Some(DryRun::Client);
     let seen = guard::preflight(cluster, &facts, &wanted, rehearsed, printer).await?;
@@ -91,6 +95,7 @@ pub(super) async fn run(
         autoscalers: &autoscalers,
         gone,
         seen: &seen,
+        patience: &patience,
     };
     job.install().await
 }
@@ -166,13 +171,11 @@ pub(super) fn enrolments(plan: &Plan, services: &[Service], facts: &Facts) -> Op
 impl Job<'_> {
     async fn install(self) -> Result<Outcome, Problem> {
         let Self { args, printer, .. } = &self;
-        let tell = trouble(printer);
-        let patience = Patience::new(args.timeout, &tell);
         let applier = Applier {
             cluster: self.cluster,
             seen: self.seen,
             force: args.force_conflicts,
-            patience: &patience,
+            patience: self.patience,
             printer,
         };
         if !self.plan.stack.is_empty() {
@@ -283,7 +286,7 @@ impl Job<'_> {
     }
 
     async fn enrol_without_waiting(&self, applier: &Applier<'_>, enrolments: &Enrolments) -> Result<Outcome, Problem> {
-        let policed = policies::can_come(applier, enrolments);
+        let policed = policies::can_come(applier, enrolments).await?;
         if policed && let Some(resiliency) = &enrolments.resiliency {
             applier.apply(resiliency).await?;
         } else if let Some(resiliency) = &enrolments.resiliency {
@@ -314,14 +317,11 @@ impl Job<'_> {
         let before = &self.seen.before;
         let orphans = async || prune::orphans(self.cluster, self.plan, self.shape, before).await;
         for orphan in applier.patience.with(orphans).await? {
-            applier
-                .patience
-                .with(async || self.cluster.delete(&orphan).await)
-                .await?;
-            self.printer.step(
-                Mark::Good,
-                &format!("removed {orphan}, which this version does not have"),
-            );
+            let delete = async || self.cluster.delete(&orphan).await;
+            if applier.patience.with(delete).await? {
+                let what = format!("removed {orphan}, which this version does not have");
+                self.printer.step(Mark::Good, &what);
+            }
         }
         if let Some(set) = self.plan.set().filter(|set| prune::widened(set, before) != **set) {
             let mode = Mode::Real.forced(applier.force);

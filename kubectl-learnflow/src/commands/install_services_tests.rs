@@ -108,6 +108,26 @@ fn policies_come_and_go_while_no_sidecar_reloads() {
     assert!(fake.get(RESILIENCY).is_none());
 }
 
+/// It answers calls until it is gone, and would restart in the midst of them.
+#[test]
+fn policies_wait_for_the_last_pod_that_would_reload() {
+    let fake = Fake::sound();
+    fake.linger("cart", u32::MAX);
+    let ended = install(&fake, &["--timeout=1s"]);
+    assert_eq!(ended.result, Ok(Outcome::Bad), "{}", ended.err);
+    assert!(ended.err.contains("× not gone after 1s: pod cart-old"), "{}", ended.err);
+    assert!(fake.get(RESILIENCY).is_none());
+
+    let without_waiting = install(&fake, &["--no-wait"]);
+    assert_eq!(without_waiting.result, Ok(Outcome::Good), "{}", without_waiting.err);
+    assert!(fake.get(RESILIENCY).is_none(), "{}", without_waiting.err);
+
+    fake.linger("cart", 5);
+    let ended = install(&fake, &["--timeout=10s"]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    assert!(fake.get(RESILIENCY).is_some());
+}
+
 fn with_a_configuration_of_its_own() -> Fake {
     let fake = Fake::sound();
     let theirs = json!({

@@ -74,7 +74,12 @@ pub(super) async fn prune(
 
 /// The Component for exactly these services. Without any it goes: no scope at all would mean every
 /// sidecar of the namespace.
-pub(super) async fn rescope(cluster: &Cluster, services: &[Service], printer: &Printer) -> Result<(), Problem> {
+pub(super) async fn rescope(
+    cluster: &Cluster,
+    services: &[Service],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<(), Problem> {
     let app_ids: BTreeSet<String> = services.iter().filter_map(|service| service.app_id.clone()).collect();
     let none = app_ids.is_empty();
     let component = Plan::new(&cluster.namespace, &app_ids)?.component;
@@ -83,10 +88,11 @@ pub(super) async fn rescope(cluster: &Cluster, services: &[Service], printer: &P
         return Ok(());
     };
     if none {
-        cluster.delete(&reference).await?;
+        patiently(timeout, printer, async || cluster.delete(&reference).await).await?;
         printer.step(Mark::Good, &format!("removed {reference}: no service is enrolled"));
     } else {
-        let applied = cluster.apply(&component, Some(&existing), Mode::Real).await?;
+        let apply = async || cluster.apply(&component, Some(&existing), Mode::Real).await;
+        let applied = patiently(timeout, printer, apply).await?;
         if applied != Applied::Unchanged {
             printer.step(Mark::Good, &format!("applied {component} ({applied})"));
         }

@@ -31,13 +31,13 @@ use crate::{
     printer::Printer,
     problem::Problem,
 };
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 /// What a shell calls a process that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
 
 /// Runs the command; the exit code says how it went.
-pub(crate) fn run(cli: Cli, printer: &Printer) -> ExitCode {
+pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
     let changes = matches!(
         cli.verb,
         Verb::Install(_) | Verb::Enroll(_) | Verb::Unenroll(_) | Verb::Uninstall(_)
@@ -82,19 +82,19 @@ fn exit_code(ended: Result<Outcome, Problem>, closed: Result<bool, Problem>, pri
     }
 }
 
-async fn dispatch(cli: Cli, printer: &Printer) -> Result<Outcome, Problem> {
+async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> {
     let global = &cli.global;
     match cli.verb {
         Verb::Version(args) => version::run(&args, global, printer).await,
         Verb::Rbac(args) => rbac::run(&args, global, printer).await,
         Verb::Completion(args) => completion::run(&args, printer),
         Verb::ManPages(args) => completion::man_pages(&args),
-        Verb::Check(args) => check::run(&Cluster::connect(global).await?, &args, printer).await,
-        Verb::Bundle(args) => bundle::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Check(args) => check::run(&Cluster::connect_for_ports(global).await?, &args, printer).await,
+        Verb::Bundle(args) => bundle::run(&Cluster::connect_for_ports(global).await?, &args, printer).await,
         Verb::Dashboard(args) => dashboard::run(&Cluster::connect_for_streams(global).await?, &args, printer).await,
         Verb::Install(args) => {
             let settings = Settings::read(&args.choice, global)?;
-            let cluster = connect(global, &settings).await?;
+            let cluster = enduring(connect(global, &settings).await?, args.timeout, printer);
             install::run(&cluster, &args, settings, printer).await
         }
         Verb::Diff(args) => {
@@ -104,10 +104,26 @@ async fn dispatch(cli: Cli, printer: &Printer) -> Result<Outcome, Problem> {
         }
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => status::run(&Cluster::connect(global).await?, &args, printer).await,
-        Verb::Enroll(args) => enrol_some::enroll(&Cluster::connect(global).await?, &args, printer).await,
-        Verb::Unenroll(args) => enrol_some::unenroll(&Cluster::connect(global).await?, &args, printer).await,
-        Verb::Uninstall(args) => uninstall::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Enroll(args) => {
+            let cluster = enduring(Cluster::connect(global).await?, args.timeout, printer);
+            enrol_some::enroll(&cluster, &args, printer).await
+        }
+        Verb::Unenroll(args) => {
+            let cluster = enduring(Cluster::connect(global).await?, args.timeout, printer);
+            enrol_some::unenroll(&cluster, &args, printer).await
+        }
+        Verb::Uninstall(args) => {
+            let cluster = enduring(Cluster::connect(global).await?, args.timeout, printer);
+            uninstall::run(&cluster, &args, printer).await
+        }
     }
+}
+
+/// A command that changes things does not give up half way for an API server that restarts.
+fn enduring(cluster: Cluster, patience: Duration, printer: &Arc<Printer>) -> Cluster {
+    let printer = Arc::clone(printer);
+    cluster.endure(patience, move |problem| printer.trouble(problem));
+    cluster
 }
 
 /// The namespace may also stand in the settings.

@@ -19,6 +19,9 @@ use crate::{
     resilience, text,
 };
 use std::{collections::BTreeSet, time::Duration};
+use tokio::time::{Instant, sleep};
+
+const POLL: Duration = Duration::from_millis(500);
 
 /// Enrols plainly who is not enrolled yet. What is left to do then knows the services as they are now.
 pub(super) async fn settle(
@@ -69,10 +72,18 @@ pub(super) async fn apply(
             }
         };
         let rest = cluster.wait_ready(&deployments, timeout, tell).await?;
+        let mut missing = rest
+            .first()
+            .map(|slow| format!("not ready after {}: {slow}", text::format_duration(timeout)));
+        if missing.is_none() {
+            let old = wait_for_old_sidecars(cluster, &deployments, timeout, printer).await?;
+            missing = old
+                .first()
+                .map(|pod| format!("not gone after {}: pod {pod}", text::format_duration(timeout)));
+        }
         printer.done_waiting();
-        if let Some(slow) = rest.first() {
-            let time = text::format_duration(timeout);
-            printer.step(Mark::Bad, &format!("not ready after {time}: {slow}"));
+        if let Some(missing) = missing {
+            printer.step(Mark::Bad, &missing);
             printer.hint(&format!(
                 "{resiliency} was not applied: older sidecars of it would restart in place. Mend it and run this again."
             ));
@@ -83,13 +94,54 @@ pub(super) async fn apply(
     Ok(Outcome::Good)
 }
 
+/// Waits until the last pod that was never enrolled is gone. A pod that ends still answers calls, for as
+/// long as its sidecar is told to wait, and would restart in the midst of them.
+async fn wait_for_old_sidecars(
+    cluster: &Cluster,
+    deployments: &[ObjectRef],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<Vec<String>, Problem> {
+    let began = Instant::now();
+    loop {
+        let old = patiently(timeout, printer, async || old_sidecars(cluster, deployments).await).await?;
+        if old.is_empty() || began.elapsed() >= timeout {
+            return Ok(old);
+        }
+        printer.waiting(&format!("the end of {}", text::list(&old)));
+        sleep(POLL).await;
+    }
+}
+
+async fn old_sidecars(cluster: &Cluster, deployments: &[ObjectRef]) -> Result<Vec<String>, Problem> {
+    let mut workloads = Vec::with_capacity(deployments.len());
+    for deployment in deployments {
+        workloads.extend(cluster.workload(deployment).await?);
+    }
+    let pods = cluster.pods_of(&workloads).await?.into_iter().flatten();
+    let old = pods.filter(|pod| pod.sidecar.is_some() && pod.revision.is_none());
+    Ok(old.map(|pod| pod.name).collect())
+}
+
 /// Whether it can be applied at once, without a wait.
-pub(super) fn can_come(applier: &Applier<'_>, enrolments: &Enrolments) -> bool {
-    enrolments.resiliency.as_ref().is_none_or(|resiliency| {
-        let reload = enrolments.entries.iter().any(Entry::reloads);
-        let settled = in_scope(enrolments, resiliency).all(|service| service.rollout.is_settled());
-        stays(applier, resiliency) || (!reload && settled)
-    })
+pub(super) async fn can_come(applier: &Applier<'_>, enrolments: &Enrolments) -> Result<bool, Problem> {
+    let Some(resiliency) = enrolments.resiliency.as_ref() else {
+        return Ok(true);
+    };
+    if stays(applier, resiliency) {
+        return Ok(true);
+    }
+    let reload = enrolments.entries.iter().any(Entry::reloads);
+    let services: Vec<&Service> = in_scope(enrolments, resiliency).collect();
+    if reload || !services.iter().all(|service| service.rollout.is_settled()) {
+        return Ok(false);
+    }
+    let cluster = applier.cluster;
+    let deployments: Vec<ObjectRef> = services
+        .iter()
+        .map(|service| ObjectRef::deployment(&cluster.namespace, &service.name))
+        .collect();
+    Ok(old_sidecars(cluster, &deployments).await?.is_empty())
 }
 
 fn stays(applier: &Applier<'_>, resiliency: &Object) -> bool {
@@ -103,7 +155,12 @@ fn in_scope<'a>(enrolments: &'a Enrolments, resiliency: &'a Object) -> impl Iter
 }
 
 /// Takes services out of the scope of ours, while they are still enrolled.
-pub(super) async fn leave(cluster: &Cluster, services: &[Service], printer: &Printer) -> Result<(), Problem> {
+pub(super) async fn leave(
+    cluster: &Cluster,
+    services: &[Service],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<(), Problem> {
     let known = cluster.resiliencies().await?;
     let gone: BTreeSet<&str> = services
         .iter()
@@ -116,12 +173,13 @@ pub(super) async fn leave(cluster: &Cluster, services: &[Service], printer: &Pri
     let reference = ObjectRef::resiliency(&cluster.namespace, &there.name);
     match resilience::rescoped(&cluster.namespace, there, &gone) {
         None => {
-            cluster.delete(&reference).await?;
+            patiently(timeout, printer, async || cluster.delete(&reference).await).await?;
             printer.step(Mark::Good, &format!("removed {reference}: no service is in its scope"));
         }
         Some(rescoped) => {
             let existing = cluster.existing(&reference).await?;
-            let applied = cluster.apply(&rescoped, existing.as_ref(), Mode::Real).await?;
+            let apply = async || cluster.apply(&rescoped, existing.as_ref(), Mode::Real).await;
+            let applied = patiently(timeout, printer, apply).await?;
             printer.step(Mark::Good, &format!("applied {reference} ({applied})"));
         }
     }

@@ -8,6 +8,7 @@ use crate::{
     applyset,
     cluster::Cluster,
     concern::Selection,
+    model::Existing,
     objects::{OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE, kinds_of_stack},
     patches::Shape,
     problem::Problem,
@@ -36,11 +37,25 @@ pub(super) async fn orphans(
     };
     let wanted = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &everything)?;
     let wanted: BTreeSet<ObjectRef> = wanted.outside().map(Object::reference).collect();
-    let kinds = &kinds(&existing.value) | &kinds(set.value());
-    let mut orphans = cluster
+    let mut kinds = &kinds(&existing.value) | &kinds(set.value());
+    // Those were looked at with all else; and volumes hold data.
+    kinds.remove("PersistentVolumeClaim");
+    let listed: BTreeSet<String> = plan.outside().map(applyset::kind).collect();
+    kinds.retain(|kind| !listed.contains(kind));
+    let others = cluster
         .members(STACK_NAMESPACE, &OUR_NAMESPACES, &kinds, &kinds_of_stack()?)
         .await?;
-    orphans.retain(|object| !wanted.contains(object) && object.kind != "PersistentVolumeClaim");
+    let members = before
+        .iter()
+        .chain(others.iter().map(|(object, found)| (object, found)));
+    let is_orphan = |object: &ObjectRef, found: &Existing| {
+        !wanted.contains(object)
+            && object.kind != "PersistentVolumeClaim"
+            && applyset::has(STACK_NAMESPACE, &found.value)
+            && is_free(found)
+    };
+    let orphans = members.filter(|(object, found)| is_orphan(object, found));
+    let mut orphans: Vec<ObjectRef> = orphans.map(|(object, _)| object.clone()).collect();
     // Pods before what they use.
     orphans.sort_by_key(|object| (!is_workload(object), object.clone()));
     Ok(orphans)
@@ -60,6 +75,11 @@ pub(super) fn widened(set: &Object, before: &Before) -> Object {
 fn kinds(set: &Value) -> BTreeSet<String> {
     let kinds = set["metadata"]["annotations"][applyset::KINDS].as_str();
     applyset::split(kinds.unwrap_or_default())
+}
+
+/// What belongs to another object goes with that, and what is on its way out needs nobody.
+fn is_free(found: &Existing) -> bool {
+    found.value["metadata"]["ownerReferences"].is_null() && !found.leaving
 }
 
 fn is_workload(object: &ObjectRef) -> bool {

@@ -150,6 +150,16 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     let no = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden",
         "message": "no" });
     fake.answer("/apis/apps/v1/deployments", 403, no);
+    let run_diff = async |cluster: &Cluster, printer: &Printer| {
+        let cli = Cli::try_parse_from(["x", "diff"]).expect("good flags");
+        let Verb::Diff(args) = cli.verb else { panic!("not diff") };
+        let settings = Settings::read(&args.choice, &cli.global).expect("good settings");
+        diff::run(cluster, &args, settings, printer).await
+    };
+    // What is there already is found by its labels, what is not by its name.
+    let diff_before = asked(&fake, async |cluster, printer| {
+        assert_eq!(run_diff(cluster, printer).await, Ok(Outcome::Bad));
+    });
     let install = asked(&fake, async |cluster, printer| {
         // A second time for what only an upgrade does.
         for _ in 0..2 {
@@ -160,12 +170,9 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     agree(Task::Install, &install, &UNUSED);
 
     let diff = asked(&fake, async |cluster, printer| {
-        let cli = Cli::try_parse_from(["x", "diff"]).expect("good flags");
-        let Verb::Diff(args) = cli.verb else { panic!("not diff") };
-        let settings = Settings::read(&args.choice, &cli.global).expect("good settings");
-        assert_eq!(diff::run(cluster, &args, settings, printer).await, Ok(Outcome::Good));
+        assert_eq!(run_diff(cluster, printer).await, Ok(Outcome::Good));
     });
-    agree(Task::Diff, &diff, &["list replicasets", "list pods"]);
+    agree(Task::Diff, &(&diff_before | &diff), &["list replicasets", "list pods"]);
     let status = asked(&fake, async |cluster, _| {
         status::report(cluster).await.expect("a report");
     });

@@ -1,6 +1,6 @@
 //! The autoscalers of the services: looking at what there is, applying ours, taking ours away.
 
-use super::applier::Applier;
+use super::applier::{Applier, patiently};
 use crate::{
     cluster::Cluster,
     concern::Concern,
@@ -11,7 +11,7 @@ use crate::{
     problem::Problem,
     scaling::{self, Autoscalers},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What is to become of them; nothing, when they are not meant.
 pub(super) async fn plan(
@@ -63,9 +63,14 @@ pub(super) async fn of(cluster: &Cluster, services: &[Service]) -> Result<Vec<Ob
         .collect())
 }
 
-pub(super) async fn remove(cluster: &Cluster, services: &[Service], printer: &Printer) -> Result<(), Problem> {
+pub(super) async fn remove(
+    cluster: &Cluster,
+    services: &[Service],
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<(), Problem> {
     for object in of(cluster, services).await? {
-        if cluster.delete(&object).await? {
+        if patiently(timeout, printer, async || cluster.delete(&object).await).await? {
             printer.step(
                 Mark::Good,
                 &format!("removed {object}; the pods stay as many as they are"),

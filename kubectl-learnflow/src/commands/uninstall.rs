@@ -1,6 +1,6 @@
 //! `uninstall`: lets the services go, then removes what is ours and nothing else.
 
-use super::{enrol, guard};
+use super::{applier::patiently, enrol, guard};
 use crate::{
     cli::Uninstall,
     cluster::Cluster,
@@ -233,7 +233,7 @@ async fn remove(
     printer: &Printer,
 ) -> Result<bool, Problem> {
     stream::iter(objects)
-        .map(|object| cluster.delete(object))
+        .map(async |object| patiently(timeout, printer, async || cluster.delete(object).await).await)
         .buffered(8)
         .try_for_each(|_| async { Ok(()) })
         .await?;

@@ -38,7 +38,7 @@ pub(crate) fn services(enrolments: &Enrolments, facts: &Facts, namespace: &str, 
             .filter(|entry| !entry.is_done())
             .map(|entry| &entry.service)
     };
-    for gap in [Gap::Recreate, Gap::AllAtOnce, Gap::NoReadinessProbe] {
+    for gap in [Gap::Recreate, Gap::AllAtOnce, Gap::NoReadinessProbe, Gap::EndsAtOnce] {
         let gappy: Vec<&str> = rolling()
             .filter(|s| s.gap == Some(gap))
             .map(|s| s.name.as_str())
@@ -73,6 +73,11 @@ fn interrupted(gap: Gap, names: &str) -> Check {
         Gap::NoReadinessProbe => Check::warn(
             format!("A container without a readinessProbe gets calls before it listens: {names}"),
             "Some calls may fail while pods are replaced.",
+        ),
+        Gap::EndsAtOnce => Check::warn(
+            format!("Its sidecars end while others still call them, when pods are replaced: {names}"),
+            "Some calls through Dapr may fail then. Let them wait with dapr.io/block-shutdown-duration, see \
+             docs/zero-downtime.md.",
         ),
     }
 }

@@ -89,10 +89,12 @@ pub fn table(figures: &[Figure]) -> String {
     std::iter::once(head).chain(rows).map(|row| row + "\n").collect()
 }
 
-/// Ratios with two decimals; of all else only whole numbers mean anything.
+/// Ratios with two decimals, megabytes and milliseconds with one; of all else only whole numbers mean anything.
 fn number(value: f64, unit: &str) -> String {
-    if unit == TIMES {
-        return format!("{value:.2}");
+    match unit {
+        TIMES => return format!("{value:.2}"),
+        "MB" | "ms" => return format!("{value:.1}"),
+        _ => {}
     }
     let digits = format!("{value:.0}");
     let mut grouped = String::new();
@@ -151,6 +153,7 @@ mod tests {
             (1.005_1, TIMES, "1.01"),
             (0.0, "By", "0"),
             (999.4, "ns", "999"),
+            (9.96, "ms", "10.0"),
             (11297.0, "By", "11,297"),
             (20_971_520.0, "By", "20,971,520"),
         ] {

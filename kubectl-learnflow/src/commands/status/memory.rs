@@ -73,7 +73,7 @@ impl Row {
     pub(super) fn line(&self) -> String {
         let how = match self.source {
             Source::Metrics => "used (metrics API)",
-            Source::Requests => "requested (there is no metrics API)",
+            Source::Requests => "requested (not measured)",
         };
         let of = self.budget.map_or_else(
             || "; no budget".to_owned(),
@@ -133,10 +133,7 @@ mod tests {
         assert_eq!(line, "250Mi used (metrics API) of a budget of 1024Mi; 900Mi by limits");
         assert!(problems.is_empty() && notes.is_empty());
         let (line, ..) = said(&memory(None, false));
-        assert_eq!(
-            line,
-            "160Mi requested (there is no metrics API); no budget; 900Mi by limits"
-        );
+        assert_eq!(line, "160Mi requested (not measured); no budget; 900Mi by limits");
         assert_eq!(row(&Memory::default()), None, "no pod, nothing to say");
         let row = row(&memory(None, true)).expect("a row");
         assert_eq!(row.of(Some("system"), "gateway").as_deref(), Some("50Mi/300Mi"));

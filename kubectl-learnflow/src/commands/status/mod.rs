@@ -24,7 +24,7 @@ use crate::{
     printer::{Printer, Tone},
     problem::{Kind, Problem},
 };
-use futures::{StreamExt, TryStreamExt, stream, try_join};
+use futures::{StreamExt, TryStreamExt, join, stream, try_join};
 use std::{
     collections::BTreeSet,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -113,12 +113,14 @@ async fn watch(cluster: &Cluster, output: Format, printer: &Printer) -> Result<O
 async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     // First alone: if this one fails, all would.
     let versions = version::of(cluster).await?;
-    let (services, configurations, resiliencies, scalers) = try_join!(
-        cluster.services(),
+    let (at_work, configurations, resiliencies, scalers) = try_join!(
+        cluster.services_at_work(),
         cluster.configurations(),
         cluster.resiliencies(),
         scalers(cluster),
     )?;
+    let services = at_work.iter().map(|(service, _)| service);
+    let services: Vec<Service> = services.cloned().collect();
     let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
     let shape = Shape {
         sampling: sampling(&services, &configurations),
@@ -140,16 +142,21 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     let mut parts: Vec<ObjectRef> = workloads.map(Object::reference).collect();
     parts.push(component.clone());
     parts.extend(enrolment::in_use(&cluster.namespace, &enrolled, &configurations));
-    let (memory, parts, component, services) = try_join!(
-        cluster.memory(),
-        stream::iter(parts)
-            .map(|object| part(cluster, object))
-            .buffered(8)
-            .try_filter_map(async |part| Ok(part))
-            .try_collect(),
-        cluster.existing(&component),
-        pods(cluster, services),
-    )?;
+    let seen = async {
+        try_join!(
+            cluster.memory(),
+            stream::iter(parts)
+                .map(|object| part(cluster, object))
+                .buffered(8)
+                .try_filter_map(async |part| Ok(part))
+                .try_collect(),
+            cluster.existing(&component),
+            pods(cluster, at_work),
+        )
+    };
+    // What Prometheus does not tell is no failure.
+    let (seen, telemetry) = join!(seen, telemetry(cluster));
+    let (memory, parts, component, services) = seen?;
     Ok(Evidence {
         namespace: cluster.namespace.clone(),
         versions,
@@ -166,7 +173,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
         now: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |now| now.as_secs().cast_signed()),
-        telemetry: telemetry(cluster).await,
+        telemetry,
     })
 }
 
@@ -225,24 +232,17 @@ async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Option<Part>, Prob
 }
 
 /// Each service with its pods, and why it is not ready.
-async fn pods(cluster: &Cluster, services: Vec<Service>) -> Result<Vec<(Service, Vec<Pod>, Option<String>)>, Problem> {
-    let found = stream::iter(&services).map(|service| async {
-        let object = ObjectRef::deployment(&cluster.namespace, &service.name);
-        let workload = cluster.workload(&object).await?;
-        let trouble = match &workload {
-            Some(workload) if !workload.rollout.is_settled() => cluster.trouble(workload).await?,
-            _ => None,
-        };
-        Ok::<_, Problem>(workload.map(|workload| (workload, trouble)))
-    });
-    let found: Vec<Option<(Workload, Option<String>)>> = found.buffered(8).try_collect().await?;
-    let (services, found): (Vec<_>, Vec<_>) = services
-        .into_iter()
-        .zip(found)
-        .filter_map(|(s, w)| Some((s, w?)))
-        .unzip();
-    let (workloads, troubles): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-    let pods = cluster.pods_of(&workloads).await?;
+async fn pods(
+    cluster: &Cluster,
+    services: Vec<(Service, Workload)>,
+) -> Result<Vec<(Service, Vec<Pod>, Option<String>)>, Problem> {
+    let (services, workloads): (Vec<Service>, Vec<Workload>) = services.into_iter().unzip();
+    let trouble = async |workload: &Workload| match workload.rollout.is_settled() {
+        true => Ok(None),
+        false => cluster.trouble(workload).await,
+    };
+    let troubles = stream::iter(&workloads).map(trouble).buffered(8).try_collect();
+    let (troubles, pods): (Vec<_>, _) = try_join!(troubles, cluster.pods_of(&workloads))?;
     let all = services.into_iter().zip(pods).zip(troubles);
     Ok(all.map(|((service, pods), trouble)| (service, pods, trouble)).collect())
 }
