@@ -2,7 +2,7 @@
 //! each namespace with services. Its parent, a ConfigMap, says which kinds it has, so that a later
 //! version finds what it no longer has itself.
 
-use crate::objects::{MANAGED_BY, MANAGER, Object};
+use crate::objects::{MANAGED_BY, MANAGER, Object, ObjectRef};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -16,8 +16,8 @@ const ID: &str = "applyset.kubernetes.io/id";
 const TOOLING: &str = "applyset.kubernetes.io/tooling";
 /// On the parent: the kinds that its members have or had.
 pub(crate) const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
-/// On the parent: where else its members are.
-const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
+/// On the parent: namespaces other than its own that have members.
+pub(crate) const ELSEWHERE: &str = "applyset.kubernetes.io/additional-namespaces";
 /// The parent's name, in the namespace of its members.
 const PARENT: &str = "learnflow";
 
@@ -41,11 +41,21 @@ pub(crate) fn parent(namespace: &str, kinds: &BTreeSet<String>, others: &[&str])
             },
             "annotations": {
                 KINDS: join(kinds),
-                NAMESPACES: others.join(","),
+                ELSEWHERE: others.join(","),
                 TOOLING: format!("{MANAGER}/v{}", env!("CARGO_PKG_VERSION")),
             },
         },
     }))
+}
+
+/// The parent, by name.
+pub(crate) fn reference(namespace: &str) -> ObjectRef {
+    ObjectRef {
+        api_version: "v1".into(),
+        kind: "ConfigMap".into(),
+        namespace: Some(namespace.into()),
+        name: PARENT.into(),
+    }
 }
 
 /// `ConfigMap`, `Deployment.apps`

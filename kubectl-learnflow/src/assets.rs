@@ -50,6 +50,11 @@ pub(crate) fn folder_if_any(path: &str) -> Result<Vec<Object>, Problem> {
     MANIFESTS.get_dir(path).map_or_else(|| Ok(Vec::new()), objects)
 }
 
+/// A file of YAML that is ours.
+pub(crate) fn yaml(name: &str, text: &str) -> Result<serde_json::Value, Problem> {
+    serde_saphyr::from_str(text).map_err(|e| broken(name, &e.to_string()))
+}
+
 fn objects(folder: &Dir<'_>) -> Result<Vec<Object>, Problem> {
     let mut files: Vec<_> = folder.files().map(|file| file.path()).collect();
     files.retain(|path| path.extension().is_some_and(|kind| kind == "yaml"));

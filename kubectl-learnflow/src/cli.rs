@@ -5,7 +5,7 @@ mod support;
 use crate::{
     commands::completion,
     concern::{Concern, Profile},
-    config::{self, Entry, Expected, Memory, Share},
+    config::{self, Entry, Expected, Memory, Share, Which},
     text::parse_duration,
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
@@ -157,6 +157,11 @@ pub(crate) struct Choice {
     /// A Deployment to leave alone; may be given several times
     #[arg(long, value_name = "DEPLOYMENT", value_parser = config::name, add = ArgValueCompleter::new(completion::services))]
     pub(crate) exclude: Vec<String>,
+    /// Whose Prometheus keeps the metrics: own, NAMESPACE/NAME of one that the Prometheus Operator runs,
+    /// or NAMESPACE/SERVICE:PORT of another one [default: the one chosen before, or the only one that the
+    /// Operator runs, or our own]
+    #[arg(long, value_name = "WHICH", value_parser = Which::parse)]
+    pub(crate) prometheus: Option<Which>,
     /// The memory that all we install may take: sizes, retention, limits and sampling are chosen to fit
     #[arg(long, value_name = "MEMORY", value_parser = Memory::parse)]
     pub(crate) budget: Option<Memory>,
@@ -224,6 +229,9 @@ pub(crate) struct Status {
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
+    /// The same learnflow.yaml as for `install`. `-` reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Give services the middleware
@@ -246,6 +254,9 @@ pub(crate) struct Enroll {
     /// How long to wait for each Deployment to roll
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
+    /// The same learnflow.yaml as for `install`. `-` reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Take the middleware out of services again
@@ -262,6 +273,9 @@ pub(crate) struct Unenroll {
     /// How long to wait for each Deployment to roll
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
+    /// The same learnflow.yaml as for `install`. `-` reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Remove LearnFlow, and nothing else
@@ -282,6 +296,9 @@ pub(crate) struct Uninstall {
     /// How long to wait for each Deployment to roll, and for objects to be gone
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
+    /// The same learnflow.yaml as for `install`. `-` reads standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Show the versions of this plugin, of what is installed, of Kubernetes and of Dapr
@@ -321,6 +338,7 @@ fn parse_service(text: &str) -> Result<Entry, String> {
     };
     Ok(Entry {
         name: config::name(name)?,
+        namespace: None,
         app_id,
         container: None,
     })

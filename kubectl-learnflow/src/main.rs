@@ -15,6 +15,7 @@ mod concern;
 mod config;
 mod enrolment;
 mod model;
+mod monitoring;
 mod objects;
 mod patches;
 mod permissions;
@@ -25,6 +26,7 @@ mod quota;
 mod redact;
 mod resilience;
 mod scaling;
+mod stack;
 #[cfg(test)]
 mod testing;
 mod text;

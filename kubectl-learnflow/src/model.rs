@@ -10,8 +10,10 @@ pub(crate) struct Service {
     pub(crate) name: String,
     /// Annotation `dapr.io/app-id`.
     pub(crate) app_id: Option<String>,
-    /// The app's own container: the first that is not the sidecar.
+    /// The app's own container: the one that the settings name, or the first that is not the sidecar.
     pub(crate) container: Option<String>,
+    /// All containers that are not the sidecar.
+    pub(crate) containers: Vec<String>,
     /// Annotation `dapr.io/config`.
     pub(crate) config: Option<Setting>,
     /// Annotation `dapr.io/volume-mounts`.

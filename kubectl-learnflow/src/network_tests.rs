@@ -2,7 +2,7 @@
 //! each is let through, and nothing else is. No cluster is asked, as not every network enforces policies; the lab's does not.
 
 use super::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Somebody in the cluster; without labels, somebody outside of it or an address that no label selects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

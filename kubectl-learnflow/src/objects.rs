@@ -2,20 +2,18 @@
 
 use crate::{
     applyset, assets,
-    concern::{Concern, Profile},
+    concern::Concern,
     config, enrolment,
+    monitoring::Keeper,
     patches::{Shape, shaped, traced},
     problem::Problem,
-    quota,
+    quota, stack,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeSet, fmt};
 
 /// Who we are to the API server, and in `app.kubernetes.io/managed-by`.
 pub(crate) const MANAGER: &str = "kubectl-learnflow";
@@ -45,6 +43,8 @@ pub(crate) const REVISION: &str = "learnflow.dev/guest";
 pub(crate) const RESTARTED: &str = "learnflow.dev/restarted";
 /// On a pod template: what an enrolment has replaced there, as JSON.
 pub(crate) const BEFORE: &str = "learnflow.dev/before";
+/// On the set of the stack: whose Prometheus keeps the metrics, as JSON, when it is not ours.
+pub(crate) const KEEPER: &str = "learnflow.dev/prometheus";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
 const CONFIG_REVISION: &str = "learnflow.dev/config";
 
@@ -83,6 +83,8 @@ pub(crate) struct Plan {
     pub(crate) polices: bool,
     /// Gives services a HorizontalPodAutoscaler: see [`crate::scaling`].
     pub(crate) scales: bool,
+    /// Who keeps the metrics.
+    pub(crate) keeper: Keeper,
 }
 
 impl Object {
@@ -243,6 +245,15 @@ impl ObjectRef {
         )
     }
 
+    pub(crate) fn namespace(name: &str) -> Self {
+        Self {
+            api_version: "v1".into(),
+            kind: "Namespace".into(),
+            namespace: None,
+            name: name.into(),
+        }
+    }
+
     pub(crate) fn autoscaler(namespace: &str, name: &str) -> Self {
         Self {
             api_version: "autoscaling/v2".into(),
@@ -280,16 +291,16 @@ impl Plan {
     /// The same as the settings want it.
     pub(crate) fn shaped(namespace: &str, app_ids: &BTreeSet<String>, shape: &Shape) -> Result<Self, Problem> {
         let chosen = shape.concerns.iter().filter(|concern| concern.is_of_stack());
-        let stack = chosen.map(|concern| concern.objects(shape.profile));
+        let stack = chosen.map(|concern| stack::objects(concern, shape));
         let mut stack = stack.collect::<Result<Vec<_>, _>>()?.concat();
-        let namespaces = namespaces(&mut stack)?;
+        let namespaces = stack::namespaces(&mut stack, &shape.keeper)?;
         if let Some(fit) = &shape.fit {
             stack.extend(quota::objects(fit, &namespaces));
         }
         // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
         stack.sort_by_key(Object::is_workload);
         let revisions = config_revisions(&stack);
-        let stack_set = set_of_stack()?;
+        let stack_set = stack::set(&stack, &shape.keeper)?;
         let members = stack.into_iter().map(|object| {
             let object = follow_config(shaped(object, shape), &revisions);
             object.member_of(STACK_NAMESPACE).labelled().versioned()
@@ -320,7 +331,14 @@ impl Plan {
             resiliency: None,
             polices: shape.concerns.has(Concern::Resilience),
             scales: shape.concerns.has(Concern::Autoscaling),
+            keeper: shape.keeper.clone(),
         })
+    }
+
+    /// Somebody else brings the stack.
+    pub(crate) fn leave_stack(&mut self) {
+        self.namespaces.clear();
+        self.stack.clear();
     }
 
     /// What does not belong to the services' namespace, in order.
@@ -344,52 +362,6 @@ impl Plan {
         let middleware = self.middleware().into_iter().filter(|_| self.enrols);
         self.outside().chain(middleware)
     }
-}
-
-/// The kinds that the stack has in any part and profile, whatever is chosen: others of them may be there.
-pub(crate) fn kinds_of_stack() -> Result<BTreeMap<String, ObjectRef>, Problem> {
-    let mut kinds = BTreeMap::new();
-    let own = assets::manifest("namespaces.yaml")?;
-    let members = own.iter().filter(|object| object.kind() != "Namespace");
-    kinds.extend(members.map(|object| (applyset::kind(object), object.reference())));
-    let of_budget = quota::references().into_iter();
-    kinds.extend(of_budget.map(|reference| (reference.kind.clone(), reference)));
-    for concern in Concern::ALL.into_iter().filter(|concern| concern.is_of_stack()) {
-        for profile in [Profile::Dev, Profile::Production] {
-            let objects = concern.objects(profile)?;
-            kinds.extend(
-                objects
-                    .iter()
-                    .map(|object| (applyset::kind(object), object.reference())),
-            );
-        }
-    }
-    Ok(kinds)
-}
-
-/// The namespaces that these objects go to; what each has for itself comes to the objects.
-fn namespaces(stack: &mut Vec<Object>) -> Result<Vec<Object>, Problem> {
-    let used: BTreeSet<String> = stack
-        .iter()
-        .filter_map(|object| object.namespace().map(str::to_owned))
-        .collect();
-    let all = assets::manifest("namespaces.yaml")?;
-    let (namespaces, own): (Vec<Object>, Vec<Object>) =
-        all.into_iter().partition(|object| object.kind() == "Namespace");
-    let own = own
-        .into_iter()
-        .filter(|object| object.namespace().is_some_and(|namespace| used.contains(namespace)));
-    stack.splice(0..0, own);
-    let namespaces = namespaces
-        .into_iter()
-        .filter(|namespace| used.contains(namespace.name()));
-    Ok(namespaces.map(|namespace| namespace.labelled().versioned()).collect())
-}
-
-fn set_of_stack() -> Result<Object, Problem> {
-    let kinds = kinds_of_stack()?.into_keys().collect();
-    let set = applyset::parent(STACK_NAMESPACE, &kinds, &[AGENT_NAMESPACE]).map_err(Problem::new)?;
-    Ok(set.labelled().versioned())
 }
 
 pub(crate) fn only(path: &str) -> Result<Object, Problem> {

@@ -5,6 +5,7 @@ use crate::{
     budget::{AGENT, Fit, GATEWAY, PROMETHEUS},
     concern::{Concern, Profile, Selection},
     config::Share,
+    monitoring::Keeper,
     objects::Object,
 };
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ pub(crate) struct Shape {
     pub(crate) registry: Option<String>,
     pub(crate) pull_secret: Option<String>,
     pub(crate) sampling: Share,
+    /// Who keeps the metrics.
+    pub(crate) keeper: Keeper,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
     pub(crate) gateway: bool,
     /// What a budget of memory has become.
@@ -39,6 +42,7 @@ impl Default for Shape {
             registry: None,
             pull_secret: None,
             sampling: Share::ALL,
+            keeper: Keeper::Own,
             gateway: true,
             fit: None,
         }

@@ -2,8 +2,10 @@
 //! about it before it begins, `rbac` prints it, and the tests hold every request against it.
 
 use crate::{
+    applyset,
     cluster::accesses,
     model::Access,
+    monitoring::Keeper,
     objects::{MIDDLEWARE, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
     quota,
 };
@@ -13,8 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Where Dapr's documentation puts its control plane.
 pub(crate) const DAPR_NAMESPACE: &str = "dapr-system";
-/// Our Prometheus, as the API server's proxy calls it.
-const PROMETHEUS: &str = "http:prometheus:9090";
+const MONITORING: &str = "monitoring.coreos.com";
 const AUTOSCALERS: &str = "horizontalpodautoscalers";
 
 /// A verb that asks the cluster for something.
@@ -80,10 +81,10 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
         Task::Diff => diff(plan, namespace),
-        Task::Render => facts(namespace),
+        Task::Render => facts(namespace).and(choosing(&plan.keeper)),
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
-        Task::Dashboard => dashboard(),
+        Task::Dashboard => dashboard(&plan.keeper),
         Task::Bundle => bundle(plan, namespace),
     }
 }
@@ -120,7 +121,14 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("list", "apps", "deployments", Some(namespace)))
         .need(to("list", "", "pods", Some(namespace)))
         .need(to("list", "dapr.io", "resiliencies", Some(namespace)))
-        .need(prometheus())
+        .need(kept())
+        .need(prometheus(&plan.keeper))
+        .need(
+            plan.keeper
+                .object()
+                .iter()
+                .flat_map(|object| accesses(std::iter::once(object), &["get"])),
+        )
         .like(to("list", "autoscaling", AUTOSCALERS, Some(namespace)))
         .like(to("list", "keda.sh", "scaledobjects", Some(namespace)))
         // Why something is not ready.
@@ -140,6 +148,7 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
         .like(forward)
         .like(both(namespace, "list", "", "resourcequotas,limitranges"))
         .like(to("list", "", "nodes,services", None))
+        .like(prometheuses())
 }
 
 /// Autoscalers come and go with the services that they are safe for; others' are found, and left alone.
@@ -173,16 +182,17 @@ fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("get,list,patch", "apps", "deployments", Some(namespace)))
         .need(to("list", "apps", "replicasets", Some(namespace)))
         // Whether there is somebody to ask about the sidecars.
-        .need(accesses(std::iter::once(&prometheus_itself()), &["get"]))
+        .need(kept())
         .need(to("list", "", "pods", Some(namespace)))
         // Whether the middleware runs, and why something does not become ready.
-        .like(prometheus())
+        .like(prometheus(&plan.keeper))
         .like(to("list", "", "events", Some(namespace)))
 }
 
 fn install(plan: &Plan, namespace: &str) -> Permissions {
     let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
     let mut permissions = facts(namespace)
+        .and(choosing(&plan.keeper))
         .need(accesses(all.iter(), &["get", "create", "patch"]))
         // Nobody may hand out what he does not have himself.
         .need(plan.outside().flat_map(granted));
@@ -210,6 +220,9 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
             ..
         } = &access;
         permissions = match namespace {
+            Some(place) if !OUR_NAMESPACES.contains(&place.as_str()) => permissions
+                .need(ours("list", group, resource))
+                .need(to(verb, group, resource, Some(place))),
             Some(_) => permissions.need(ours(verb, group, resource)),
             None if verb == "list" => permissions.need(to(verb, group, resource, None)),
             None => permissions,
@@ -258,12 +271,21 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
         .like(to("list", "keda.sh", "scaledobjects", here))
 }
 
-fn dashboard() -> Permissions {
-    Permissions::default()
-        .need(to("list", "", "pods", Some(STACK_NAMESPACE)))
-        .need([access("get", "", "pods/portforward", Some(STACK_NAMESPACE))])
-        // From Kubernetes 1.35 on a port-forward needs this too.
-        .like([access("create", "", "pods/portforward", Some(STACK_NAMESPACE))])
+fn dashboard(keeper: &Keeper) -> Permissions {
+    let address = keeper.address();
+    let mut permissions = Permissions::default().need(kept());
+    for namespace in [STACK_NAMESPACE, &address.namespace] {
+        permissions = permissions
+            .need(to("list", "", "pods", Some(namespace)))
+            .need([access("get", "", "pods/portforward", Some(namespace))])
+            // From Kubernetes 1.35 on a port-forward needs this too.
+            .like([access("create", "", "pods/portforward", Some(namespace))]);
+    }
+    match keeper {
+        Keeper::Own => permissions,
+        // Which pods are behind it.
+        _ => permissions.need(to("get", "", &address.resource, Some(&address.namespace))),
+    }
 }
 
 fn bundle(plan: &Plan, namespace: &str) -> Permissions {
@@ -275,14 +297,40 @@ fn bundle(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("list", "dapr.io", kinds, Some(namespace)))
 }
 
-fn prometheus_itself() -> ObjectRef {
-    ObjectRef::deployment(STACK_NAMESPACE, "prometheus")
+/// Whose Prometheus was chosen.
+fn kept() -> BTreeSet<Access> {
+    let set = applyset::reference(STACK_NAMESPACE);
+    let own = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
+    accesses([set, own].iter(), &["get"])
 }
 
-fn prometheus() -> [Access; 1] {
+/// And whose it could be.
+fn choosing(keeper: &Keeper) -> Permissions {
+    let permissions = Permissions::default().need(kept());
+    match keeper {
+        Keeper::Own => permissions.like(prometheuses()),
+        Keeper::Operated(operated) => permissions
+            .need(to("list", MONITORING, "prometheuses", None))
+            .need([named(access("get", "", "namespaces", None), &operated.namespace)])
+            .need([named(access("get", "", "namespaces", None), STACK_NAMESPACE)])
+            .like(prometheuses()),
+        Keeper::Plain(_) => permissions.need(prometheus(keeper)),
+    }
+}
+
+/// The objects Prometheus, with the labels of their namespaces.
+fn prometheuses() -> Vec<Access> {
+    let mut all = to("list", MONITORING, "prometheuses", None);
+    all.extend(to("get", "", "namespaces", None));
+    all
+}
+
+fn prometheus(keeper: &Keeper) -> [Access; 1] {
+    let address = keeper.address();
+    let proxy = format!("{}/proxy", address.resource);
     [named(
-        access("get", "", "services/proxy", Some(STACK_NAMESPACE)),
-        PROMETHEUS,
+        access("get", "", &proxy, Some(&address.namespace)),
+        &address.proxied(),
     )]
 }
 

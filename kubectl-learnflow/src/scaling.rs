@@ -13,7 +13,6 @@ use crate::{
     text::list,
 };
 use serde_json::json;
-use std::collections::BTreeMap;
 
 /// The manifest, whose first object is made out for each service.
 const MANIFEST: &str = "autoscaling/services.yaml";
@@ -40,7 +39,6 @@ pub(crate) fn plan(
     namespace: &str,
     all: &[Service],
     services: &[Service],
-    containers: &BTreeMap<&str, &str>,
     seen: &Scaling,
     profile: Profile,
     asked: bool,
@@ -62,10 +60,7 @@ pub(crate) fn plan(
             .scalers
             .iter()
             .find(|scaler| scaler.ours && scaler.name == service.name);
-        let container = containers
-            .get(service.name.as_str())
-            .copied()
-            .or(service.container.as_deref());
+        let container = service.container.as_deref();
         let left_out = left_out(namespace, service, container, seen, ours);
         match (left_out, container) {
             (None, Some(container)) => {

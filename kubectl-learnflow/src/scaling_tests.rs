@@ -19,7 +19,7 @@ fn planned(services: &[Service], profile: Profile) -> Autoscalers {
         measured: true,
         ..Scaling::default()
     };
-    plan("learnflow", services, services, &BTreeMap::new(), &seen, profile, false).expect("a plan")
+    plan("learnflow", services, services, &seen, profile, false).expect("a plan")
 }
 
 #[test]
@@ -61,22 +61,5 @@ fn nothing_but_the_deployment_and_the_container_is_named() {
         !objects[0].value().to_string().contains("frontend"),
         "{}",
         objects[0].value()
-    );
-}
-
-#[test]
-fn the_settings_name_the_container() {
-    let mut cart = service("cart");
-    cart.requesting = vec!["web".into()];
-    let seen = Scaling {
-        measured: true,
-        ..Scaling::default()
-    };
-    let containers = BTreeMap::from([("cart", "web")]);
-    let services = [cart];
-    let made = plan("shop", &services, &services, &containers, &seen, Profile::Dev, false).expect("a plan");
-    assert_eq!(
-        made.objects[0].value()["spec"]["metrics"][0]["containerResource"]["container"],
-        "web"
     );
 }

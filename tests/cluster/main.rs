@@ -8,9 +8,11 @@ mod enrolment;
 mod faults;
 mod fields;
 mod gate;
+mod golden;
 mod kills;
 mod lab;
 mod line;
+mod neighbours;
 mod rbac;
 mod refusals;
 mod state;
@@ -60,7 +62,11 @@ fn main() -> ExitCode {
         if asked_for("kills") {
             trials.extend(kills::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
         }
-        let tests = concerns::TESTS.iter().chain(lab::TESTS);
+        let tests = golden::TESTS
+            .iter()
+            .chain(concerns::TESTS)
+            .chain(neighbours::TESTS)
+            .chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()

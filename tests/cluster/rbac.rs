@@ -27,6 +27,7 @@ pub const LAST: &[(&str, Test)] = &[
 const HELPFUL: &[&str] = &[
     "list events",
     "list nodes",
+    "list prometheuses",
     "list services",
     "list resourcequotas",
     "list storageclasses",
@@ -70,7 +71,8 @@ impl Rule {
         let measured = self.group == "metrics.k8s.io";
         // These are for a budget, and none is installed here.
         let budget = matches!(self.resource.as_str(), "resourcequotas" | "limitranges")
-            && self.name.is_some()
+            // To create something is never allowed by name.
+            && (self.name.is_some() || self.verb == "create")
             && task != "uninstall";
         let pods = what == "list pods" && task == "uninstall";
         // The volume is for another profile than the one that is installed here.

@@ -1,7 +1,8 @@
 //! Rules and alerts: promtool's own tests, and that none of them is without one.
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use learnflow_tests::process::Folder;
 use serde_json::Value;
 
 use crate::{
@@ -45,6 +46,29 @@ fn the_rules_do_what_their_tests_say() {
     assert!(good, "{said}");
     let tests = yaml_files(&root().join("dashboards/rules/tests"));
     let (good, said) = judge(Command::new(&promtool).args(["test", "rules"]).args(tests));
+    assert!(good, "{said}");
+}
+
+/// What is rendered for a Prometheus that is not ours gives the same, but where a counter begins again.
+#[test]
+fn the_rules_for_others_do_the_same() {
+    let folder = Folder::new().expect("a folder");
+    let tests = folder.path().join("tests");
+    fs::create_dir(&tests).expect("a folder");
+    let copy = |from: &Path, to: &Path| {
+        fs::copy(from, to.join(from.file_name().expect("a name"))).expect("a copy");
+    };
+    let rules = yaml_files(&root().join("tests/cases/rules-elsewhere"));
+    assert_eq!(rules.len(), rule_files().len());
+    rules.iter().for_each(|file| copy(file, folder.path()));
+    let shipped = yaml_files(&root().join("dashboards/rules/tests"));
+    let same = shipped.iter().filter(|file| !file.ends_with("restarts.yaml"));
+    same.for_each(|file| copy(file, &tests));
+    let promtool = parts().file("prometheus", "promtool");
+    let lint = ["check", "rules", "--lint=all", "--lint-fatal"];
+    let (good, said) = judge(Command::new(&promtool).args(lint).args(yaml_files(folder.path())));
+    assert!(good, "{said}");
+    let (good, said) = judge(Command::new(&promtool).args(["test", "rules"]).args(yaml_files(&tests)));
     assert!(good, "{said}");
 }
 

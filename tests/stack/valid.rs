@@ -72,6 +72,9 @@ fn prometheus_configuration_is_valid() {
     // As it is shipped, cluster and all, and as the other tests here use it, with the rules.
     let (valid, said) = check(&shipped::config(prometheus::MANIFEST, "prometheus.yml"));
     assert!(valid, "{said}");
+    // What is to be added to somebody else's.
+    let (valid, said) = check(include_str!("../cases/scrape-config.yaml"));
+    assert!(valid, "{said}");
     let (valid, said) = check(&prometheus::config(1, 2, 3).to_string());
     assert!(valid && said.contains("rules found"), "{said}");
 }

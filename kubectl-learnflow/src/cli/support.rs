@@ -1,7 +1,7 @@
 //! The verbs that look, explain and help, and change nothing.
 
 use super::parse_timeout;
-use crate::permissions::Task;
+use crate::{config::Which, permissions::Task};
 use clap::{Args, ValueEnum};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
@@ -40,6 +40,9 @@ pub(crate) struct Rbac {
     /// The verbs; all of them when none is named
     #[arg(value_name = "VERB")]
     pub(crate) verbs: Vec<Task>,
+    /// Whose Prometheus keeps the metrics, as for `install`
+    #[arg(long, value_name = "WHICH", default_value = "own", value_parser = Which::parse)]
+    pub(crate) prometheus: Which,
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub(crate) output: RbacFormat,

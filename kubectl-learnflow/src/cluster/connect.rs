@@ -81,6 +81,7 @@ impl Cluster {
             context,
             server,
             namespace,
+            metrics: Default::default(),
         })
     }
 }

@@ -277,8 +277,8 @@ fn service(deployment: Deployment) -> Option<Service> {
         return None;
     }
     let pod = spec.template.spec.unwrap_or_default();
-    let own = pod.containers.iter().find(|container| container.name != "daprd");
-    let container = own.map(|container| container.name.clone());
+    let own = pod.containers.iter().filter(|container| container.name != "daprd");
+    let containers: Vec<String> = own.map(|container| container.name.clone()).collect();
     let requests_cpu = |container: &&Container| {
         let requests = container.resources.as_ref().and_then(|r| r.requests.as_ref());
         requests.is_some_and(|requests| requests.contains_key("cpu"))
@@ -295,7 +295,8 @@ fn service(deployment: Deployment) -> Option<Service> {
     let before = annotation(BEFORE).and_then(|json| serde_json::from_str::<Before>(&json).ok());
     Some(Service {
         app_id: annotation("dapr.io/app-id"),
-        container,
+        container: containers.first().cloned(),
+        containers,
         config: setting("dapr.io/config"),
         mounts: setting("dapr.io/volume-mounts"),
         revision: annotation(REVISION),

@@ -1,6 +1,9 @@
 //! An API server in memory, just real enough to run whole commands against: it keeps objects by
 //! path, merges what is applied, lets workloads become ready at once, and remembers every write.
 
+mod apply;
+
+use self::apply::{merge, own, withdraw};
 use super::Cluster;
 use crate::objects::{MANAGER, REVISION};
 use http::{Method, Request, Response};
@@ -193,6 +196,7 @@ impl Fake {
             context: "fake".into(),
             server: "http://fake".into(),
             namespace: "shop".into(),
+            metrics: Default::default(),
         }
     }
 
@@ -284,7 +288,7 @@ impl State {
             "/api" | "/apis" => return (200, json!({ "items": [] })),
             _ => {}
         }
-        if path.contains("/proxy/api/v1/query") {
+        if path.contains("/proxy/") && path.ends_with("/api/v1/query") {
             // Every pod is up and has the policies; some cannot load the middleware; there is nothing else to know.
             let sample = |pod: &Value| json!({ "metric": { "pod": pod["metadata"]["name"], "name": "learnflow" }, "value": [0, "1"] });
             let (up, failed) = (query.contains("query=up"), query.contains("init_fail"));
@@ -294,7 +298,7 @@ impl State {
                     .iter()
                     .any(|name| pod["metadata"]["name"] == format!("{name}-pod"))
             };
-            let pods = self.pods("shop");
+            let pods = [self.pods("shop"), self.pods("bank")].concat();
             let found = pods.iter().filter(|pod| up || failed && unable(pod));
             let result: Vec<Value> = found.map(sample).collect();
             return (200, json!({ "status": "success", "data": { "result": result } }));
@@ -362,6 +366,10 @@ impl State {
             let operation = if manager == MANAGER { "Apply" } else { "Update" };
             own(&mut after, manager, operation, sent);
         } else {
+            if path.contains("/configmaps/") {
+                // Ours alone: what is no longer applied is gone.
+                after["metadata"]["annotations"] = Value::Null;
+            }
             merge(&mut after, sent);
         }
         let name = after["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -449,87 +457,4 @@ fn list(items: Vec<Value>) -> Value {
 fn not_found(path: &str) -> Value {
     json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "reason": "NotFound",
         "message": format!("{path} not found") })
-}
-
-/// Merges; a null takes a field away, and so does `$patch: delete` an item.
-fn merge(into: &mut Value, from: &Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, value) in from {
-                if value.is_null() {
-                    into.remove(key);
-                } else {
-                    merge(into.entry(key).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (Value::Array(into), Value::Array(from)) if from.iter().any(|item| item["$patch"] == "delete") => {
-            into.retain(|item| !from.iter().any(|gone| gone["name"] == item["name"]));
-        }
-        (into, from) => *into = from.clone(),
-    }
-}
-
-fn template(deployment: &mut Value) -> &mut Value {
-    &mut deployment["spec"]["template"]
-}
-
-const ANNOTATIONS: &str = "/f:spec/f:template/f:metadata/f:annotations";
-
-/// Takes back what our last apply has set, as an apply without these fields does.
-fn withdraw(deployment: &mut Value) {
-    let entries = deployment["metadata"]["managedFields"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let ours = entries.iter().find(|entry| entry["manager"] == MANAGER);
-    let fields = ours.and_then(|entry| entry["fieldsV1"].pointer(ANNOTATIONS)?.as_object().cloned());
-    if let Some(annotations) = template(deployment)["metadata"]["annotations"].as_object_mut() {
-        annotations.retain(|key, _| !fields.iter().any(|fields| fields.contains_key(&format!("f:{key}"))));
-    }
-    if let Some(spec) = template(deployment)["spec"].as_object_mut() {
-        spec.remove("volumes");
-    }
-}
-
-/// Notes who has set the annotations that were sent, and that nobody else has any more.
-fn own(deployment: &mut Value, manager: &str, operation: &str, sent: &Value) {
-    let sent = sent
-        .pointer("/spec/template/metadata/annotations")
-        .and_then(Value::as_object);
-    let named = |(key, _): (&String, &Value)| format!("f:{key}");
-    let set = sent.into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let set: BTreeSet<String> = set.map(named).collect();
-    let sent: BTreeSet<String> = sent.into_iter().flatten().map(named).collect();
-    let mut entries = deployment["metadata"]["managedFields"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    entries.retain(|entry| entry["manager"] != manager);
-    for entry in &mut entries {
-        if let Some(fields) = entry["fieldsV1"]
-            .pointer_mut(ANNOTATIONS)
-            .and_then(Value::as_object_mut)
-        {
-            fields.retain(|key, _| !sent.contains(key));
-        }
-    }
-    entries.retain(|entry| {
-        entry["fieldsV1"]
-            .pointer(ANNOTATIONS)
-            .and_then(Value::as_object)
-            .is_some_and(|f| !f.is_empty())
-    });
-    if !set.is_empty() {
-        let fields: Value = set
-            .into_iter()
-            .map(|key| (key, json!({})))
-            .collect::<serde_json::Map<_, _>>()
-            .into();
-        entries.push(
-            json!({ "manager": manager, "operation": operation, "fieldsType": "FieldsV1",
-            "fieldsV1": { "f:spec": { "f:template": { "f:metadata": { "f:annotations": fields } } } } }),
-        );
-    }
-    deployment["metadata"]["managedFields"] = entries.into();
 }

@@ -3,6 +3,7 @@
 use super::Cluster;
 use crate::{
     model::{Probe, SidecarPod},
+    monitoring::Address,
     objects::STACK_NAMESPACE,
     problem::{Kind, Problem},
 };
@@ -10,7 +11,10 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{
+    api::core::v1::{Pod, Service},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
 use kube::{Api, ResourceExt, api::ListParams};
 use serde::Deserialize;
 use std::time::Duration;
@@ -60,15 +64,45 @@ impl Cluster {
         let labels = format!("app.kubernetes.io/part-of=learnflow,app.kubernetes.io/name={app}");
         let list = api.list(&ListParams::default().labels(&labels)).await;
         let list = list.map_err(self.list_of("Pods", Some(STACK_NAMESPACE)))?;
-        let serves = |pod: &Pod| {
-            let ready = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            let ready = ready.into_iter().any(|c| c.type_ == "Ready" && c.status == "True");
-            ready && pod.metadata.deletion_timestamp.is_none()
-        };
         Ok(list.into_iter().filter(serves).find_map(|pod| {
             let number = port_named(&pod, port)?;
             Some((pod.name_any(), number))
         }))
+    }
+
+    /// A ready pod behind an address, with its port.
+    pub(crate) async fn ready_pod_at(&self, address: &Address) -> Result<Option<(String, u16)>, Problem> {
+        let (namespace, name) = (&*address.namespace, &*address.name);
+        if address.resource == "pods" {
+            let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+            let pod = api.get_opt(name).await;
+            let pod = pod.map_err(self.explain(&format!("read Pod {address}")))?;
+            return Ok(pod.filter(serves).map(|pod| (pod.name_any(), address.port)));
+        }
+        let api: Api<Service> = Api::namespaced(self.client.clone(), namespace);
+        let service = api.get_opt(name).await;
+        let service = service.map_err(self.explain(&format!("read Service {address}")))?;
+        let Some(spec) = service.and_then(|service| service.spec) else {
+            return Ok(None);
+        };
+        let selector = spec.selector.unwrap_or_default();
+        let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        if labels.is_empty() {
+            // It leads to no pods, or to all.
+            return Ok(None);
+        }
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let list = api.list(&ListParams::default().labels(&labels.join(","))).await;
+        let list = list.map_err(self.list_of("Pods", Some(namespace)))?;
+        let mut ports = spec.ports.into_iter().flatten();
+        let port = ports.find(|port| port.port == i32::from(address.port));
+        let number = |pod: &Pod| match port.as_ref()?.target_port.as_ref() {
+            Some(IntOrString::String(name)) => port_named(pod, name),
+            Some(IntOrString::Int(number)) => (*number).try_into().ok(),
+            None => Some(address.port),
+        };
+        let mut ready = list.into_iter().filter(serves);
+        Ok(ready.find_map(|pod| Some((pod.name_any(), number(&pod)?))))
     }
 
     /// Running pods of the services' namespace that have a Dapr sidecar.
@@ -159,6 +193,12 @@ async fn get(
     let body = Limited::new(answer.into_body(), ANSWER).collect().await?.to_bytes();
     connection.abort();
     Ok((code, body))
+}
+
+fn serves(pod: &Pod) -> bool {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    ready && pod.metadata.deletion_timestamp.is_none()
 }
 
 fn port_named(pod: &Pod, name: &str) -> Option<u16> {

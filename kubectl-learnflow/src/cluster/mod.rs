@@ -16,6 +16,7 @@ mod http2;
 mod leftovers;
 mod load;
 mod memory;
+mod monitoring;
 mod owned;
 mod pages;
 mod patience;
@@ -25,15 +26,16 @@ mod rollout;
 mod scaling;
 mod surroundings;
 
-use crate::{objects::ObjectRef, problem::Problem};
+use crate::{monitoring::Address, objects::ObjectRef, problem::Problem};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind},
     core::Status,
 };
+use std::{sync::Arc, time::Duration};
+use tokio::sync::OnceCell;
 
 use again::Endurance;
-use std::{sync::Arc, time::Duration};
 
 pub(crate) use access::accesses;
 pub(crate) use apply::{Mode, Tried};
@@ -52,6 +54,8 @@ pub(crate) struct Cluster {
     pub(crate) context: String,
     pub(crate) server: String,
     pub(crate) namespace: String,
+    /// Where the metrics are, once somebody asked.
+    metrics: Arc<OnceCell<Address>>,
 }
 
 impl Cluster {
@@ -118,6 +122,8 @@ mod tests {
             "configurations",
             "resiliencies",
             "horizontalpodautoscalers",
+            "podmonitors",
+            "prometheusrules",
         ];
         for object in plan.all() {
             let plural = resource(&object.reference()).plural;

@@ -55,7 +55,11 @@ impl Cluster {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
         };
         let wanted = ListParams::default().labels(&applyset::selector(home));
-        let list = api.list(&wanted).await;
+        let list = match api.list(&wanted).await {
+            // The kind is gone, and its objects with it.
+            Err(kube::Error::Api(status)) if is_absent(&status) => return Ok(Vec::new()),
+            list => list,
+        };
         let list = list.map_err(self.list_of(&kind.plural, namespace))?;
         let member = |mut object: DynamicObject| {
             let reference = ObjectRef {

@@ -125,6 +125,7 @@ mod tests {
             impatient: client.clone(),
             client,
             endurance: Default::default(),
+            metrics: Default::default(),
             context: "fake".into(),
             server: "http://fake".into(),
             namespace: "shop".into(),

@@ -1,7 +1,7 @@
-//! Our Prometheus, asked through the API server: no port-forward, no address to know.
+//! The Prometheus that has our metrics, asked through the API server: no port-forward, no address to know.
 
 use super::Cluster;
-use crate::{model::Sample, objects::STACK_NAMESPACE, problem::Problem};
+use crate::{model::Sample, monitoring::Address, problem::Problem};
 use http::Request;
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Write};
@@ -26,20 +26,35 @@ struct Series {
 impl Cluster {
     /// The value of an expression now, one sample a series.
     pub(crate) async fn query(&self, expression: &str) -> Result<Vec<Sample>, Problem> {
-        let doing = "ask Prometheus in learnflow-system";
+        let address = self.metrics().await?;
+        let text = self
+            .ask(address, &format!("query?query={}", escape(expression)))
+            .await?;
+        samples(&text).map_err(|why| Problem::new(format!("Cannot {}: {why}.", doing(address))))
+    }
+
+    /// What Prometheus answers to a GET below `/api/v1`.
+    pub(super) async fn ask(&self, address: &Address, what: &str) -> Result<String, Problem> {
         let path = format!(
-            "/api/v1/namespaces/{STACK_NAMESPACE}/services/http:prometheus:9090/proxy/api/v1/query?query={}",
-            escape(expression)
+            "/api/v1/namespaces/{}/{}/{}/proxy{}/api/v1/{what}",
+            address.namespace,
+            address.resource,
+            address.proxied(),
+            address.path,
         );
+        let doing = doing(address);
         let request = Request::get(path)
             .body(Vec::new())
             .map_err(|e| Problem::new(format!("Cannot {doing}: {e}.")))?;
-        let text = self
-            .impatient
-            .request_text(request)
-            .await
-            .map_err(self.explain(doing))?;
-        samples(&text).map_err(|why| Problem::new(format!("Cannot {doing}: {why}.")))
+        let answer = self.impatient.request_text(request).await;
+        answer.map_err(self.explain(&doing))
+    }
+}
+
+fn doing(address: &Address) -> String {
+    match *address == Address::own() {
+        true => format!("ask Prometheus in {}", address.namespace),
+        false => format!("ask Prometheus at {address}"),
     }
 }
 

@@ -1,11 +1,11 @@
 //! `bundle`: what somebody needs to help, in one archive, without secrets.
 
-use super::{check, status, version};
+use super::{check, keeper, status, version};
 use crate::{
     cli::Bundle,
     cluster::{Cluster, LogOf, MOST},
     model::Outcome,
-    objects::{AGENT_NAMESPACE, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    objects::{AGENT_NAMESPACE, OUR_NAMESPACES, Object, ObjectRef, STACK_NAMESPACE},
     printer::{Mark, Printer, Tone},
     problem::{Kind, Problem},
     redact,
@@ -98,7 +98,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Bundle, printer: &Printer) -> 
 
 /// Ours by name; the rest of what matters by kind.
 async fn objects(cluster: &Cluster, archive: &mut Archive) -> Result<(), Problem> {
-    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+    let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
     for object in plan.outside().map(Object::reference) {
         match cluster.raw(&object).await {
             Ok(Some(found)) => archive.object(&object.kind.clone(), object.namespace.as_deref(), found),

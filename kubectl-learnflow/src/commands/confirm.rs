@@ -10,7 +10,7 @@ use crate::{
     cluster::{Cluster, Workload},
     enrolment::{Enrolments, Entry},
     model::{Outcome, Service},
-    objects::{ObjectRef, STACK_NAMESPACE},
+    objects::ObjectRef,
     printer::{Mark, Printer},
     problem::{Kind, Problem},
     text,
@@ -53,14 +53,13 @@ struct Lacking {
     all: usize,
 }
 
-/// There is a Prometheus of ours that scrapes the sidecars.
+/// There is a Prometheus that scrapes the sidecars for us.
 pub(super) async fn is_measured(cluster: &Cluster, timeout: Duration, printer: &Printer) -> Result<bool, Problem> {
-    let prometheus = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
-    let there = async || cluster.existing(&prometheus).await;
+    let there = async || cluster.keeper().await;
     if patiently(timeout, printer, there).await?.is_some() {
         return Ok(true);
     }
-    let what = "Whether sidecars load the middleware cannot be seen: LearnFlow's Prometheus is not installed";
+    let what = "Whether sidecars load the middleware cannot be seen: no Prometheus was chosen";
     printer.step(Mark::Warn, what);
     printer.hint("Install it with `kubectl learnflow install`.");
     Ok(false)

@@ -4,6 +4,7 @@ use crate::{
     cli::{Dashboard, Page},
     cluster::Cluster,
     model::Outcome,
+    monitoring::{Address, Keeper},
     objects::STACK_NAMESPACE,
     printer::{Mark, Printer, Tone},
     problem::{Kind, Problem},
@@ -33,11 +34,34 @@ const PAGES: [(Page, &str, &str); 3] = [
 ];
 
 /// A page, and how its pods are found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Found {
     name: &'static str,
-    app: &'static str,
-    port: &'static str,
+    way: Way,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
+    /// A part of ours: its app, and the name of its port.
+    Ours(&'static str, &'static str),
+    /// Somebody else's.
+    At(Address),
+}
+
+impl Way {
+    fn namespace(&self) -> &str {
+        match self {
+            Self::Ours(..) => STACK_NAMESPACE,
+            Self::At(address) => &address.namespace,
+        }
+    }
+
+    async fn pod(&self, cluster: &Cluster) -> Result<Option<(String, u16)>, Problem> {
+        match self {
+            Self::Ours(app, port) => cluster.ready_pod(app, port).await,
+            Self::At(address) => cluster.ready_pod_at(address).await,
+        }
+    }
 }
 
 pub(super) async fn run(cluster: &Cluster, args: &Dashboard, printer: &Printer) -> Result<Outcome, Problem> {
@@ -55,7 +79,12 @@ pub(super) async fn run(cluster: &Cluster, args: &Dashboard, printer: &Printer) 
         );
         printer.hint("It has no password of its own and reads with your permissions.");
     }
-    let url = format!("http://{}/", display(address));
+    let (scheme, path) = match &page.way {
+        Way::At(address) if address.tls => ("https", &*address.path),
+        Way::At(address) => ("http", &*address.path),
+        Way::Ours(..) => ("http", ""),
+    };
+    let url = format!("{scheme}://{}{path}/", display(address));
     printer.data_line(Tone::Plain, &url);
     printer.hint(&format!("{} of this cluster. Ctrl-C ends it.", page.name));
     if !args.no_open && std::io::stdout().is_terminal() {
@@ -72,8 +101,8 @@ pub(super) async fn run(cluster: &Cluster, args: &Dashboard, printer: &Printer) 
                     sleep(POLL).await;
                     continue;
                 };
-                let cluster = cluster.clone();
-                open.spawn(async move { serve(&cluster, page, connection).await });
+                let (cluster, page) = (cluster.clone(), page.clone());
+                open.spawn(async move { serve(&cluster, &page, connection).await });
             }
             Some(ended) = open.join_next() => {
                 if let Ok(Err(problem)) = ended {
@@ -96,8 +125,12 @@ async fn find(cluster: &Cluster, page: Option<Page>) -> Result<Found, Problem> {
             Page::Prometheus => "Prometheus",
             Page::Traces => "The trace store",
         };
-        if cluster.ready_pod(app, port).await?.is_some() {
-            return Ok(Found { name, app, port });
+        let way = match (page, cluster.keeper().await?) {
+            (Page::Prometheus, Some(keeper)) if keeper != Keeper::Own => Way::At(keeper.address()),
+            _ => Way::Ours(app, port),
+        };
+        if way.pod(cluster).await?.is_some() {
+            return Ok(Found { name, way });
         }
         missing.push(name);
     }
@@ -110,7 +143,7 @@ async fn find(cluster: &Cluster, page: Option<Page>) -> Result<Found, Problem> {
 
 /// Leads one connection to whichever pod is ready now. A pod that goes away takes its connections
 /// with it, and the browser's next one finds the pod that has come instead.
-async fn serve(cluster: &Cluster, page: Found, mut connection: TcpStream) -> Result<(), Problem> {
+async fn serve(cluster: &Cluster, page: &Found, mut connection: TcpStream) -> Result<(), Problem> {
     let began = Instant::now();
     let mut stream = loop {
         match reach(cluster, page).await {
@@ -124,11 +157,11 @@ async fn serve(cluster: &Cluster, page: Found, mut connection: TcpStream) -> Res
     Ok(())
 }
 
-async fn reach(cluster: &Cluster, page: Found) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>, Problem> {
+async fn reach(cluster: &Cluster, page: &Found) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>, Problem> {
     let found = async {
-        let pod = cluster.ready_pod(page.app, page.port).await?;
+        let pod = page.way.pod(cluster).await?;
         let (pod, port) = pod.ok_or_else(|| Problem::new(format!("No pod of {} is ready.", page.name)))?;
-        cluster.open(STACK_NAMESPACE, &pod, port).await
+        cluster.open(page.way.namespace(), &pod, port).await
     };
     // The client of a dashboard has no limit of its own: a page may be silent for hours.
     let late = |_| Problem::new(format!("The way to {} did not open in time.", page.name));

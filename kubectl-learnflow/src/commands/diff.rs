@@ -3,20 +3,22 @@
 use super::{
     budget,
     guard::{self, Seen, Wanted, is_ours},
-    install, middleware, prune, scaling,
+    install, keeper, middleware, places, prune, scaling,
 };
 use crate::{
     changes::{self, Change},
     cli::{Diff, Format},
     cluster::Cluster,
     config::Settings,
-    model::{Applied, Outcome},
+    model::{Applied, Facts, Outcome},
     objects::{Object, ObjectRef, Plan},
+    patches::Shape,
     permissions::{self, Task},
     printer::{Mark, Printer, Tone},
     problem::Problem,
     resilience, text,
 };
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
@@ -53,43 +55,18 @@ pub(super) async fn run(
     settings: Settings,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
-    let shape = install::shape(cluster, &settings).await?;
-    let rough = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &shape)?;
-    let needed = permissions::of(Task::Diff, &rough, &cluster.namespace).required;
-    guard::allowed(cluster, needed, printer).await?;
-    let facts = cluster.facts().await?;
-    let (services, plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
-    let autoscalers = scaling::plan(cluster, &plan, &facts, &services, &settings).await?;
-    let enrolments = install::enrolments(&plan, &services, &facts);
-    let wanted = Wanted {
-        outside: plan.outside().collect(),
-        enrolments: enrolments.as_ref(),
-        autoscalers: &autoscalers.objects,
-        // What belongs to others differs as well, and is named.
-        force_conflicts: true,
-        patience: None,
-    };
-    let seen = guard::look(cluster, &wanted, printer).await?;
-    let deployments = wanted.deployments(&cluster.namespace);
-    let mut entries: Vec<Entry> = wanted
-        .objects()
-        .filter(|object| !seen.before.contains_key(&object.reference()) || is_ours(&seen.before, object))
-        .chain(deployments.iter().map(|(deployment, _)| deployment))
-        .filter_map(|object| entry(object, &seen))
-        .collect();
-    let mut gone = prune::orphans(cluster, &plan, &shape, &seen.before).await?;
-    if let Some(enrolments) = &enrolments {
-        gone.extend(middleware::leftovers(cluster, Some(enrolments)).await?);
+    let chosen = keeper::choose(cluster, &settings).await?;
+    guard::remark(&chosen.checks, printer)?;
+    let shape = install::shape(cluster, &settings, chosen.keeper).await?;
+    let clusters = places(cluster, &settings);
+    let all = stream::iter(&clusters).then(|cluster| looked_at(cluster, &shape, printer));
+    let all: Vec<Facts> = all.try_collect().await?;
+    install::known(&settings.exclude.value, &all, &clusters)?;
+    let mut entries = Vec::new();
+    for (n, (cluster, facts)) in clusters.iter().zip(all).enumerate() {
+        let settings = settings.within(&cluster.namespace);
+        entries.extend(differences(cluster, &settings, &shape, &facts, n == 0, printer).await?);
     }
-    gone.extend(resilience::leftover(&plan, &facts));
-    gone.extend(autoscalers.gone);
-    entries.extend(gone.into_iter().map(|object| Entry {
-        object,
-        action: Action::Remove,
-        changes: Vec::new(),
-        conflict: None,
-    }));
-
     budget::say(&shape, &settings, true, printer);
     match args.output {
         Format::Json | Format::Yaml => printer.document(args.output, &entries)?,
@@ -119,6 +96,59 @@ pub(super) async fn run(
         ),
     );
     Ok(Outcome::Bad)
+}
+
+async fn looked_at(cluster: &Cluster, shape: &Shape, printer: &Printer) -> Result<Facts, Problem> {
+    let rough = Plan::shaped(&cluster.namespace, &BTreeSet::new(), shape)?;
+    let needed = permissions::of(Task::Diff, &rough, &cluster.namespace).required;
+    guard::allowed(cluster, needed, printer).await?;
+    cluster.facts().await
+}
+
+/// What differs for the services of one namespace. The first brings the stack.
+async fn differences(
+    cluster: &Cluster,
+    settings: &Settings,
+    shape: &Shape,
+    facts: &Facts,
+    first: bool,
+    printer: &Printer,
+) -> Result<Vec<Entry>, Problem> {
+    let (services, mut plan) = install::choose(facts, settings, shape, &cluster.namespace)?;
+    if !first {
+        plan.leave_stack();
+    }
+    let autoscalers = scaling::plan(cluster, &plan, facts, &services, settings).await?;
+    let enrolments = install::enrolments(&plan, &services, facts);
+    let wanted = Wanted {
+        outside: plan.outside().collect(),
+        enrolments: enrolments.as_ref(),
+        autoscalers: &autoscalers.objects,
+        // What belongs to others differs as well, and is named.
+        force_conflicts: true,
+        patience: None,
+    };
+    let seen = guard::look(cluster, &wanted, printer).await?;
+    let deployments = wanted.deployments(&cluster.namespace);
+    let mut entries: Vec<Entry> = wanted
+        .objects()
+        .filter(|object| !seen.before.contains_key(&object.reference()) || is_ours(&seen.before, object))
+        .chain(deployments.iter().map(|(deployment, _)| deployment))
+        .filter_map(|object| entry(object, &seen))
+        .collect();
+    let mut gone = prune::orphans(cluster, &plan, shape, &seen.before).await?;
+    if let Some(enrolments) = &enrolments {
+        gone.extend(middleware::leftovers(cluster, Some(enrolments)).await?);
+    }
+    gone.extend(resilience::leftover(&plan, facts));
+    gone.extend(autoscalers.gone);
+    entries.extend(gone.into_iter().map(|object| Entry {
+        object,
+        action: Action::Remove,
+        changes: Vec::new(),
+        conflict: None,
+    }));
+    Ok(entries)
 }
 
 fn entry(object: &Object, seen: &Seen) -> Option<Entry> {

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     cli::{Enroll, Unenroll},
     cluster::{Cluster, Patience},
+    config::Settings,
     enrolment::Enrolments,
     model::{Outcome, Service},
     objects::Plan,
@@ -16,13 +17,20 @@ use crate::{
     printer::{Mark, Printer, Tone},
     problem::Problem,
     resilience,
+    text::list,
 };
 use std::collections::BTreeSet;
 
-pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) -> Result<Outcome, Problem> {
+pub(super) async fn enroll(
+    clusters: &[Cluster],
+    args: &Enroll,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
     let names = names(&args.workloads)?;
+    let cluster = home(clusters, &names).await?;
     printer.section("Checking the cluster");
-    guard::allowed(cluster, guard::to_enrol(cluster)?, printer).await?;
+    guard::allowed(cluster, guard::to_enrol(cluster).await?, printer).await?;
     printer.step(Mark::Good, "Permissions");
     let facts = cluster.facts().await?;
     let services = chosen(&facts.services, &names, cluster)?;
@@ -32,7 +40,11 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
         .chain(&services)
         .filter_map(|service| service.app_id.clone())
         .collect();
-    let mut plan = Plan::new(&cluster.namespace, &app_ids)?;
+    let keeper = cluster.keeper().await?.unwrap_or_default();
+    let shape = install::shape(cluster, settings, keeper).await?;
+    let mut plan = Plan::shaped(&cluster.namespace, &app_ids, &shape)?;
+    // Whatever the settings leave out: this is what was asked for.
+    plan.enrols = true;
     // One that was never installed is not brought by the way.
     guard::remark(&resilience::extend(&mut plan, &facts, &services), printer)?;
     let quiet = preflight::announces(facts.dapr());
@@ -73,9 +85,10 @@ pub(super) async fn enroll(cluster: &Cluster, args: &Enroll, printer: &Printer) 
     Ok(Outcome::Good)
 }
 
-pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Printer) -> Result<Outcome, Problem> {
+pub(super) async fn unenroll(clusters: &[Cluster], args: &Unenroll, printer: &Printer) -> Result<Outcome, Problem> {
     let names = names(&args.workloads)?;
-    guard::allowed(cluster, guard::to_enrol(cluster)?, printer).await?;
+    let cluster = home(clusters, &names).await?;
+    guard::allowed(cluster, guard::to_enrol(cluster).await?, printer).await?;
     // First alone: if this one fails, all would.
     cluster.kubernetes_version().await?;
     let all = cluster.services().await?;
@@ -110,6 +123,33 @@ pub(super) async fn unenroll(cluster: &Cluster, args: &Unenroll, printer: &Print
     middleware::rescope(cluster, &rest, args.timeout, printer).await?;
     middleware::prune(cluster, None, args.timeout, printer).await?;
     Ok(Outcome::Good)
+}
+
+/// The namespace that has them all.
+async fn home<'a>(clusters: &'a [Cluster], names: &[&str]) -> Result<&'a Cluster, Problem> {
+    if let [only] = clusters {
+        return Ok(only);
+    }
+    let mut found = Vec::new();
+    for cluster in clusters {
+        let services = cluster.services().await?;
+        if names
+            .iter()
+            .all(|name| services.iter().any(|service| service.name == **name))
+        {
+            found.push(cluster);
+        }
+    }
+    let next = "Name the namespace with -n.";
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(Problem::new(format!("No namespace has {}.", list(names))).next(next)),
+        several => {
+            let namespaces: Vec<&str> = several.iter().map(|cluster| cluster.namespace.as_str()).collect();
+            let what = format!("{} is in each of the namespaces {}.", list(names), list(&namespaces));
+            Err(Problem::new(what).next(next))
+        }
+    }
 }
 
 /// `cart` and `deployment/cart` mean the same.
@@ -172,6 +212,7 @@ mod tests {
         cluster::fake::{Fake, service_path},
         printer::tests::captured,
     };
+    use clap::Parser;
     use serde_json::{Value, json};
     use std::time::Duration;
 
@@ -179,24 +220,32 @@ mod tests {
 
     fn enrol(fake: &Fake, workloads: &[&str], dry_run: bool) -> (Result<Outcome, Problem>, String) {
         let args = Enroll {
+            file: None,
             workloads: workloads.iter().map(|name| (*name).to_owned()).collect(),
             dry_run,
             force_conflicts: false,
             timeout: Duration::from_secs(1),
         };
         let (printer, out, err) = captured();
-        let ended = fake.run(async |cluster| enroll(cluster, &args, &printer).await);
+        let settings = super::super::of_file(None, &global()).expect("settings");
+        let ended = fake.run(async |cluster| enroll(std::slice::from_ref(cluster), &args, &settings, &printer).await);
         (ended, out.text() + &err.text())
+    }
+
+    fn global() -> crate::cli::Global {
+        let cli = crate::cli::Cli::try_parse_from(["x", "version"]);
+        cli.expect("good flags").global
     }
 
     fn release(fake: &Fake, workloads: &[&str]) -> (Result<Outcome, Problem>, String) {
         let args = Unenroll {
+            file: None,
             workloads: workloads.iter().map(|name| (*name).to_owned()).collect(),
             dry_run: false,
             timeout: Duration::from_secs(1),
         };
         let (printer, out, err) = captured();
-        let ended = fake.run(async |cluster| unenroll(cluster, &args, &printer).await);
+        let ended = fake.run(async |cluster| unenroll(std::slice::from_ref(cluster), &args, &printer).await);
         (ended, out.text() + &err.text())
     }
 

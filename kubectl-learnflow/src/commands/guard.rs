@@ -1,6 +1,7 @@
 //! Everything `install` looks at before it writes. What is looked for and what it means is in
 //! [`crate::preflight`]; here the cluster is asked.
 
+use super::{keeper, prune};
 use crate::{
     applyset,
     cluster::{Cluster, Mode, Patience, Tried},
@@ -87,9 +88,10 @@ impl<'a> Wanted<'a> {
 }
 
 /// May we install? Asked first: without, nothing else can be found out.
-pub(super) async fn may_install(cluster: &Cluster, plan: &Plan, printer: &Printer) -> Result<(), Problem> {
-    let wanted = permissions::of(Task::Install, plan, &cluster.namespace).required;
-    allowed(cluster, wanted, printer).await?;
+pub(super) async fn may_install(clusters: &[Cluster], plans: &[Plan], printer: &Printer) -> Result<(), Problem> {
+    let each = clusters.iter().zip(plans);
+    let each = each.flat_map(|(cluster, plan)| permissions::of(Task::Install, plan, &cluster.namespace).required);
+    allowed(&clusters[0], each.collect(), printer).await?;
     printer.step(Mark::Good, "Permissions");
     Ok(())
 }
@@ -105,8 +107,8 @@ pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer
 }
 
 /// What it takes to enrol services, and to let them go.
-pub(super) fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
-    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+pub(super) async fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
+    let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
     Ok(permissions::of(Task::Enroll, &plan, &cluster.namespace).required)
 }
 
@@ -202,7 +204,7 @@ async fn before(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Before, Proble
     let deployments = wanted.deployments(&cluster.namespace);
     let deployments = deployments.iter().map(|(deployment, _)| deployment.reference());
     // Members of the stack's set are found by their labels, all of a kind at once; whatever else, by its name.
-    let is_member = |object: &&&Object| applyset::has(STACK_NAMESPACE, object.value());
+    let is_member = |object: &&&Object| applyset::has(STACK_NAMESPACE, object.value()) && prune::is_at_home(object);
     let kinds = wanted.outside.iter().filter(is_member);
     let kinds: BTreeMap<String, ObjectRef> = kinds
         .map(|object| (applyset::kind(object), object.reference()))
@@ -338,6 +340,11 @@ fn taken_over(conflict: &Problem) -> Check {
 pub(super) fn is_ours(before: &Before, object: &Object) -> bool {
     let existing = before.get(&object.reference());
     existing.is_some_and(|existing| existing.managed_by.as_deref() == Some(MANAGER))
+}
+
+/// Says it all; stops at what is wrong.
+pub(super) fn say(checks: &[Check], printer: &Printer) -> Result<(), Problem> {
+    stop(show(printer, checks))
 }
 
 /// Says what is worth knowing; stops at what is wrong.

@@ -4,15 +4,17 @@ use super::{
     applier::Applier,
     budget, enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
-    middleware, policies, prune, scaling,
+    keeper::{self, Chosen},
+    middleware, places, policies, prune, scaling,
 };
 use crate::{
     cli::{DryRun, Install},
     cluster::{Cluster, Mode, Patience, Progress},
     concern::Concern,
-    config::Settings,
+    config::{self, Settings},
     enrolment::{Enrolments, Entry},
     model::{Applied, Facts, Outcome, Service},
+    monitoring::Keeper,
     objects::{Object, ObjectRef, Plan, STACK_NAMESPACE},
     patches::Shape,
     preflight,
@@ -24,6 +26,18 @@ use crate::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeSet;
+
+/// What was looked at for the services of one namespace.
+struct Look {
+    cluster: Cluster,
+    plan: Plan,
+    /// None: the services are left alone.
+    enrolments: Option<Enrolments>,
+    autoscalers: Autoscalers,
+    /// What of ours in the services' namespace nobody is to have any more.
+    gone: Option<ObjectRef>,
+    seen: Seen,
+}
 
 /// What there is to do, after everything was looked at.
 struct Job<'a> {
@@ -48,63 +62,166 @@ pub(super) async fn run(
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     if args.print_config {
-        let shape = shape(cluster, &settings).await?;
-        let settings = settings.found(&cluster.namespace, &cluster.facts().await?);
+        let chosen = keeper::choose(cluster, &settings).await?;
+        let shape = shape(cluster, &settings, chosen.keeper).await?;
+        let found = stream::iter(places(cluster, &settings));
+        let found = found.then(async |cluster| Ok::<_, Problem>((cluster.namespace.clone(), cluster.facts().await?)));
+        let mut settings = settings.found(&found.try_collect::<Vec<_>>().await?);
+        keeper::setting(&mut settings, &shape.keeper);
         let page = settings.to_yaml(shape.fit.as_ref());
         page.lines().for_each(|line| printer.data_line(Tone::Plain, line));
         return Ok(Outcome::Good);
     }
     printer.section("Checking the cluster");
-    let shape = shape(cluster, &settings).await?;
-    let rough = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &shape)?;
-    guard::may_install(cluster, &rough, printer).await?;
-    let facts = cluster.facts().await?;
-    let (services, plan) = choose(&facts, &settings, &shape, &cluster.namespace)?;
+    let Chosen { keeper, checks } = keeper::choose(cluster, &settings).await?;
+    cluster.measured_by(&keeper);
+    let shape = shape(cluster, &settings, keeper).await?;
+    let clusters = places(cluster, &settings);
+    let rough = clusters
+        .iter()
+        .map(|one| Plan::shaped(&one.namespace, &BTreeSet::new(), &shape));
+    let rough = rough.collect::<Result<Vec<_>, _>>()?;
+    guard::may_install(&clusters, &rough, printer).await?;
+    guard::say(&checks, printer)?;
+    let all = stream::iter(&clusters).then(Cluster::facts);
+    let all: Vec<Facts> = all.try_collect().await?;
+    known(&settings.exclude.value, &all, &clusters)?;
+    let tell = |problem: &Problem| printer.trouble(problem);
+    let patience = Patience::new(args.timeout, &tell);
+    let mut looks = Vec::new();
+    for (n, (cluster, facts)) in clusters.iter().zip(all).enumerate() {
+        if clusters.len() > 1 {
+            printer.section(&format!("Checking namespace {}", cluster.namespace));
+        }
+        let place = Place {
+            cluster,
+            facts,
+            settings: settings.within(&cluster.namespace),
+            first: n == 0,
+        };
+        looks.push(look(place, args, &shape, &patience, printer).await?);
+    }
+    if args.dry_run.is_some() {
+        for look in &looks {
+            look.list(args, &shape, printer).await?;
+        }
+        printer.step(Mark::Good, "Dry run: nothing was changed");
+        return Ok(Outcome::Good);
+    }
+    for (n, look) in looks.iter().enumerate() {
+        if n > 0 {
+            printer.section(&format!("Namespace {}", look.cluster.namespace));
+        }
+        let job = Job {
+            cluster: &look.cluster,
+            args,
+            printer,
+            plan: &look.plan,
+            shape: &shape,
+            enrolments: look.enrolments.as_ref(),
+            autoscalers: &look.autoscalers,
+            gone: look.gone.clone(),
+            seen: &look.seen,
+            patience: &patience,
+        };
+        if job.install().await? == Outcome::Bad {
+            return Ok(Outcome::Bad);
+        }
+    }
+    let (done, see) = match args.waits() {
+        true => ("LearnFlow is installed", "Look at it"),
+        false => (
+            "Everything is applied, and nothing was waited for",
+            "See what becomes of it",
+        ),
+    };
+    printer.step(Mark::Good, done);
+    let file = args.choice.file.as_ref().filter(|_| clusters.len() > 1);
+    let place = match file {
+        Some(file) => format!("-f {}", file.display()),
+        None => format!("-n {}", clusters[0].namespace),
+    };
+    printer.hint(&format!("{see} with `kubectl learnflow status {place}`."));
+    Ok(Outcome::Good)
+}
+
+/// One namespace with services. The first brings the stack.
+struct Place<'a> {
+    cluster: &'a Cluster,
+    facts: Facts,
+    settings: Settings,
+    first: bool,
+}
+
+/// Looks at everything there is for the services of one namespace.
+async fn look(
+    place: Place<'_>,
+    args: &Install,
+    shape: &Shape,
+    patience: &Patience<'_>,
+    printer: &Printer,
+) -> Result<Look, Problem> {
+    let Place {
+        cluster,
+        facts,
+        settings,
+        first,
+    } = place;
+    let (services, mut plan) = choose(&facts, &settings, shape, &cluster.namespace)?;
+    if !first {
+        plan.leave_stack();
+    }
     let autoscalers = scaling::plan(cluster, &plan, &facts, &services, &settings).await?;
-    budget::say(&shape, &settings, true, printer);
+    if first {
+        budget::say(shape, &settings, true, printer);
+    }
     guard::settings(cluster, &facts, &settings, &plan, &services, &autoscalers, printer).await?;
     let gone = resilience::leftover(&plan, &facts);
     let enrolments = enrolments(&plan, &services, &facts);
-    let tell = |problem: &Problem| printer.trouble(problem);
-    let patience = Patience::new(args.timeout, &tell);
     let wanted = Wanted {
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
         autoscalers: &autoscalers.objects,
         force_conflicts: args.force_conflicts,
-        patience: Some(&patience),
+        patience: Some(patience),
     };
     let rehearsed = args.dry_run != Some(DryRun::Client);
     let seen = guard::preflight(cluster, &facts, &wanted, rehearsed, printer).await?;
-    if args.dry_run.is_some() {
-        list(&wanted, &seen, &cluster.namespace, printer);
-        let orphans = prune::orphans(cluster, &plan, &shape, &seen.before).await?;
-        for object in gone.iter().chain(&autoscalers.gone).chain(&orphans) {
+    Ok(Look {
+        cluster: cluster.clone(),
+        plan,
+        enrolments,
+        autoscalers,
+        gone,
+        seen,
+    })
+}
+
+impl Look {
+    /// What would be done.
+    async fn list(&self, args: &Install, shape: &Shape, printer: &Printer) -> Result<(), Problem> {
+        let wanted = Wanted {
+            outside: self.plan.outside().collect(),
+            enrolments: self.enrolments.as_ref(),
+            autoscalers: &self.autoscalers.objects,
+            force_conflicts: args.force_conflicts,
+            patience: None,
+        };
+        list(&wanted, &self.seen, &self.cluster.namespace, printer);
+        let orphans = prune::orphans(&self.cluster, &self.plan, shape, &self.seen.before).await?;
+        for object in self.gone.iter().chain(&self.autoscalers.gone).chain(&orphans) {
             printer.data_line(Tone::Plain, &format!("remove {object}"));
         }
-        printer.step(Mark::Good, "Dry run: nothing was changed");
-        return Ok(Outcome::Good);
+        Ok(())
     }
-    let job = Job {
-        cluster,
-        args,
-        printer,
-        plan: &plan,
-        shape: &shape,
-        enrolments: enrolments.as_ref(),
-        autoscalers: &autoscalers,
-        gone,
-        seen: &seen,
-        patience: &patience,
-    };
-    job.install().await
 }
 
 /// What the settings ask for, where it matters what is there already.
-pub(super) async fn shape(cluster: &Cluster, settings: &Settings) -> Result<Shape, Problem> {
+pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper) -> Result<Shape, Problem> {
     let comes = settings.concerns.value.has(Concern::Collector);
     let gateway = ObjectRef::deployment(STACK_NAMESPACE, "collector-gateway");
     let shape = settings.shape(comes || cluster.existing(&gateway).await?.is_some());
+    let shape = Shape { keeper, ..shape };
     let fit = budget::fit(Some(cluster), settings, &shape).await?;
     Ok(settings.fitted(shape, fit))
 }
@@ -118,36 +235,23 @@ pub(super) fn choose(
 ) -> Result<(Vec<Service>, Plan), Problem> {
     let named = &settings.services.value;
     let excluded = &settings.exclude.value;
-    for name in named.iter().map(|entry| &entry.name).chain(excluded) {
-        if !facts.services.iter().any(|service| service.name == *name) {
-            let there: Vec<&str> = facts.services.iter().map(|service| service.name.as_str()).collect();
-            return Err(Problem::new(format!(
-                "There is no Deployment {name} with a Dapr sidecar in namespace {namespace}."
-            ))
-            .next(match there.as_slice() {
-                [] => "Nothing was changed.".to_owned(),
-                there => format!("There is {}. Nothing was changed.", text::list(there)),
-            }));
-        }
-    }
+    let names: Vec<String> = named.iter().map(|entry| entry.name.clone()).collect();
+    there(&names, std::slice::from_ref(facts), namespace)?;
     for entry in named {
         let found = facts.services.iter().find(|service| service.name == entry.name);
-        let real = found.and_then(|service| service.app_id.as_ref());
-        if let (Some(said), Some(real)) = (&entry.app_id, real)
-            && said != real
-        {
-            return Err(Problem::new(format!(
-                "The app id of Deployment {namespace}/{} is {real}, and the settings say {said}.",
-                entry.name
-            ))
-            .next("Correct it, or leave it out. Nothing was changed."));
-        }
+        fits(entry, found, namespace)?;
     }
     let wanted = |service: &Service| {
         let is_named = named.is_empty() || named.iter().any(|entry| entry.name == service.name);
         is_named && !excluded.contains(&service.name)
     };
-    let (services, left_out): (Vec<Service>, Vec<Service>) = facts.services.iter().cloned().partition(wanted);
+    let (mut services, left_out): (Vec<Service>, Vec<Service>) = facts.services.iter().cloned().partition(wanted);
+    for service in &mut services {
+        let entry = named.iter().find(|entry| entry.name == service.name);
+        service.container = entry
+            .and_then(|entry| entry.container.clone())
+            .or(service.container.take());
+    }
     // Who is enrolled and now left out stays as it is, and so needs the Component further on.
     let stay = left_out.iter().filter(|service| service.enrolled);
     let app_ids: BTreeSet<String> = services
@@ -159,6 +263,48 @@ pub(super) fn choose(
     let components = resilience::components(settings.pubsub.value.as_deref(), facts);
     resilience::decide(&mut plan, facts, &components, &services)?;
     Ok((services, plan))
+}
+
+/// Whoever is excluded is there, in one of the namespaces.
+pub(super) fn known(excluded: &[String], facts: &[Facts], clusters: &[Cluster]) -> Result<(), Problem> {
+    let namespaces: Vec<&str> = clusters.iter().map(|cluster| cluster.namespace.as_str()).collect();
+    there(excluded, facts, &namespaces.join(", "))
+}
+
+fn there(names: &[String], facts: &[Facts], place: &str) -> Result<(), Problem> {
+    let there: Vec<&str> = facts
+        .iter()
+        .flat_map(|facts| &facts.services)
+        .map(|service| service.name.as_str())
+        .collect();
+    let Some(name) = names.iter().find(|name| !there.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let what = format!("There is no Deployment {name} with a Dapr sidecar in namespace {place}.");
+    Err(Problem::new(what).next(match there.as_slice() {
+        [] => "Nothing was changed.".to_owned(),
+        there => format!("There is {}. Nothing was changed.", text::list(there)),
+    }))
+}
+
+/// What is said of a service holds.
+fn fits(entry: &config::Entry, found: Option<&Service>, namespace: &str) -> Result<(), Problem> {
+    let name = &entry.name;
+    let real = found.and_then(|service| service.app_id.as_ref());
+    if let (Some(said), Some(real)) = (&entry.app_id, real)
+        && said != real
+    {
+        let what = format!("The app id of Deployment {namespace}/{name} is {real}, and the settings say {said}.");
+        return Err(Problem::new(what).next("Correct it, or leave it out. Nothing was changed."));
+    }
+    if let (Some(said), Some(service)) = (&entry.container, found)
+        && !service.containers.contains(said)
+    {
+        let what = format!("Deployment {namespace}/{name} has no container {said} of its own.");
+        let next = format!("There is {}. Nothing was changed.", text::list(&service.containers));
+        return Err(Problem::new(what).next(next));
+    }
+    Ok(())
 }
 
 /// What the services get, if they are meant.
@@ -204,15 +350,9 @@ impl Job<'_> {
             printer.section("Scaling services");
             scaling::apply(&applier, self.autoscalers).await?;
         }
-        let look = format!("`kubectl learnflow status -n {}`", self.cluster.namespace);
-        if !args.waits() {
-            printer.step(Mark::Good, "Everything is applied, and nothing was waited for");
-            printer.hint(&format!("See what becomes of it with {look}."));
-            return Ok(Outcome::Good);
+        if args.waits() {
+            self.prune(&applier).await?;
         }
-        self.prune(&applier).await?;
-        printer.step(Mark::Good, "LearnFlow is installed");
-        printer.hint(&format!("Look at it with {look}."));
         Ok(Outcome::Good)
     }
 

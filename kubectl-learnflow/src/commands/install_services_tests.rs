@@ -208,3 +208,84 @@ fn what_an_earlier_version_left_goes_when_no_pod_has_it() {
     );
     assert!(fake.get(&format!("{maps}learnflow-wasm-unused")).is_none());
 }
+
+fn bank(fake: &Fake) {
+    for path in [
+        "/api/v1/namespaces/shop",
+        "/apis/dapr.io/v1alpha1/namespaces/shop/components/kafka-pubsub",
+        &service_path("cart"),
+    ] {
+        let mut object = fake.get(path).expect("an object");
+        object["metadata"]["namespace"] = json!("bank");
+        fake.put(&path.replace("/shop", "/bank"), object);
+    }
+}
+
+#[test]
+fn several_namespaces_are_one_installation() {
+    let fake = Fake::sound();
+    bank(&fake);
+    let file = std::env::temp_dir().join(format!("learnflow-two-{}.yaml", std::process::id()));
+    std::fs::write(&file, "namespaces: [shop, bank]\n").expect("a file");
+    let from = format!("--file={}", file.display());
+    let ended = install(&fake, &[&from]);
+    std::fs::remove_file(&file).expect("removed");
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let writes = fake.writes();
+    let stack = writes
+        .iter()
+        .filter(|write| write.ends_with("deployments/collector-gateway"))
+        .count();
+    assert_eq!(stack, 1, "the stack comes once: {writes:#?}");
+    let of_shop = position(&writes, "namespaces/shop/deployments/cart");
+    let of_bank = position(&writes, "namespaces/bank/deployments/cart");
+    assert!(of_shop < of_bank, "{writes:#?}");
+    for namespace in ["shop", "bank"] {
+        let component = format!("/apis/dapr.io/v1alpha1/namespaces/{namespace}/components/learnflow");
+        assert_eq!(fake.get(&component).expect("a Component")["scopes"], json!(["cart"]));
+    }
+    assert_eq!(
+        ended.err.matches("√ LearnFlow is installed").count(),
+        1,
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn what_does_not_hold_in_one_namespace_stops_all() {
+    let fake = Fake::sound();
+    bank(&fake);
+    fake.remove("/apis/dapr.io/v1alpha1/namespaces/bank/components/kafka-pubsub");
+    let file = std::env::temp_dir().join(format!("learnflow-stop-{}.yaml", std::process::id()));
+    std::fs::write(&file, "namespaces: [shop, bank]\n").expect("a file");
+    let ended = install(&fake, &[&format!("--file={}", file.display())]);
+    std::fs::remove_file(&file).expect("removed");
+    assert!(ended.result.is_err(), "{}", ended.err);
+    assert!(fake.writes().is_empty(), "{:?}", fake.writes());
+}
+
+#[test]
+fn the_container_that_is_named_is_one_of_the_services() {
+    let fake = Fake::sound();
+    let containers = json!({ "spec": { "template": { "spec": { "containers": [{ "name": "web" },
+        { "name": "proxy", "resources": { "requests": { "cpu": "1" } }, "readinessProbe": {} }] } } } });
+    fake.measure();
+    fake.change(&service_path("cart"), &containers);
+    let file = std::env::temp_dir().join(format!("learnflow-container-{}.yaml", std::process::id()));
+    let from = format!("--file={}", file.display());
+    std::fs::write(&file, "services: [{name: cart, container: daprd}]\n").expect("a file");
+    let problem = install(&fake, &[&from]).result.expect_err("no such container");
+    assert_eq!(problem.what, "Deployment shop/cart has no container daprd of its own.");
+    assert_eq!(
+        problem.next.as_deref(),
+        Some("There is web, proxy. Nothing was changed.")
+    );
+    std::fs::write(&file, "services: [{name: cart, container: proxy}]\n").expect("a file");
+    let ended = install(&fake, &[&from]);
+    std::fs::remove_file(&file).expect("removed");
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+    let scaler = fake.get("/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/cart");
+    let metric = &scaler.expect("an autoscaler")["spec"]["metrics"][0];
+    assert_eq!(metric["containerResource"]["container"], "proxy", "{metric}");
+}

@@ -13,6 +13,7 @@ mod enrol;
 mod enrol_some;
 mod guard;
 mod install;
+mod keeper;
 mod middleware;
 mod policies;
 mod prune;
@@ -24,14 +25,14 @@ mod uninstall;
 mod version;
 
 use crate::{
-    cli::{Cli, Global, Verb},
+    cli::{Choice, Cli, Global, Verb},
     cluster::Cluster,
     config::Settings,
     model::Outcome,
     printer::Printer,
     problem::Problem,
 };
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 /// What a shell calls a process that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
@@ -103,18 +104,25 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
             diff::run(&cluster, &args, settings, printer).await
         }
         Verb::Render(args) => render::run(&args, global, printer).await,
-        Verb::Status(args) => status::run(&Cluster::connect(global).await?, &args, printer).await,
+        Verb::Status(args) => {
+            let settings = of_file(args.file.as_deref(), global)?;
+            let cluster = Cluster::connect(global).await?;
+            status::run(&places(&cluster, &settings), &args, printer).await
+        }
         Verb::Enroll(args) => {
+            let settings = of_file(args.file.as_deref(), global)?;
             let cluster = enduring(Cluster::connect(global).await?, args.timeout, printer);
-            enrol_some::enroll(&cluster, &args, printer).await
+            enrol_some::enroll(&places(&cluster, &settings), &args, &settings, printer).await
         }
         Verb::Unenroll(args) => {
+            let settings = of_file(args.file.as_deref(), global)?;
             let cluster = enduring(Cluster::connect(global).await?, args.timeout, printer);
-            enrol_some::unenroll(&cluster, &args, printer).await
+            enrol_some::unenroll(&places(&cluster, &settings), &args, printer).await
         }
         Verb::Uninstall(args) => {
+            let settings = of_file(args.file.as_deref(), global)?;
             let cluster = enduring(Cluster::connect(global).await?, args.timeout, printer);
-            uninstall::run(&cluster, &args, printer).await
+            uninstall::run(&places(&cluster, &settings), &args, printer).await
         }
     }
 }
@@ -126,13 +134,32 @@ fn enduring(cluster: Cluster, patience: Duration, printer: &Arc<Printer>) -> Clu
     cluster
 }
 
-/// The namespace may also stand in the settings.
+/// The namespaces may also stand in the settings; the first counts where one is meant.
 async fn connect(global: &Global, settings: &Settings) -> Result<Cluster, Problem> {
-    let mut cluster = Cluster::connect(global).await?;
-    if let Some(namespace) = &settings.namespace.value {
-        cluster.namespace.clone_from(namespace);
+    let cluster = Cluster::connect(global).await?;
+    Ok(places(&cluster, settings).swap_remove(0))
+}
+
+/// The same cluster, once for each namespace of the services.
+fn places(cluster: &Cluster, settings: &Settings) -> Vec<Cluster> {
+    let there = |namespace: &String| {
+        let mut there = cluster.clone();
+        there.namespace.clone_from(namespace);
+        there
+    };
+    match settings.namespaces.value.as_slice() {
+        [] => vec![cluster.clone()],
+        namespaces => namespaces.iter().map(there).collect(),
     }
-    Ok(cluster)
+}
+
+/// What a file says to a verb that has no other settings.
+fn of_file(file: Option<&Path>, global: &Global) -> Result<Settings, Problem> {
+    let choice = Choice {
+        file: file.map(Path::to_owned),
+        ..Choice::default()
+    };
+    Settings::read(&choice, global)
 }
 
 #[cfg(test)]

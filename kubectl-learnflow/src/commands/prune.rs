@@ -9,12 +9,14 @@ use crate::{
     cluster::Cluster,
     concern::Selection,
     model::Existing,
-    objects::{OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE, kinds_of_stack},
+    objects::{OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
     patches::Shape,
     problem::Problem,
+    stack,
 };
+use futures::try_join;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The objects of ours that nothing asks for any more. Parts that are left out now are no reason to
 /// remove them, and volumes hold data.
@@ -27,54 +29,86 @@ pub(super) async fn orphans(
     let Some(set) = plan.set() else {
         return Ok(Vec::new());
     };
-    let Some(existing) = before.get(&set.reference()) else {
+    if !before.contains_key(&set.reference()) {
         // Nothing was ever part of it.
         return Ok(Vec::new());
-    };
+    }
     let everything = Shape {
         concerns: Selection::all(),
         ..shape.clone()
     };
     let wanted = Plan::shaped(&cluster.namespace, &BTreeSet::new(), &everything)?;
     let wanted: BTreeSet<ObjectRef> = wanted.outside().map(Object::reference).collect();
-    let mut kinds = &kinds(&existing.value) | &kinds(set.value());
+    let members = widened(set, before);
+    let listed = |key| listed(members.value(), key);
+    let foreign = stack::foreign_kinds()?;
+    let known: BTreeMap<String, ObjectRef> = stack::kinds()?.into_iter().chain(foreign.clone()).collect();
+    let (mut kinds, elsewhere) = (listed(applyset::KINDS), listed(applyset::ELSEWHERE));
+    // Nothing but monitors and rules lies in others' namespaces.
+    let there: BTreeSet<String> = kinds
+        .iter()
+        .filter(|kind| foreign.contains_key(*kind))
+        .cloned()
+        .collect();
+    let elsewhere: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
+    let elsewhere: Vec<&str> = elsewhere
+        .into_iter()
+        .filter(|name| !OUR_NAMESPACES.contains(name))
+        .collect();
     // Those were looked at with all else; and volumes hold data.
     kinds.remove("PersistentVolumeClaim");
-    let listed: BTreeSet<String> = plan.outside().map(applyset::kind).collect();
-    kinds.retain(|kind| !listed.contains(kind));
-    let others = cluster
-        .members(STACK_NAMESPACE, &OUR_NAMESPACES, &kinds, &kinds_of_stack()?)
-        .await?;
-    let members = before
-        .iter()
-        .chain(others.iter().map(|(object, found)| (object, found)));
+    let looked_at: BTreeSet<String> = plan
+        .outside()
+        .filter(|object| is_at_home(object))
+        .map(applyset::kind)
+        .collect();
+    kinds.retain(|kind| !looked_at.contains(kind));
+    let (here, there) = try_join!(
+        cluster.members(STACK_NAMESPACE, &OUR_NAMESPACES, &kinds, &known),
+        cluster.members(STACK_NAMESPACE, &elsewhere, &there, &known)
+    )?;
+    let others = here.iter().chain(&there).map(|(object, found)| (object, found));
     let is_orphan = |object: &ObjectRef, found: &Existing| {
         !wanted.contains(object)
             && object.kind != "PersistentVolumeClaim"
             && applyset::has(STACK_NAMESPACE, &found.value)
             && is_free(found)
     };
-    let orphans = members.filter(|(object, found)| is_orphan(object, found));
-    let mut orphans: Vec<ObjectRef> = orphans.map(|(object, _)| object.clone()).collect();
+    let orphans = before
+        .iter()
+        .chain(others)
+        .filter(|(object, found)| is_orphan(object, found));
+    let orphans: BTreeSet<ObjectRef> = orphans.map(|(object, _)| object.clone()).collect();
+    let mut orphans: Vec<ObjectRef> = orphans.into_iter().collect();
     // Pods before what they use.
     orphans.sort_by_key(|object| (!is_workload(object), object.clone()));
     Ok(orphans)
 }
 
-/// The set, also with the kinds it had before, until those are pruned: whoever is interrupted in between
-/// finds them again.
+/// The set, also with the kinds and namespaces it had before, until those are pruned: whoever is interrupted in
+/// between finds them again.
 pub(super) fn widened(set: &Object, before: &Before) -> Object {
     let mut set = set.clone();
-    if let Some(existing) = before.get(&set.reference()) {
-        let kinds = &kinds(&existing.value) | &kinds(set.value());
-        set.edit()["metadata"]["annotations"][applyset::KINDS] = applyset::join(&kinds).into();
+    let Some(existing) = before.get(&set.reference()) else {
+        return set;
+    };
+    for key in [applyset::KINDS, applyset::ELSEWHERE] {
+        let all = &listed(&existing.value, key) | &listed(set.value(), key);
+        if !all.is_empty() {
+            set.edit()["metadata"]["annotations"][key] = applyset::join(&all).into();
+        }
     }
     set
 }
 
-fn kinds(set: &Value) -> BTreeSet<String> {
-    let kinds = set["metadata"]["annotations"][applyset::KINDS].as_str();
-    applyset::split(kinds.unwrap_or_default())
+/// What an annotation of the set lists.
+fn listed(set: &Value, key: &str) -> BTreeSet<String> {
+    applyset::split(set["metadata"]["annotations"][key].as_str().unwrap_or_default())
+}
+
+/// It is in a namespace of ours, or in none.
+pub(super) fn is_at_home(object: &Object) -> bool {
+    object.namespace().is_none_or(|name| OUR_NAMESPACES.contains(&name))
 }
 
 /// What belongs to another object goes with that, and what is on its way out needs nobody.

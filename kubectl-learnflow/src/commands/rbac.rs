@@ -5,10 +5,12 @@ use crate::{
     cli::{Format, Global, Rbac, RbacFormat},
     cluster::Cluster,
     concern::Profile,
+    config::Which,
     model::Outcome,
-    objects::{OUR_NAMESPACES, Plan},
+    monitoring::{Keeper, Operated},
+    objects::{OUR_NAMESPACES, Plan, STACK_NAMESPACE},
     patches::Shape,
-    permissions::{self, Task},
+    permissions::{self, Permissions, Task},
     printer::Printer,
     problem::Problem,
     text,
@@ -23,26 +25,31 @@ pub(super) async fn run(args: &Rbac, global: &Global, printer: &Printer) -> Resu
         Some(namespace) => namespace.clone(),
         None => Cluster::connect(global).await?.namespace,
     };
-    let plan = |profile, fit| {
+    let plan = |profile, fit, keeper: &Keeper| {
         let shape = Shape {
             profile,
             fit,
+            keeper: keeper.clone(),
             ..Shape::default()
         };
         Plan::shaped(&namespace, &BTreeSet::new(), &shape)
     };
+    let keepers = keepers(&args.prometheus);
     // Whichever of the two is installed, or is there from before; with a budget or without.
-    let plans = [
-        plan(Profile::Dev, None)?,
-        plan(Profile::Production, Some(budget::any()))?,
-    ];
+    let plans = keepers.iter().flat_map(|keeper| {
+        [
+            plan(Profile::Dev, None, keeper),
+            plan(Profile::Production, Some(budget::any()), keeper),
+        ]
+    });
+    let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
     let tasks: BTreeSet<Task> = match args.verbs.as_slice() {
         [] => Task::value_variants().iter().copied().collect(),
         verbs => verbs.iter().copied().collect(),
     };
     let each = |task: &Task| {
-        let [dev, production] = plans.each_ref().map(|plan| permissions::of(*task, plan, &namespace));
-        permissions::roles(*task, &dev.and(production))
+        let each = plans.iter().map(|plan| permissions::of(*task, plan, &namespace));
+        permissions::roles(*task, &each.fold(Permissions::default(), Permissions::and))
     };
     let roles: Vec<Value> = tasks.iter().flat_map(each).collect();
     match args.output {
@@ -69,6 +76,17 @@ pub(super) async fn run(args: &Rbac, global: &Global, printer: &Printer) -> Resu
         ));
     }
     Ok(Outcome::Good)
+}
+
+/// What the cluster would say is not known here: monitors go to our namespace, or to that of the Prometheus.
+fn keepers(which: &Which) -> Vec<Keeper> {
+    match which {
+        Which::Own => vec![Keeper::Own],
+        Which::Service(address) => vec![Keeper::Plain(address.clone())],
+        Which::Operated { namespace, name } => [STACK_NAMESPACE, namespace]
+            .map(|place| Keeper::Operated(Box::new(Operated::assumed(namespace, name, place))))
+            .into(),
+    }
 }
 
 #[cfg(test)]

@@ -99,10 +99,12 @@ async fn run_install(cluster: &Cluster, printer: &Printer, more: &[&str]) -> Res
 /// Runs a verb of the command line that changes something.
 async fn run_verb(cluster: &Cluster, printer: &Printer, line: &[&str]) -> Result<Outcome, Problem> {
     let cli = Cli::try_parse_from([&["x"], line].concat()).expect("good flags");
+    let settings = Settings::read(&Default::default(), &cli.global).expect("good settings");
+    let places = std::slice::from_ref(cluster);
     match cli.verb {
-        Verb::Enroll(args) => enrol_some::enroll(cluster, &args, printer).await,
-        Verb::Unenroll(args) => enrol_some::unenroll(cluster, &args, printer).await,
-        Verb::Uninstall(args) => uninstall::run(cluster, &args, printer).await,
+        Verb::Enroll(args) => enrol_some::enroll(places, &args, &settings, printer).await,
+        Verb::Unenroll(args) => enrol_some::unenroll(places, &args, printer).await,
+        Verb::Uninstall(args) => uninstall::run(places, &args, printer).await,
         _ => panic!("another verb"),
     }
 }

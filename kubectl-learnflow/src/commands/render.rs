@@ -1,18 +1,22 @@
 //! `render`: what `install` applies, as files.
 
-use super::{budget, connect, guard, install, scaling};
+use super::{budget, connect, guard, install, keeper, places, scaling};
 use crate::{
+    assets,
     cli::{Global, Render},
+    cluster::Cluster,
     concern::Concern,
-    config::Settings,
+    config::{Settings, Which},
     enrolment::{Enrolments, Entry},
     model::{Configuration, Facts, Outcome, Service},
+    monitoring::{self, Address, Keeper},
     objects::{Object, Plan},
     patches,
     printer::{Mark, Printer, Tone},
     problem::Problem,
-    resilience, text, yaml,
+    resilience, stack, text, yaml,
 };
+use futures::{StreamExt, TryStreamExt, stream};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -22,6 +26,7 @@ use std::{
 /// How our files begin; what does not is somebody else's.
 const HEADER: &str = "# Rendered by `kubectl learnflow render`. Changes here are lost.\n";
 const ENROLMENT: &str = "enrolment";
+const PROMETHEUS: &str = "prometheus";
 const README: &str = "\
 # Rendered by `kubectl learnflow render`. Changes here are lost.
 
@@ -52,7 +57,12 @@ struct Rendered {
 pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
     let settings = Settings::read(&args.choice, global)?;
     if args.images {
-        let plan = Plan::shaped("default", &BTreeSet::new(), &settings.shape(false))?;
+        let mut shape = settings.shape(false);
+        shape.keeper = match &settings.prometheus.value {
+            Some(which) => keeper::assumed(which),
+            None => Keeper::Own,
+        };
+        let plan = Plan::shaped("default", &BTreeSet::new(), &shape)?;
         let images: BTreeSet<String> = plan.outside().flat_map(patches::images).collect();
         images.iter().for_each(|image| printer.data_line(Tone::Plain, image));
         return Ok(Outcome::Good);
@@ -60,7 +70,10 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
     let concerns = &settings.concerns.value;
     let for_services = concerns.has(Concern::Middleware) || concerns.has(Concern::Autoscaling);
     let told = !settings.services.value.is_empty() && !concerns.asks_for(Concern::Autoscaling);
-    let rendered = if for_services && !told {
+    // What it selects shows in the cluster only.
+    let operated =
+        matches!(settings.prometheus.value, Some(Which::Operated { .. })) && concerns.has(Concern::Prometheus);
+    let rendered = if for_services && !told || operated {
         with_cluster(settings, global, printer).await?
     } else {
         if concerns.has(Concern::Autoscaling) {
@@ -70,9 +83,16 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
         }
         without_cluster(&settings, printer).await?
     };
-    let files = rendered.files()?;
+    let files = files(&rendered)?;
     match &args.output_dir {
         None => {
+            if let Keeper::Plain(address) = &rendered[0].plan.keeper {
+                let what = format!("The scrape jobs and rules for the Prometheus at {address} are no objects");
+                printer.step(Mark::Warn, &what);
+                printer.hint(&format!(
+                    "With --output-dir FOLDER they are written to FOLDER/{PROMETHEUS}."
+                ));
+            }
             let objects = files.iter().filter(|(name, _)| name.ends_with(".yaml"));
             objects.for_each(|(_, text)| printer.document_text(&format!("---\n{text}")));
         }
@@ -88,53 +108,86 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
     Ok(Outcome::Good)
 }
 
+/// Who keeps the metrics, where that needs no cluster.
+fn said(settings: &Settings) -> Option<Keeper> {
+    let which = settings.prometheus.value.as_ref()?;
+    let keeper = keeper::assumed(which);
+    keeper.object().is_none().then_some(keeper)
+}
+
 /// All is said in the settings.
-async fn without_cluster(settings: &Settings, printer: &Printer) -> Result<Rendered, Problem> {
-    let shape = settings.shape(false);
+async fn without_cluster(settings: &Settings, printer: &Printer) -> Result<Vec<Rendered>, Problem> {
+    let mut shape = settings.shape(false);
+    shape.keeper = said(settings).unwrap_or_default();
     let fit = budget::fit(None, settings, &shape).await?;
     let shape = settings.fitted(shape, fit);
     budget::say(&shape, settings, false, printer);
-    let namespace = match &settings.namespace.value {
-        Some(namespace) => namespace.clone(),
+    let namespaces = match settings.namespaces.value.as_slice() {
         // Nothing goes there.
-        None if shape.concerns.iter().all(Concern::is_of_stack) => String::new(),
-        None => {
+        [] if shape.concerns.iter().all(Concern::is_of_stack) => vec![String::new()],
+        [] => {
             return Err(Problem::new("The namespace of the services is not known.")
-                .next("Name it with -n, or as `namespace` in learnflow.yaml."));
+                .next("Name it with -n, or in `namespaces` in learnflow.yaml."));
         }
+        namespaces => namespaces.to_vec(),
     };
-    let service = |entry: &crate::config::Entry| Service {
-        name: entry.name.clone(),
-        app_id: entry.app_id.clone().or_else(|| Some(entry.name.clone())),
-        ..Service::default()
-    };
-    let services: Vec<Service> = settings.services.value.iter().map(service).collect();
-    let app_ids = services.iter().filter_map(|service| service.app_id.clone()).collect();
-    let mut plan = Plan::shaped(&namespace, &app_ids, &shape)?;
-    let nothing = Facts::default();
-    let components = resilience::components(settings.pubsub.value.as_deref(), &nothing);
-    resilience::decide(&mut plan, &nothing, &components, &services)?;
-    Ok(Rendered::new(namespace, plan, &services, &[]))
+    let each = namespaces.into_iter().enumerate().map(|(n, namespace)| {
+        let settings = settings.within(&namespace);
+        let service = |entry: &crate::config::Entry| Service {
+            name: entry.name.clone(),
+            app_id: entry.app_id.clone().or_else(|| Some(entry.name.clone())),
+            ..Service::default()
+        };
+        let services: Vec<Service> = settings.services.value.iter().map(service).collect();
+        let app_ids = services.iter().filter_map(|service| service.app_id.clone()).collect();
+        let mut plan = Plan::shaped(&namespace, &app_ids, &shape)?;
+        if n > 0 {
+            plan.leave_stack();
+        }
+        let nothing = Facts::default();
+        let components = resilience::components(settings.pubsub.value.as_deref(), &nothing);
+        resilience::decide(&mut plan, &nothing, &components, &services)?;
+        Ok(Rendered::new(namespace, plan, &services, &[]))
+    });
+    each.collect()
 }
 
-async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) -> Result<Rendered, Problem> {
+async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) -> Result<Vec<Rendered>, Problem> {
     let hint = "To render without a cluster, name the services with --service or in learnflow.yaml.";
     let cluster = connect(global, &settings)
         .await
         .map_err(|problem| also(problem, hint))?;
-    let facts = cluster.facts().await.map_err(|problem| also(problem, hint))?;
-    let shape = install::shape(&cluster, &settings).await?;
+    let clusters = places(&cluster, &settings);
+    let all = stream::iter(&clusters).then(Cluster::facts).try_collect::<Vec<_>>();
+    let all = all.await.map_err(|problem| also(problem, hint))?;
+    install::known(&settings.exclude.value, &all, &clusters)?;
+    let keeper = match said(&settings) {
+        Some(keeper) => keeper,
+        None => {
+            let chosen = keeper::choose(&cluster, &settings).await?;
+            guard::remark(&chosen.checks, printer)?;
+            chosen.keeper
+        }
+    };
+    let shape = install::shape(&cluster, &settings, keeper).await?;
     budget::say(&shape, &settings, true, printer);
-    let (services, plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
-    if services.is_empty() {
-        let what = format!("No Deployment with a Dapr sidecar in namespace {}.", cluster.namespace);
-        return Err(Problem::new(what).next(hint));
+    let mut rendered = Vec::new();
+    for (n, (cluster, facts)) in clusters.iter().zip(all).enumerate() {
+        let settings = settings.within(&cluster.namespace);
+        let (services, mut plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
+        if services.is_empty() && shape.concerns.iter().any(|concern| !concern.is_of_stack()) {
+            let what = format!("No Deployment with a Dapr sidecar in namespace {}.", cluster.namespace);
+            return Err(Problem::new(what).next(hint));
+        }
+        if n > 0 {
+            plan.leave_stack();
+        }
+        let autoscalers = scaling::plan(cluster, &plan, &facts, &services, &settings).await?;
+        guard::remark(&autoscalers.checks, printer)?;
+        let mut one = Rendered::new(cluster.namespace.clone(), plan, &services, &facts.configurations);
+        one.autoscalers = autoscalers.objects;
+        rendered.push(one);
     }
-    let autoscalers = scaling::plan(&cluster, &plan, &facts, &services, &settings).await?;
-    guard::remark(&autoscalers.checks, printer)?;
-    let namespace = cluster.namespace.clone();
-    let mut rendered = Rendered::new(namespace, plan, &services, &facts.configurations);
-    rendered.autoscalers = autoscalers.objects;
     Ok(rendered)
 }
 
@@ -154,24 +207,61 @@ impl Rendered {
             autoscalers: Vec::new(),
         }
     }
+}
 
-    /// Names and contents, in the order in which they are applied.
-    fn files(&self) -> Result<BTreeMap<String, String>, Problem> {
-        let mut files = BTreeMap::new();
-        let enrolments = self.enrolments.as_ref();
+/// Names and contents, in the order in which they are applied.
+fn files(all: &[Rendered]) -> Result<BTreeMap<String, String>, Problem> {
+    let mut files = BTreeMap::new();
+    let mut number = 0;
+    for Rendered {
+        plan,
+        enrolments,
+        autoscalers,
+        namespace,
+    } in all
+    {
+        let enrolments = enrolments.as_ref();
         let objects = enrolments.into_iter().flat_map(Enrolments::objects);
-        let objects = self.plan.outside().chain(objects).chain(&self.autoscalers);
-        for (n, object) in objects.enumerate() {
-            let name = format!("{n:02}-{}-{}.yaml", object.kind().to_lowercase(), object.name());
+        for object in plan.outside().chain(objects).chain(autoscalers) {
+            let name = format!("{number:02}-{}-{}.yaml", object.kind().to_lowercase(), object.name());
             files.insert(name, file(object)?);
+            number += 1;
         }
+        // Services of two namespaces may have the same name.
+        let folder = match all {
+            [_] => ENROLMENT.to_owned(),
+            _ => format!("{ENROLMENT}/{namespace}"),
+        };
         for Entry { service, enrolment, .. } in enrolments.into_iter().flat_map(|enrolments| &enrolments.entries) {
-            let patch = Object::known(enrolment.patch(&self.namespace, service));
-            files.insert(format!("{ENROLMENT}/deployment-{}.yaml", service.name), file(&patch)?);
+            let patch = Object::known(enrolment.patch(namespace, service));
+            files.insert(format!("{folder}/deployment-{}.yaml", service.name), file(&patch)?);
             files.insert(format!("{ENROLMENT}/README.md"), README.to_owned());
         }
-        Ok(files)
     }
+    if let Some(Keeper::Plain(address)) = all.first().map(|first| &first.plan.keeper) {
+        files.extend(for_another(address)?);
+    }
+    Ok(files)
+}
+
+/// What the owner of a Prometheus adds to its configuration. Not `.yaml`: these are no objects.
+fn for_another(address: &Address) -> Result<Vec<(String, String)>, Problem> {
+    let jobs = stack::scrape_jobs()?;
+    let head = format!(
+        "{HEADER}# Add these jobs to the configuration of the Prometheus at {address}, and the files in rules/ to its rule_files.\n\
+         # Its ServiceAccount must be allowed to get, list and watch pods in all namespaces.\n"
+    );
+    let mut files = vec![(
+        format!("{PROMETHEUS}/scrape-config.yml"),
+        format!("{head}{}", yaml::write(&jobs)?),
+    )];
+    for (name, text) in assets::rules() {
+        let rules = monitoring::rules(name, &assets::yaml(name, text)?);
+        let name = name.trim_end_matches(".yaml");
+        let text = format!("{HEADER}{}", yaml::write(&rules.value()["spec"])?);
+        files.push((format!("{PROMETHEUS}/rules/{name}.yml"), text));
+    }
+    Ok(files)
 }
 
 fn file(object: &Object) -> Result<String, Problem> {
@@ -199,9 +289,23 @@ fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<Vec<String>,
         }
     }
     let mut stale = Vec::new();
-    for (folder, prefix) in [(folder.to_owned(), ""), (folder.join(ENROLMENT), "enrolment/")] {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+    let mut folders = vec![
+        String::new(),
+        ENROLMENT.into(),
+        PROMETHEUS.into(),
+        format!("{PROMETHEUS}/rules"),
+    ];
+    let of_namespaces = fs::read_dir(folder.join(ENROLMENT)).into_iter().flatten().flatten();
+    let of_namespaces = of_namespaces.filter(|entry| entry.path().is_dir());
+    folders.extend(of_namespaces.map(|entry| format!("{ENROLMENT}/{}", entry.file_name().to_string_lossy())));
+    for below in folders {
+        for entry in fs::read_dir(folder.join(&below)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let name = if below.is_empty() {
+                name
+            } else {
+                format!("{below}/{name}")
+            };
             let ours = || fs::read_to_string(entry.path()).is_ok_and(|text| text.starts_with(HEADER));
             if !files.contains_key(&name) && ours() {
                 fs::remove_file(entry.path()).map_err(failed(&entry.path()))?;
@@ -230,7 +334,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime");
-        runtime.block_on(rendered)?.files()
+        files(&runtime.block_on(rendered)?)
     }
 
     /// Written anew by `UPDATE_EXPECT=1`.

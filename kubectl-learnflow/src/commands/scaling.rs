@@ -11,7 +11,7 @@ use crate::{
     problem::Problem,
     scaling::{self, Autoscalers},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 /// What is to become of them; nothing, when they are not meant.
 pub(super) async fn plan(
@@ -25,15 +25,10 @@ pub(super) async fn plan(
         return Ok(Autoscalers::default());
     }
     let seen = cluster.scaling(services).await?;
-    let named = settings.services.value.iter();
-    let containers: BTreeMap<&str, &str> = named
-        .filter_map(|entry| Some((entry.name.as_str(), entry.container.as_deref()?)))
-        .collect();
     scaling::plan(
         &cluster.namespace,
         &facts.services,
         services,
-        &containers,
         &seen,
         settings.profile.value,
         settings.concerns.value.asks_for(Concern::Autoscaling),

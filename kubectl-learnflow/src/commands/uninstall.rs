@@ -1,11 +1,11 @@
 //! `uninstall`: lets the services go, then removes what is ours and nothing else.
 
-use super::{applier::patiently, enrol, guard};
+use super::{applier::patiently, enrol, guard, keeper};
 use crate::{
     cli::Uninstall,
     cluster::Cluster,
     model::{Outcome, Service},
-    objects::{MANAGER, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    objects::{MANAGER, Object, ObjectRef, STACK_NAMESPACE},
     permissions::{self, Task},
     printer::{Mark, Printer, Tone},
     problem::Problem,
@@ -32,17 +32,61 @@ struct Found {
     others: Vec<String>,
 }
 
-pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) -> Result<Outcome, Problem> {
+/// For the services of each namespace: nothing is removed unless all of it may be.
+pub(super) async fn run(clusters: &[Cluster], args: &Uninstall, printer: &Printer) -> Result<Outcome, Problem> {
     printer.waiting("asking the cluster");
-    if !args.dry_run {
-        let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+    for cluster in clusters.iter().filter(|_| !args.dry_run) {
+        let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
         let wanted = permissions::of(Task::Uninstall, &plan, &cluster.namespace).required;
         guard::allowed(cluster, wanted, printer).await?;
     }
-    let found = find(cluster).await?;
+    if clusters.len() > 1 && !args.unenroll && !args.dry_run {
+        let all = stream::iter(clusters).then(async |cluster| {
+            let services = cluster.services().await?;
+            let services = services.into_iter().filter(|service| service.enrolled);
+            Ok::<_, Problem>(services.map(|service| format!("{}/{}", cluster.namespace, service.name)))
+        });
+        let all: Vec<String> = all.try_collect::<Vec<_>>().await?.into_iter().flatten().collect();
+        if !all.is_empty() {
+            let named: Vec<&str> = all.iter().map(String::as_str).collect();
+            return Err(enrolled(
+                &named,
+                "Let them go first with --unenroll (a rolling update of each).",
+            ));
+        }
+    }
+    printer.done_waiting();
+    for (n, cluster) in clusters.iter().enumerate() {
+        if clusters.len() > 1 {
+            printer.section(&format!("Namespace {}", cluster.namespace));
+        }
+        let (before, later) = (&clusters[..n], &clusters[n + 1..]);
+        if one(cluster, before, later, args, printer).await? == Outcome::Bad {
+            return Ok(Outcome::Bad);
+        }
+    }
+    Ok(Outcome::Good)
+}
+
+fn enrolled(named: &[&str], next: &str) -> Problem {
+    let are = if named.len() == 1 { "is" } else { "are" };
+    Problem::new(format!("{} {are} enrolled; nothing was removed.", text::list(named))).next(next)
+}
+
+/// One namespace, after those `before` it. Those that come `later` still need what all share.
+async fn one(
+    cluster: &Cluster,
+    before: &[Cluster],
+    later: &[Cluster],
+    args: &Uninstall,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
+    printer.waiting("asking the cluster");
+    let found = find(cluster, before).await?;
     printer.done_waiting();
     let here = &cluster.namespace;
-    if !found.others.is_empty() {
+    let named = |other: &String| later.iter().any(|cluster| cluster.namespace == *other);
+    if !found.others.iter().all(named) {
         printer.step(
             Mark::Warn,
             &format!(
@@ -87,9 +131,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
         return Ok(Outcome::Good);
     }
     if refused {
-        let are = if named.len() == 1 { "is" } else { "are" };
-        let what = format!("{} {are} enrolled; nothing was removed.", text::list(&named));
-        return Err(Problem::new(what).next(next));
+        return Err(enrolled(&named, &next));
     }
 
     if !found.first.is_empty() {
@@ -138,23 +180,28 @@ pub(super) async fn run(cluster: &Cluster, args: &Uninstall, printer: &Printer) 
             return Ok(Outcome::Bad);
         }
     }
-    printer.step(Mark::Good, "LearnFlow is removed");
+    let what = match later {
+        [] => "LearnFlow is removed".to_owned(),
+        _ => format!("Nothing of LearnFlow is left in namespace {here}"),
+    };
+    printer.step(Mark::Good, &what);
     Ok(Outcome::Good)
 }
 
-async fn find(cluster: &Cluster) -> Result<Found, Problem> {
+async fn find(cluster: &Cluster, before: &[Cluster]) -> Result<Found, Problem> {
     // First alone: if this one fails, all would.
     cluster.kubernetes_version().await?;
     let mut services = cluster.services().await?;
     services.retain(|service| service.enrolled);
-    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+    let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
     let mut others: Vec<String> = cluster
         .middlewares()
         .await?
         .into_iter()
         .map(|(namespace, _)| namespace)
         .collect();
-    others.retain(|namespace| *namespace != cluster.namespace);
+    let gone = |namespace: &String| before.iter().any(|cluster| cluster.namespace == *namespace);
+    others.retain(|namespace| *namespace != cluster.namespace && !gone(namespace));
 
     // Applied: file, Component, Configuration, Secret. Removed: Component, Configuration (and with it
     // its Secret), file.
@@ -347,10 +394,11 @@ mod tests {
             unenroll: true,
             delete_data: false,
             dry_run: false,
+            file: None,
             timeout: Duration::from_secs(1),
         };
         change(&mut args);
-        let ended = fake.run(async |cluster| run(cluster, &args, &printer).await);
+        let ended = fake.run(async |cluster| run(std::slice::from_ref(cluster), &args, &printer).await);
         (ended, out.text(), err.text())
     }
 

@@ -1,7 +1,9 @@
 //! `learnflow.yaml`: its types, and what is said of one that is wrong. The JSON Schema in
 //! `docs/learnflow.schema.json` is made of these types.
 
-use super::values::{Expected, Image, Memory, Share, expected_of, label_of, name_of, needed_name_of, registry_of};
+use super::values::{
+    Expected, Image, Memory, Share, Which, expected_of, label_of, name_of, needed_label_of, needed_name_of, registry_of,
+};
 use crate::{
     concern::{Concern, Profile, Selection},
     problem::Problem,
@@ -25,11 +27,10 @@ const LONGEST: u64 = 1 << 20;
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 #[cfg_attr(test, schemars(title = "learnflow.yaml"))]
 pub(crate) struct File {
-    /// The namespace of the services. Default: that of the kubeconfig's context.
-    #[serde(deserialize_with = "label_of")]
-    #[cfg_attr(test, schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")))]
-    pub(crate) namespace: Option<String>,
-    /// The services to enrol. Default: every Deployment of the namespace with dapr.io/enabled.
+    /// The namespaces of the services. Default: that of the kubeconfig's context.
+    #[cfg_attr(test, schemars(with = "Vec<Label>"))]
+    pub(crate) namespaces: Vec<Spanned<Label>>,
+    /// The services to enrol. Default: every Deployment of the namespaces with dapr.io/enabled.
     #[cfg_attr(test, schemars(with = "Vec<Entry>"))]
     pub(crate) services: Vec<Spanned<Entry>>,
     /// Deployments to leave alone.
@@ -43,6 +44,14 @@ pub(crate) struct File {
     /// What not to install. What of it is there already stays as it is.
     #[cfg_attr(test, schemars(with = "Vec<Concern>"))]
     pub(crate) skip: Option<Spanned<Vec<Concern>>>,
+    /// Whose Prometheus keeps the metrics: `own`, NAMESPACE/NAME of an object Prometheus of the Prometheus
+    /// Operator, or NAMESPACE/SERVICE:PORT of another one. Default: the one that was chosen before, or else the
+    /// only one of an Operator, or else our own.
+    #[cfg_attr(
+        test,
+        schemars(with = "String", regex(pattern = r"^(own|[-a-z0-9]+/[-.a-z0-9]+(:[0-9]+(/.*)?)?)$"))
+    )]
+    pub(crate) prometheus: Option<Which>,
     /// The size and the care. Default: dev.
     #[cfg_attr(test, schemars(with = "Profile"))]
     pub(crate) profile: Option<Profile>,
@@ -76,6 +85,9 @@ pub(crate) struct Entry {
     /// The name of its Deployment.
     #[serde(deserialize_with = "needed_name_of")]
     pub(crate) name: String,
+    /// Its namespace. Needed where there are several.
+    #[serde(default, deserialize_with = "label_of")]
+    pub(crate) namespace: Option<String>,
     /// Its Dapr app id. Default: the annotation dapr.io/app-id, or else the name.
     #[serde(default, deserialize_with = "label_of")]
     pub(crate) app_id: Option<String>,
@@ -83,6 +95,16 @@ pub(crate) struct Entry {
     #[serde(default, deserialize_with = "label_of")]
     pub(crate) container: Option<String>,
 }
+
+/// The name of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub(crate) struct Label(
+    #[serde(deserialize_with = "needed_label_of")]
+    #[cfg_attr(test, schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")))]
+    pub(crate) String,
+);
 
 /// The name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -144,12 +166,45 @@ impl File {
             return Err((place.referenced, what));
         }
         for (n, service) in self.services.iter().enumerate() {
-            let Entry { name, .. } = &service.value;
-            if self.services[..n].iter().any(|other| other.value.name == *name) {
+            let Entry { name, namespace, .. } = &service.value;
+            if self.services[..n]
+                .iter()
+                .any(|other| other.value.is_same(&service.value))
+            {
                 return Err((service.referenced, format!("service {name} is named twice")));
+            }
+            let named = |namespace: &str| self.namespaces.iter().any(|other| other.value.0 == namespace);
+            match namespace {
+                Some(namespace) if !named(namespace) => {
+                    let what = format!("namespace {namespace} of service {name} is not among the namespaces");
+                    return Err((service.referenced, what));
+                }
+                None if self.namespaces.len() > 1 => {
+                    let what = format!("service {name} needs its namespace, as there are several");
+                    return Err((service.referenced, what));
+                }
+                _ => {}
             }
             if self.exclude.iter().any(|other| other.0 == *name) {
                 return Err((service.referenced, format!("service {name} is excluded as well")));
+            }
+        }
+        for (
+            n,
+            Spanned {
+                value: Label(name),
+                referenced,
+                ..
+            },
+        ) in self.namespaces.iter().enumerate()
+        {
+            if self.namespaces[..n].iter().any(|other| other.value.0 == *name) {
+                return Err((*referenced, format!("namespace {name} is named twice")));
+            }
+            let has = |service: &Spanned<Entry>| service.value.namespace.as_ref() == Some(name);
+            if self.namespaces.len() > 1 && !self.services.is_empty() && !self.services.iter().any(has) {
+                let what = format!("no service of namespace {name} is named, but of another one");
+                return Err((*referenced, what));
             }
         }
         Ok(())
@@ -162,6 +217,12 @@ fn known_images() -> BTreeSet<String> {
         .into_iter()
         .flat_map(|concern| concern.objects(Profile::Production).unwrap_or_default());
     objects.flat_map(|object| crate::patches::images(&object)).collect()
+}
+
+impl Entry {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (&self.name, &self.namespace) == (&other.name, &other.namespace)
+    }
 }
 
 /// `learnflow.yaml:3:5: unknown key …`, which editors can follow.

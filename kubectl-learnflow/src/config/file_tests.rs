@@ -2,7 +2,7 @@ use super::*;
 use serde_json::Value;
 
 const ALL: &str = "\
-namespace: shop
+namespaces: [shop]
 services:
   - name: cart
     appId: cart-app
@@ -12,6 +12,7 @@ exclude: [zoo]
 pubsub: kafka-pubsub
 only: [prometheus, middleware]
 skip: []
+prometheus: monitoring/k8s
 profile: production
 budget: 1Gi
 registry: registry.example.com/mirror
@@ -22,7 +23,7 @@ sampling: 0.1
 #[test]
 fn every_key_is_read() {
     let file = File::parse(ALL, "learnflow.yaml").expect("a good file");
-    assert_eq!(file.namespace.as_deref(), Some("shop"));
+    assert_eq!(file.namespaces[0].value.0, "shop");
     assert_eq!(file.services[0].value.app_id.as_deref(), Some("cart-app"));
     assert_eq!(file.services[1].value.app_id, None);
     assert_eq!(file.profile, Some(Profile::Production));

@@ -10,13 +10,14 @@ use crate::{
     cli::{Choice, Global},
     concern::{Profile, Selection},
     model::Facts,
+    monitoring::Keeper,
     patches::Shape,
     problem::Problem,
 };
 use std::{collections::BTreeMap, fmt};
 
 pub(crate) use file::{Entry, File};
-pub(crate) use values::{Expected, Memory, Share, bytes, label, name, registry};
+pub(crate) use values::{Expected, Memory, Share, Which, bytes, label, name, registry};
 
 /// A value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,12 +54,15 @@ impl fmt::Display for Source {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
-    pub(crate) namespace: Setting<Option<String>>,
+    /// None: that of the kubeconfig.
+    pub(crate) namespaces: Setting<Vec<String>>,
     /// None: all that the cluster has.
     pub(crate) services: Setting<Vec<Entry>>,
     pub(crate) exclude: Setting<Vec<String>>,
     pub(crate) pubsub: Setting<Option<String>>,
     pub(crate) concerns: Setting<Selection>,
+    /// None: see [`crate::commands`], where it is chosen.
+    pub(crate) prometheus: Setting<Option<Which>>,
     pub(crate) profile: Setting<Profile>,
     pub(crate) budget: Setting<Option<Memory>>,
     /// What the budget is for, where that is said and not counted.
@@ -98,14 +102,16 @@ impl Settings {
             .map(|(key, image)| (key, image.value.0))
             .collect();
         let images = (!images.is_empty()).then_some(images);
+        let namespaces = file.namespaces.into_iter().map(|name| name.value.0).collect();
         let services = file.services.into_iter().map(|service| service.value).collect();
         let exclude = file.exclude.into_iter().map(|name| name.0).collect();
-        let settings = Self {
-            namespace: from.maybe(global.namespace.clone(), "-n", file.namespace),
+        let mut settings = Self {
+            namespaces: from.list(global.namespace.as_slice(), "-n", namespaces),
             services: from.list(&choice.service, "--service", services),
             exclude: from.list(&choice.exclude, "--exclude", exclude),
             pubsub: from.maybe(None, "", file.pubsub),
             concerns,
+            prometheus: from.maybe(choice.prometheus.clone(), "--prometheus", file.prometheus),
             profile: from.either(choice.profile, "--profile", file.profile, Profile::default()),
             budget: from.maybe(choice.budget.clone(), "--budget", file.budget),
             expected: from.either(choice.expect.clone(), "--expect", file.expect, Expected::default()),
@@ -119,9 +125,32 @@ impl Settings {
             sampling: from.either(choice.sampling, "--sampling", file.sampling, Share::ALL),
         };
         // Each may come from another layer.
+        let services = &mut settings.services.value;
+        match settings.namespaces.value.as_slice() {
+            // What is said of others is not meant now.
+            [only] => {
+                let all = services.len();
+                services.retain(|entry| entry.namespace.as_ref().is_none_or(|namespace| namespace == only));
+                if services.is_empty() && all > 0 {
+                    return Err(usage(&format!(
+                        "no service of namespace {only} is named, but of another one"
+                    )));
+                }
+                services.iter_mut().for_each(|entry| entry.namespace = None);
+            }
+            _ => {
+                if let Some(entry) = services.iter().find(|entry| entry.namespace.is_none())
+                    && settings.namespaces.value.len() > 1
+                {
+                    let why = format!("service {} is named, and there are several namespaces", entry.name);
+                    return Err(usage(&why));
+                }
+            }
+        }
         let named = &settings.services.value;
-        for (n, Entry { name, .. }) in named.iter().enumerate() {
-            if named[..n].iter().any(|other| other.name == *name) {
+        for (n, entry) in named.iter().enumerate() {
+            let name = &entry.name;
+            if named[..n].iter().any(|other| other.is_same(entry)) {
                 return Err(usage(&format!("service {name} is named twice")));
             }
             if settings.exclude.value.contains(name) {
@@ -131,21 +160,39 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Fills in what the cluster shows; what is said stays.
-    pub(crate) fn found(mut self, namespace: &str, facts: &Facts) -> Self {
-        if self.namespace.value.is_none() {
-            self.namespace = Setting {
-                value: Some(namespace.to_owned()),
+    /// What of it is for one of the namespaces.
+    pub(crate) fn within(&self, namespace: &str) -> Self {
+        let mut settings = self.clone();
+        if self.namespaces.value.len() > 1 {
+            settings.namespaces.value = vec![namespace.to_owned()];
+            let services = &mut settings.services.value;
+            services.retain(|entry| entry.namespace.as_deref() == Some(namespace));
+        }
+        settings
+    }
+
+    /// Fills in what the cluster shows of each namespace; what is said stays.
+    pub(crate) fn found(mut self, all: &[(String, Facts)]) -> Self {
+        if self.namespaces.value.is_empty() {
+            self.namespaces = Setting {
+                value: all.iter().map(|(namespace, _)| namespace.clone()).collect(),
                 from: Source::Kubeconfig,
             };
         }
+        let several = all.len() > 1;
         if self.services.value.is_empty() {
-            let found = facts.services.iter().map(|service| Entry {
-                name: service.name.clone(),
-                app_id: service.app_id.clone(),
-                container: service.container.clone(),
-            });
-            let value = found
+            let each = |(namespace, facts): &(String, Facts)| {
+                let found = facts.services.iter().map(|service| Entry {
+                    name: service.name.clone(),
+                    namespace: several.then(|| namespace.clone()),
+                    app_id: service.app_id.clone(),
+                    container: service.container.clone(),
+                });
+                found.collect::<Vec<_>>()
+            };
+            let value = all
+                .iter()
+                .flat_map(each)
                 .filter(|entry| !self.exclude.value.contains(&entry.name))
                 .collect();
             self.services = Setting {
@@ -154,13 +201,20 @@ impl Settings {
             };
         } else {
             for entry in &mut self.services.value {
-                let known = facts.services.iter().find(|service| service.name == entry.name);
+                let place =
+                    |(namespace, _): &&(String, Facts)| entry.namespace.as_ref().is_none_or(|ns| ns == namespace);
+                let facts = all.iter().find(place).map(|(_, facts)| facts);
+                let known = facts.and_then(|facts| facts.services.iter().find(|service| service.name == entry.name));
                 let Some(known) = known else { continue };
                 entry.app_id = entry.app_id.take().or_else(|| known.app_id.clone());
                 entry.container = entry.container.take().or_else(|| known.container.clone());
             }
         }
-        if let (None, [first, ..]) = (&self.pubsub.value, facts.kafka.as_slice()) {
+        let mut kafka = all.iter().flat_map(|(_, facts)| &facts.kafka);
+        if let (None, Some(first)) = (&self.pubsub.value, kafka.next())
+            // Where each namespace has another one, each has its own.
+            && kafka.all(|other| other == first || !several)
+        {
             self.pubsub = Setting {
                 value: Some(first.clone()),
                 from: Source::Cluster,
@@ -178,6 +232,7 @@ impl Settings {
             registry: self.registry.value.clone(),
             pull_secret: self.pull_secret.value.clone(),
             sampling: self.sampling.value,
+            keeper: Keeper::Own,
             gateway,
             fit: None,
         }

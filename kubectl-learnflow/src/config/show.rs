@@ -10,7 +10,7 @@ impl Settings {
         let mut page = Page(String::from(
             "# What `kubectl learnflow install` uses here, and where each value comes from.\n",
         ));
-        page.maybe("namespace", &self.namespace, |name| scalar(name));
+        page.list("namespaces", &self.namespaces);
         match self.services.value.as_slice() {
             [] => page.line("services: []", &self.services.from),
             services => {
@@ -23,6 +23,7 @@ impl Settings {
         let only: Vec<String> = self.concerns.value.iter().map(|concern| concern.to_string()).collect();
         let only = format!("only: [{}]", only.join(", "));
         page.line(&only, &self.concerns.from);
+        page.maybe("prometheus", &self.prometheus, |which| scalar(&which.to_string()));
         page.line(&format!("profile: {}", self.profile.value), &self.profile.from);
         page.maybe("budget", &self.budget, |budget| scalar(&budget.to_string()));
         if let Some(fit) = fit {
@@ -87,7 +88,11 @@ impl Page {
 
     fn service(&mut self, service: &Entry) {
         self.0.push_str(&format!("  - name: {}\n", scalar(&service.name)));
-        for (key, value) in [("appId", &service.app_id), ("container", &service.container)] {
+        for (key, value) in [
+            ("namespace", &service.namespace),
+            ("appId", &service.app_id),
+            ("container", &service.container),
+        ] {
             if let Some(value) = value {
                 self.0.push_str(&format!("    {key}: {}\n", scalar(value)));
             }

@@ -201,6 +201,20 @@ pub const PARTS: &[Part] = &[
         },
     },
     Part {
+        name: "prometheus-operator",
+        version: "0.85.0",
+        base: false,
+        recipe: Recipe::Go {
+            module: "prometheus-operator",
+            tags: "",
+            set: &[("github.com/prometheus/common/version.Version", "0.85.0")],
+            packages: &[
+                "github.com/prometheus-operator/prometheus-operator/cmd/operator",
+                "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader",
+            ],
+        },
+    },
+    Part {
         name: "kafka",
         version: "4.1.0",
         base: true,
@@ -236,6 +250,16 @@ pub const PARTS: &[Part] = &[
             module: "kwok-metrics-server",
             path: "sigs.k8s.io/kwok",
             folder: "kustomize/stage",
+        },
+    },
+    Part {
+        name: "prometheus-operator-crds",
+        version: "0.85.0",
+        base: false,
+        recipe: Recipe::GoFolder {
+            module: "prometheus-operator",
+            path: "github.com/prometheus-operator/prometheus-operator",
+            folder: "example/prometheus-operator-crd",
         },
     },
     image(
@@ -309,7 +333,27 @@ pub const PARTS: &[Part] = &[
         &["/bin/prometheus"],
         &[file("prometheus", "prometheus", "bin/prometheus")],
     ),
+    beyond_the_base(image(
+        "image-prometheus-operator",
+        "quay.io/prometheus-operator/prometheus-operator:v0.85.0",
+        &["/bin/operator"],
+        &[file("prometheus-operator", "operator", "bin/operator")],
+    )),
+    beyond_the_base(image(
+        "image-prometheus-config-reloader",
+        "quay.io/prometheus-operator/prometheus-config-reloader:v0.85.0",
+        &["/bin/prometheus-config-reloader"],
+        &[file(
+            "prometheus-operator",
+            "prometheus-config-reloader",
+            "bin/prometheus-config-reloader",
+        )],
+    )),
 ];
+
+const fn beyond_the_base(part: Part) -> Part {
+    Part { base: false, ..part }
+}
 
 const fn image(
     name: &'static str,

@@ -3,7 +3,7 @@
 use crate::{
     capacity::{self, Needs},
     cluster::Cluster,
-    commands::status::judge,
+    commands::{keeper, status::judge},
     model::{Access, Facts, Probe, SidecarPod},
     objects::{AGENT_NAMESPACE, Object, Plan, STACK_NAMESPACE},
     preflight::{self, Check},
@@ -269,6 +269,15 @@ pub(super) async fn surroundings(cluster: &Cluster, facts: &Facts) -> Result<Vec
                 )
                 .id("existing-prometheus"),
             );
+        }
+        Err(problem) => return Err(problem),
+    }
+    match keeper::found(cluster).await {
+        Ok(found) => checks.extend(found.into_iter().map(|check| check.id("operated-prometheus"))),
+        Err(problem) if problem.kind == Kind::Forbidden => {
+            let what = format!("Objects Prometheus were not looked for: {problem}");
+            let next = "Name one with `install --prometheus`, or LearnFlow brings its own.";
+            checks.push(Check::warn(what, next).id("operated-prometheus"));
         }
         Err(problem) => return Err(problem),
     }

@@ -3,13 +3,12 @@
 mod look;
 mod view;
 
-use super::{guard, install, status};
+use super::{guard, install, keeper, status};
 use crate::{
     cli::{Check as Args, CheckFormat, Format},
     cluster::Cluster,
     enrolment::Enrolments,
     model::Outcome,
-    objects::Plan,
     permissions::{self, Task},
     preflight::Check,
     printer::{Mark, Printer},
@@ -65,7 +64,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Args, printer: &Printer) -> Re
 
 pub(super) async fn report(cluster: &Cluster, pre: bool, printer: &Printer) -> Result<Report, Problem> {
     // Who may not look would get a report with holes.
-    let plan = Plan::new(&cluster.namespace, &BTreeSet::new())?;
+    let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
     let own = permissions::of(Task::Check, &plan, &cluster.namespace).required;
     guard::allowed(cluster, own, printer).await?;
     let facts = cluster.facts().await?;

@@ -11,13 +11,14 @@ use self::{
     judge::{Evidence, Part, Report, Telemetry, Verdict},
     resilience::Loaded,
 };
-use super::{coverage::Coverage, version};
+use super::{coverage::Coverage, keeper, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
     config::Share,
     enrolment::{self, Enrolments},
     model::{Configuration, Facts, Outcome, Pod, Rollout, Scaler, Service},
+    monitoring,
     objects::{Object, ObjectRef, Plan},
     patches::Shape,
     preflight,
@@ -34,23 +35,25 @@ use tokio::time::{Instant, sleep};
 /// How often it looks again.
 const PAUSE: Duration = Duration::from_secs(2);
 
-pub(super) async fn run(cluster: &Cluster, args: &Status, printer: &Printer) -> Result<Outcome, Problem> {
+/// Of the services of each namespace.
+pub(super) async fn run(clusters: &[Cluster], args: &Status, printer: &Printer) -> Result<Outcome, Problem> {
     if args.watch {
-        return watch(cluster, args.output, printer).await;
+        return watch(clusters, args.output, printer).await;
     }
     printer.waiting("asking the cluster");
-    let report = match args.wait {
-        None => report(cluster).await?,
-        Some(limit) => wait(cluster, limit, printer).await?,
+    let reports = match args.wait {
+        None => all(clusters).await?,
+        Some(limit) => wait(clusters, limit, printer).await?,
     };
     printer.done_waiting();
-    show(&report, args.output, printer)?;
-    match report.verdict {
-        Verdict::Healthy => Ok(Outcome::Good),
-        Verdict::Unknown if args.wait.is_none() => {
+    show(&reports, args.output, printer)?;
+    let is = |verdict| reports.iter().find(|report| report.verdict == verdict);
+    match is(Verdict::Unknown) {
+        _ if reports.iter().all(|report| report.verdict == Verdict::Healthy) => Ok(Outcome::Good),
+        Some(report) if args.wait.is_none() => {
             Err(Problem::new(report.problems.join(" ")).next("Everything that can be seen without Prometheus is well."))
         }
-        Verdict::Unhealthy | Verdict::NotInstalled | Verdict::Unknown => Ok(Outcome::Bad),
+        _ => Ok(Outcome::Bad),
     }
 }
 
@@ -58,23 +61,37 @@ pub(super) async fn report(cluster: &Cluster) -> Result<Report, Problem> {
     Ok(judge::judge(gather(cluster).await?))
 }
 
-fn show(report: &Report, output: Format, printer: &Printer) -> Result<(), Problem> {
-    match output {
-        Format::Json | Format::Yaml => printer.document(output, report)?,
-        Format::Name => view::names(report, printer),
-        Format::Table | Format::Wide => view::show(report, output == Format::Wide, printer),
+async fn all(clusters: &[Cluster]) -> Result<Vec<Report>, Problem> {
+    stream::iter(clusters).map(report).buffered(4).try_collect().await
+}
+
+fn show(reports: &[Report], output: Format, printer: &Printer) -> Result<(), Problem> {
+    match (output, reports) {
+        (Format::Json | Format::Yaml, [report]) => printer.document(output, report)?,
+        (Format::Json | Format::Yaml, reports) => printer.document(output, &reports)?,
+        (Format::Name, reports) => reports.iter().for_each(|report| view::names(report, printer)),
+        (Format::Table | Format::Wide, reports) => {
+            for (n, report) in reports.iter().enumerate() {
+                if n > 0 {
+                    printer.data("\n");
+                }
+                view::show(report, output == Format::Wide, printer);
+            }
+        }
     }
     Ok(())
 }
 
-/// Looks until it is healthy or time is up; what it saw last is what counts.
-async fn wait(cluster: &Cluster, limit: Duration, printer: &Printer) -> Result<Report, Problem> {
+/// Looks until all are healthy or time is up; what it saw last is what counts.
+async fn wait(clusters: &[Cluster], limit: Duration, printer: &Printer) -> Result<Vec<Report>, Problem> {
     let began = Instant::now();
     loop {
         let over = began.elapsed() >= limit;
-        let state = match report(cluster).await {
-            Ok(report) if over || report.verdict == Verdict::Healthy => return Ok(report),
-            Ok(report) => report.problems.into_iter().next().unwrap_or_default(),
+        let state = match all(clusters).await {
+            Ok(reports) => match reports.iter().find(|report| report.verdict != Verdict::Healthy) {
+                Some(report) if !over => report.problems.first().cloned().unwrap_or_default(),
+                _ => return Ok(reports),
+            },
             Err(problem) if problem.kind == Kind::Unreachable && !over => problem.what,
             Err(problem) => return Err(problem),
         };
@@ -84,15 +101,16 @@ async fn wait(cluster: &Cluster, limit: Duration, printer: &Printer) -> Result<R
 }
 
 /// Shows what has changed, until somebody ends it or nobody reads it any more.
-async fn watch(cluster: &Cluster, output: Format, printer: &Printer) -> Result<Outcome, Problem> {
+async fn watch(clusters: &[Cluster], output: Format, printer: &Printer) -> Result<Outcome, Problem> {
     let between = if output == Format::Yaml { "---\n" } else { "\n" };
     loop {
-        let report = report(cluster).await;
+        let reports = all(clusters).await;
         printer.begin_frame();
-        match report {
-            Ok(report) => {
-                show(&report, output, printer)?;
-                if report.verdict == Verdict::Unknown && matches!(output, Format::Table | Format::Wide) {
+        match reports {
+            Ok(reports) => {
+                show(&reports, output, printer)?;
+                let unknown = reports.iter().filter(|report| report.verdict == Verdict::Unknown);
+                for report in unknown.filter(|_| matches!(output, Format::Table | Format::Wide)) {
                     printer.data_line(Tone::Bad, &format!("× {}", report.problems.join(" ")));
                 }
             }
@@ -124,7 +142,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
     let shape = Shape {
         sampling: sampling(&services, &configurations),
-        ..Shape::default()
+        ..keeper::installed_shape(cluster).await?
     };
     let mut plan = Plan::shaped(&cluster.namespace, &app_ids, &shape)?;
     // What is in force, not what this plugin would bring: others may decide.
@@ -140,6 +158,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     let component = plan.component.reference();
     let workloads = plan.stack.iter().filter(|object| object.is_workload());
     let mut parts: Vec<ObjectRef> = workloads.map(Object::reference).collect();
+    parts.extend(plan.keeper.object());
     parts.push(component.clone());
     parts.extend(enrolment::in_use(&cluster.namespace, &enrolled, &configurations));
     let seen = async {
@@ -213,6 +232,10 @@ async fn part(cluster: &Cluster, object: ObjectRef) -> Result<Option<Part>, Prob
             Some(workload) if workload.rollout.is_settled() => (true, Some(workload.rollout), None),
             Some(workload) => (true, Some(workload.rollout), cluster.trouble(&workload).await?),
         }
+    } else if object.kind == "Prometheus" {
+        let found = cluster.existing(&object).await?;
+        let rollout = found.as_ref().map(monitoring::rollout);
+        (found.is_some(), rollout, None)
     } else {
         match cluster.existing(&object).await {
             // Whoever may look at a status need not be one who may read Secrets.
