@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use learnflow_tests::{STACK_NAMESPACE, Target};
+use learnflow_tests::Target;
 use serde_json::{Value, json};
 
 use crate::{Test, expect};
@@ -81,10 +81,10 @@ fn try_case(target: &Target, folder: &Path, files: &[Value], case: &Value) -> Re
     // Only after what the controllers do about it.
     let mut told = None;
     for _ in 0..5 {
-        let live = get(target, object)?;
+        let live = get(target, object, ours)?;
         let calm = target.run_kubectl(&apply);
         let forced = target.run_kubectl(&[&apply[..], &["--force-conflicts"]].concat())?;
-        if get(target, object)?["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"] {
+        if get(target, object, ours)?["metadata"]["resourceVersion"] == live["metadata"]["resourceVersion"] {
             told = Some((quiet(&live) != quiet(&serde_json::from_str(&forced)?), calm));
             break;
         }
@@ -109,7 +109,7 @@ fn try_case(target: &Target, folder: &Path, files: &[Value], case: &Value) -> Re
 }
 
 fn do_step(target: &Target, folder: &Path, ours: &Value, case: &Value, step: &Value) -> Result<()> {
-    let namespace = format!("--namespace={STACK_NAMESPACE}");
+    let namespace = namespace(ours);
     let manager = step["manager"].as_str().unwrap_or("somebody");
     let manager = format!("--field-manager={manager}");
     if step["patch"].is_null() {
@@ -138,9 +138,9 @@ fn do_step(target: &Target, folder: &Path, ours: &Value, case: &Value, step: &Va
 /// As if nobody had touched it; pods stay.
 fn restore(target: &Target, folder: &Path, files: &[Value], case: &Value) -> Result<()> {
     let object = case["object"].as_str().context("an object")?;
-    let namespace = format!("--namespace={STACK_NAMESPACE}");
-    target.run_kubectl(&["delete", object, &namespace, "--cascade=orphan", "--wait"])?;
-    let file = write(folder, rendered(files, object)?)?;
+    let ours = rendered(files, object)?;
+    target.run_kubectl(&["delete", object, &namespace(ours), "--cascade=orphan", "--wait"])?;
+    let file = write(folder, ours)?;
     target
         .run_kubectl(&["apply", "--server-side", US, "--filename", &file])
         .map(|_| ())
@@ -152,9 +152,15 @@ fn write(folder: &Path, object: &Value) -> Result<String> {
     Ok(file.to_string_lossy().into_owned())
 }
 
-fn get(target: &Target, object: &str) -> Result<Value> {
-    let namespace = format!("--namespace={STACK_NAMESPACE}");
-    let text = target.run_kubectl(&["get", object, &namespace, "--output=json", "--show-managed-fields"])?;
+/// Where the object is. What is in no namespace does not mind.
+fn namespace(ours: &Value) -> String {
+    let namespace = ours["metadata"]["namespace"].as_str().unwrap_or("default");
+    format!("--namespace={namespace}")
+}
+
+fn get(target: &Target, object: &str, ours: &Value) -> Result<Value> {
+    let flags = [&namespace(ours), "--output=json", "--show-managed-fields"];
+    let text = target.run_kubectl(&[&["get", object][..], &flags].concat())?;
     Ok(serde_json::from_str(&text)?)
 }
 

@@ -53,6 +53,11 @@ const VARIES: &[(&str, &str)] = &[
         r#"\b(current|desired|load_percent|target_percent|limited_by|trouble)("?: +)[^,\n]+"#,
         "$1${2}N",
     ),
+    // What the stack takes, and whether that is measured yet.
+    (r"Memory: [^;\n]+", "Memory: N"),
+    (r"\b\d+Mi/(\d+Mi)\b", "N/$1"),
+    (r#"\b(used)("?: +)\d+"#, "$1${2}N"),
+    (r#"\b(source"?: +"?)(metrics|requests)\b"#, "${1}SOURCE"),
     (r#""[0-9a-f]{12}""#, "\"HASH\""),
     (r"\b\d+(\.\d+)?(ms|s|m|h)\b", "DURATION"),
     // A table is as wide as what stands in it.

@@ -1,9 +1,9 @@
 //! `diff`: what `install` would change, field by field.
 
 use super::{
-    budget,
+    budget, chosen,
     guard::{self, Seen, Wanted, is_ours},
-    install, keeper, middleware, places, prune, scaling,
+    keeper, middleware, places, prune, scaling,
 };
 use crate::{
     changes::{self, Change},
@@ -57,11 +57,11 @@ pub(super) async fn run(
 ) -> Result<Outcome, Problem> {
     let chosen = keeper::choose(cluster, &settings).await?;
     guard::remark(&chosen.checks, printer)?;
-    let shape = install::shape(cluster, &settings, chosen.keeper).await?;
+    let shape = chosen::shape(cluster, &settings, chosen.keeper).await?;
     let clusters = places(cluster, &settings);
     let all = stream::iter(&clusters).then(|cluster| looked_at(cluster, &shape, printer));
     let all: Vec<Facts> = all.try_collect().await?;
-    install::known(&settings.exclude.value, &all, &clusters)?;
+    chosen::known(&settings.exclude.value, &all, &clusters)?;
     let mut entries = Vec::new();
     for (n, (cluster, facts)) in clusters.iter().zip(all).enumerate() {
         let settings = settings.within(&cluster.namespace);
@@ -114,12 +114,12 @@ async fn differences(
     first: bool,
     printer: &Printer,
 ) -> Result<Vec<Entry>, Problem> {
-    let (services, mut plan) = install::choose(facts, settings, shape, &cluster.namespace)?;
+    let (services, mut plan) = chosen::services(facts, settings, shape, &cluster.namespace)?;
     if !first {
         plan.leave_stack();
     }
     let autoscalers = scaling::plan(cluster, &plan, facts, &services, settings).await?;
-    let enrolments = install::enrolments(&plan, &services, facts);
+    let enrolments = chosen::enrolments(&plan, &services, facts);
     let wanted = Wanted {
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),

@@ -2,7 +2,7 @@
 
 use super::{
     applier::Applier,
-    enrol,
+    chosen, enrol,
     guard::{self, Wanted},
     install, middleware, policies, scaling,
 };
@@ -41,7 +41,7 @@ pub(super) async fn enroll(
         .filter_map(|service| service.app_id.clone())
         .collect();
     let keeper = cluster.keeper().await?.unwrap_or_default();
-    let shape = install::shape(cluster, settings, keeper).await?;
+    let shape = chosen::shape(cluster, settings, keeper).await?;
     let mut plan = Plan::shaped(&cluster.namespace, &app_ids, &shape)?;
     // Whatever the settings leave out: this is what was asked for.
     plan.enrols = true;

@@ -2,7 +2,7 @@
 
 use super::{
     applier::Applier,
-    budget, enrol,
+    budget, chosen, enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
     keeper::{self, Chosen},
     middleware, places, policies, prune, scaling,
@@ -10,14 +10,11 @@ use super::{
 use crate::{
     cli::{DryRun, Install},
     cluster::{Cluster, Mode, Patience, Progress},
-    concern::Concern,
-    config::{self, Settings},
+    config::Settings,
     enrolment::{Enrolments, Entry},
-    model::{Applied, Facts, Outcome, Service},
-    monitoring::Keeper,
-    objects::{Object, ObjectRef, Plan, STACK_NAMESPACE},
+    model::{Applied, Facts, Outcome},
+    objects::{Object, ObjectRef, Plan},
     patches::Shape,
-    preflight,
     printer::{Mark, Printer, Tone},
     problem::Problem,
     resilience,
@@ -63,7 +60,7 @@ pub(super) async fn run(
 ) -> Result<Outcome, Problem> {
     if args.print_config {
         let chosen = keeper::choose(cluster, &settings).await?;
-        let shape = shape(cluster, &settings, chosen.keeper).await?;
+        let shape = chosen::shape(cluster, &settings, chosen.keeper).await?;
         let found = stream::iter(places(cluster, &settings));
         let found = found.then(async |cluster| Ok::<_, Problem>((cluster.namespace.clone(), cluster.facts().await?)));
         let mut settings = settings.found(&found.try_collect::<Vec<_>>().await?);
@@ -75,7 +72,7 @@ pub(super) async fn run(
     printer.section("Checking the cluster");
     let Chosen { keeper, checks } = keeper::choose(cluster, &settings).await?;
     cluster.measured_by(&keeper);
-    let shape = shape(cluster, &settings, keeper).await?;
+    let shape = chosen::shape(cluster, &settings, keeper).await?;
     let clusters = places(cluster, &settings);
     let rough = clusters
         .iter()
@@ -85,7 +82,7 @@ pub(super) async fn run(
     guard::say(&checks, printer)?;
     let all = stream::iter(&clusters).then(Cluster::facts);
     let all: Vec<Facts> = all.try_collect().await?;
-    known(&settings.exclude.value, &all, &clusters)?;
+    chosen::known(&settings.exclude.value, &all, &clusters)?;
     let tell = |problem: &Problem| printer.trouble(problem);
     let patience = Patience::new(args.timeout, &tell);
     let mut looks = Vec::new();
@@ -167,7 +164,7 @@ async fn look(
         settings,
         first,
     } = place;
-    let (services, mut plan) = choose(&facts, &settings, shape, &cluster.namespace)?;
+    let (services, mut plan) = chosen::services(&facts, &settings, shape, &cluster.namespace)?;
     if !first {
         plan.leave_stack();
     }
@@ -177,7 +174,7 @@ async fn look(
     }
     guard::settings(cluster, &facts, &settings, &plan, &services, &autoscalers, printer).await?;
     let gone = resilience::leftover(&plan, &facts);
-    let enrolments = enrolments(&plan, &services, &facts);
+    let enrolments = chosen::enrolments(&plan, &services, &facts);
     let wanted = Wanted {
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
@@ -214,108 +211,6 @@ impl Look {
         }
         Ok(())
     }
-}
-
-/// What the settings ask for, where it matters what is there already.
-pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper) -> Result<Shape, Problem> {
-    let there = async |concern, name| {
-        let comes = settings.concerns.value.has(concern);
-        let workload = ObjectRef::deployment(STACK_NAMESPACE, name);
-        Ok::<_, Problem>(comes || cluster.existing(&workload).await?.is_some())
-    };
-    let gateway = there(Concern::Collector, "collector-gateway").await?;
-    let shape = settings.shape(gateway, there(Concern::Tracing, "traces").await?);
-    let shape = Shape { keeper, ..shape };
-    let fit = budget::fit(Some(cluster), settings, &shape).await?;
-    Ok(settings.fitted(shape, fit))
-}
-
-/// The services to enrol, and everything to apply for them.
-pub(super) fn choose(
-    facts: &Facts,
-    settings: &Settings,
-    shape: &Shape,
-    namespace: &str,
-) -> Result<(Vec<Service>, Plan), Problem> {
-    let named = &settings.services.value;
-    let excluded = &settings.exclude.value;
-    let names: Vec<String> = named.iter().map(|entry| entry.name.clone()).collect();
-    there(&names, std::slice::from_ref(facts), namespace)?;
-    for entry in named {
-        let found = facts.services.iter().find(|service| service.name == entry.name);
-        fits(entry, found, namespace)?;
-    }
-    let wanted = |service: &Service| {
-        let is_named = named.is_empty() || named.iter().any(|entry| entry.name == service.name);
-        is_named && !excluded.contains(&service.name)
-    };
-    let (mut services, left_out): (Vec<Service>, Vec<Service>) = facts.services.iter().cloned().partition(wanted);
-    for service in &mut services {
-        let entry = named.iter().find(|entry| entry.name == service.name);
-        service.container = entry
-            .and_then(|entry| entry.container.clone())
-            .or(service.container.take());
-    }
-    // Who is enrolled and now left out stays as it is, and so needs the Component further on.
-    let stay = left_out.iter().filter(|service| service.enrolled);
-    let app_ids: BTreeSet<String> = services
-        .iter()
-        .chain(stay)
-        .filter_map(|service| service.app_id.clone())
-        .collect();
-    let mut plan = Plan::shaped(namespace, &app_ids, shape)?;
-    let components = resilience::components(settings.pubsub.value.as_deref(), facts);
-    resilience::decide(&mut plan, facts, &components, &services)?;
-    Ok((services, plan))
-}
-
-/// Whoever is excluded is there, in one of the namespaces.
-pub(super) fn known(excluded: &[String], facts: &[Facts], clusters: &[Cluster]) -> Result<(), Problem> {
-    let namespaces: Vec<&str> = clusters.iter().map(|cluster| cluster.namespace.as_str()).collect();
-    there(excluded, facts, &namespaces.join(", "))
-}
-
-fn there(names: &[String], facts: &[Facts], place: &str) -> Result<(), Problem> {
-    let there: Vec<&str> = facts
-        .iter()
-        .flat_map(|facts| &facts.services)
-        .map(|service| service.name.as_str())
-        .collect();
-    let Some(name) = names.iter().find(|name| !there.contains(&name.as_str())) else {
-        return Ok(());
-    };
-    let what = format!("There is no Deployment {name} with a Dapr sidecar in namespace {place}.");
-    Err(Problem::new(what).next(match there.as_slice() {
-        [] => "Nothing was changed.".to_owned(),
-        there => format!("There is {}. Nothing was changed.", text::list(there)),
-    }))
-}
-
-/// What is said of a service holds.
-fn fits(entry: &config::Entry, found: Option<&Service>, namespace: &str) -> Result<(), Problem> {
-    let name = &entry.name;
-    let real = found.and_then(|service| service.app_id.as_ref());
-    if let (Some(said), Some(real)) = (&entry.app_id, real)
-        && said != real
-    {
-        let what = format!("The app id of Deployment {namespace}/{name} is {real}, and the settings say {said}.");
-        return Err(Problem::new(what).next("Correct it, or leave it out. Nothing was changed."));
-    }
-    if let (Some(said), Some(service)) = (&entry.container, found)
-        && !service.containers.contains(said)
-    {
-        let what = format!("Deployment {namespace}/{name} has no container {said} of its own.");
-        let next = format!("There is {}. Nothing was changed.", text::list(&service.containers));
-        return Err(Problem::new(what).next(next));
-    }
-    Ok(())
-}
-
-/// What the services get, if they are meant.
-pub(super) fn enrolments(plan: &Plan, services: &[Service], facts: &Facts) -> Option<Enrolments> {
-    let quiet = preflight::announces(facts.dapr());
-    plan.enrols
-        .then(|| Enrolments::new(plan, services, &facts.configurations, quiet))
 }
 
 impl Job<'_> {

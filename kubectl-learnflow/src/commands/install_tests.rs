@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     cli::{Cli, Global, Verb},
     cluster::fake::{Fake, service_path},
+    objects::STACK_NAMESPACE,
     printer::tests::captured,
 };
 use clap::Parser;

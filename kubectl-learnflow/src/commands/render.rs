@@ -1,6 +1,6 @@
 //! `render`: what `install` applies, as files.
 
-use super::{budget, connect, guard, install, keeper, places, scaling};
+use super::{budget, chosen, connect, guard, keeper, places, scaling};
 use crate::{
     assets,
     cli::{Global, Render},
@@ -160,7 +160,7 @@ async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) ->
     let clusters = places(&cluster, &settings);
     let all = stream::iter(&clusters).then(Cluster::facts).try_collect::<Vec<_>>();
     let all = all.await.map_err(|problem| also(problem, hint))?;
-    install::known(&settings.exclude.value, &all, &clusters)?;
+    chosen::known(&settings.exclude.value, &all, &clusters)?;
     let keeper = match said(&settings) {
         Some(keeper) => keeper,
         None => {
@@ -169,12 +169,12 @@ async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) ->
             chosen.keeper
         }
     };
-    let shape = install::shape(&cluster, &settings, keeper).await?;
+    let shape = chosen::shape(&cluster, &settings, keeper).await?;
     budget::say(&shape, &settings, true, printer);
     let mut rendered = Vec::new();
     for (n, (cluster, facts)) in clusters.iter().zip(all).enumerate() {
         let settings = settings.within(&cluster.namespace);
-        let (services, mut plan) = install::choose(&facts, &settings, &shape, &cluster.namespace)?;
+        let (services, mut plan) = chosen::services(&facts, &settings, &shape, &cluster.namespace)?;
         if services.is_empty() && shape.concerns.iter().any(|concern| !concern.is_of_stack()) {
             let what = format!("No Deployment with a Dapr sidecar in namespace {}.", cluster.namespace);
             return Err(Problem::new(what).next(hint));

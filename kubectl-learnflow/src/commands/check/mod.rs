@@ -3,7 +3,7 @@
 mod look;
 mod view;
 
-use super::{guard, install, keeper, status};
+use super::{chosen, guard, keeper, status};
 use crate::{
     cli::{Check as Args, CheckFormat, Format},
     cluster::Cluster,
@@ -72,7 +72,7 @@ pub(super) async fn report(cluster: &Cluster, pre: bool, printer: &Printer) -> R
     findings.add("kubernetes", look::kubernetes(cluster, &facts).await?);
     findings.add("dapr", look::dapr(cluster, &facts).await?);
     if facts.namespace_exists {
-        let enrolments = install::enrolments(&plan, &facts.services, &facts);
+        let enrolments = chosen::enrolments(&plan, &facts.services, &facts);
         let enrolments = enrolments.unwrap_or_else(|| Enrolments::new(&plan, &[], &[], false));
         let services = crate::preflight::services(&enrolments, &facts, &cluster.namespace, false);
         findings.add("services", services);

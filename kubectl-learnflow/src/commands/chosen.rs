@@ -1,0 +1,119 @@
+//! What the settings mean in this cluster: the shape of the stack, the services, and what those get.
+
+use super::budget;
+use crate::{
+    cluster::Cluster,
+    concern::Concern,
+    config::{self, Settings},
+    enrolment::Enrolments,
+    model::{Facts, Service},
+    monitoring::Keeper,
+    objects::{ObjectRef, Plan, STACK_NAMESPACE},
+    patches::Shape,
+    preflight,
+    problem::Problem,
+    resilience, text,
+};
+use std::collections::BTreeSet;
+
+/// What the settings ask for, where it matters what is there already.
+pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper) -> Result<Shape, Problem> {
+    let there = async |concern, name| {
+        let comes = settings.concerns.value.has(concern);
+        let workload = ObjectRef::deployment(STACK_NAMESPACE, name);
+        Ok::<_, Problem>(comes || cluster.existing(&workload).await?.is_some())
+    };
+    let gateway = there(Concern::Collector, "collector-gateway").await?;
+    let shape = settings.shape(gateway, there(Concern::Tracing, "traces").await?);
+    let shape = Shape { keeper, ..shape };
+    let fit = budget::fit(Some(cluster), settings, &shape).await?;
+    Ok(settings.fitted(shape, fit))
+}
+
+/// The services to enrol, and everything to apply for them.
+pub(super) fn services(
+    facts: &Facts,
+    settings: &Settings,
+    shape: &Shape,
+    namespace: &str,
+) -> Result<(Vec<Service>, Plan), Problem> {
+    let named = &settings.services.value;
+    let excluded = &settings.exclude.value;
+    let names: Vec<String> = named.iter().map(|entry| entry.name.clone()).collect();
+    there(&names, std::slice::from_ref(facts), namespace)?;
+    for entry in named {
+        let found = facts.services.iter().find(|service| service.name == entry.name);
+        fits(entry, found, namespace)?;
+    }
+    let wanted = |service: &Service| {
+        let is_named = named.is_empty() || named.iter().any(|entry| entry.name == service.name);
+        is_named && !excluded.contains(&service.name)
+    };
+    let (mut services, left_out): (Vec<Service>, Vec<Service>) = facts.services.iter().cloned().partition(wanted);
+    for service in &mut services {
+        let entry = named.iter().find(|entry| entry.name == service.name);
+        service.container = entry
+            .and_then(|entry| entry.container.clone())
+            .or(service.container.take());
+    }
+    // Who is enrolled and now left out stays as it is, and so needs the Component further on.
+    let stay = left_out.iter().filter(|service| service.enrolled);
+    let app_ids: BTreeSet<String> = services
+        .iter()
+        .chain(stay)
+        .filter_map(|service| service.app_id.clone())
+        .collect();
+    let mut plan = Plan::shaped(namespace, &app_ids, shape)?;
+    let components = resilience::components(settings.pubsub.value.as_deref(), facts);
+    resilience::decide(&mut plan, facts, &components, &services)?;
+    Ok((services, plan))
+}
+
+/// Whoever is excluded is there, in one of the namespaces.
+pub(super) fn known(excluded: &[String], facts: &[Facts], clusters: &[Cluster]) -> Result<(), Problem> {
+    let namespaces: Vec<&str> = clusters.iter().map(|cluster| cluster.namespace.as_str()).collect();
+    there(excluded, facts, &namespaces.join(", "))
+}
+
+fn there(names: &[String], facts: &[Facts], place: &str) -> Result<(), Problem> {
+    let there: Vec<&str> = facts
+        .iter()
+        .flat_map(|facts| &facts.services)
+        .map(|service| service.name.as_str())
+        .collect();
+    let Some(name) = names.iter().find(|name| !there.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let what = format!("There is no Deployment {name} with a Dapr sidecar in namespace {place}.");
+    Err(Problem::new(what).next(match there.as_slice() {
+        [] => "Nothing was changed.".to_owned(),
+        there => format!("There is {}. Nothing was changed.", text::list(there)),
+    }))
+}
+
+/// What is said of a service holds.
+fn fits(entry: &config::Entry, found: Option<&Service>, namespace: &str) -> Result<(), Problem> {
+    let name = &entry.name;
+    let real = found.and_then(|service| service.app_id.as_ref());
+    if let (Some(said), Some(real)) = (&entry.app_id, real)
+        && said != real
+    {
+        let what = format!("The app id of Deployment {namespace}/{name} is {real}, and the settings say {said}.");
+        return Err(Problem::new(what).next("Correct it, or leave it out. Nothing was changed."));
+    }
+    if let (Some(said), Some(service)) = (&entry.container, found)
+        && !service.containers.contains(said)
+    {
+        let what = format!("Deployment {namespace}/{name} has no container {said} of its own.");
+        let next = format!("There is {}. Nothing was changed.", text::list(&service.containers));
+        return Err(Problem::new(what).next(next));
+    }
+    Ok(())
+}
+
+/// What the services get, if they are meant.
+pub(super) fn enrolments(plan: &Plan, services: &[Service], facts: &Facts) -> Option<Enrolments> {
+    let quiet = preflight::announces(facts.dapr());
+    plan.enrols
+        .then(|| Enrolments::new(plan, services, &facts.configurations, quiet))
+}
