@@ -19,6 +19,8 @@ const US: &str = "--field-manager=kubectl-learnflow";
 const NOISE: [&str; 3] = ["resourceVersion", "generation", "time"];
 
 fn diff_says_what_the_server_says(target: &Target) -> Result<()> {
+    // Whatever the tests before have left.
+    target.deploy_services()?;
     expect(target, &["install", PARTS], 0)?;
     let folder = std::env::temp_dir().join(format!("learnflow-fields-{}", std::process::id()));
     let name = folder.to_string_lossy().into_owned();

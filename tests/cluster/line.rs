@@ -13,7 +13,7 @@ use learnflow_tests::{
     Frontend, Progress, Prometheus, SERVICES_NAMESPACE, STACK_NAMESPACE, Span, Target, progress_of, read_spans, records,
 };
 
-use crate::{Test, expect, objects};
+use crate::{Test, boards, expect, objects};
 
 const LESSONS: usize = 500;
 const TOPIC: &str = "lesson.generated";
@@ -38,6 +38,10 @@ pub const TESTS: &[(&str, Test)] = &[
     (
         "line::without_the_middleware_the_topic_is_missing",
         without_the_middleware_the_topic_is_missing,
+    ),
+    (
+        "line::each_query_of_a_board_has_an_answer",
+        boards::each_query_has_an_answer,
     ),
     ("line::uninstall_leaves_nothing", uninstall_leaves_nothing),
 ];

@@ -1,5 +1,6 @@
 //! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
 
+mod boards;
 mod changes;
 mod concerns;
 #[cfg(target_os = "linux")]

@@ -39,7 +39,13 @@ impl<'a> Operator<'a> {
         let kinds = ["prometheuses", "podmonitors", "prometheusrules"];
         let kinds = kinds.map(|kind| format!("crd/{kind}.monitoring.coreos.com"));
         let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
-        target.run_kubectl(&[&wait[..], &kinds.each_ref().map(String::as_str)].concat())?;
+        // kubectl gives up on an object that has no conditions yet.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let wait = [&wait[..], &kinds.each_ref().map(String::as_str)].concat();
+        while let Err(error) = target.run_kubectl(&wait) {
+            ensure!(Instant::now() < deadline, "{error:#}");
+            thread::sleep(Duration::from_millis(200));
+        }
         target.apply(None, THEIRS)?;
         target.wait_rolled_out("monitoring", "deployment/prometheus-operator")?;
         Ok(operator)
@@ -60,6 +66,14 @@ impl<'a> Operator<'a> {
 }
 
 fn an_existing_prometheus_is_used(target: &Target) -> Result<()> {
+    // New pods: what earlier tests did to the policies has cost the old ones their metrics, see docs/zero-downtime.md.
+    target.run_kubectl(&[
+        "delete",
+        "namespace",
+        learnflow_tests::SERVICES_NAMESPACE,
+        "--ignore-not-found",
+        "--wait",
+    ])?;
     target.deploy_services()?;
     let operator = Operator::start(target)?;
     let result = used(target);

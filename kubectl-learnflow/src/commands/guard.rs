@@ -271,8 +271,9 @@ async fn rehearse(cluster: &Cluster, wanted: &Wanted<'_>, before: Before) -> Res
             let name = format!("learnflow-try-{}", object.name());
             let stand_in = object.moved(&cluster.namespace, &name);
             return match wanted.rehearse(cluster, &stand_in, None, Mode::DryRun).await {
-                // What is forbidden there may be allowed where the object really goes.
-                Err(problem) if problem.kind != Kind::Forbidden => Err(problem),
+                // What is forbidden there may be allowed where the object really goes; and where that namespace
+                // is missing as well, there is none to try it in.
+                Err(problem) if !matches!(problem.kind, Kind::Forbidden | Kind::NotFound) => Err(problem),
                 _ => Ok(None),
             };
         }

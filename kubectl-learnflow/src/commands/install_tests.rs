@@ -211,6 +211,20 @@ fn a_conflict_found_by_the_dry_run_stops_before_the_first_write() {
     assert_eq!(fake.writes(), Vec::<String>::new());
 }
 
+/// The stack alone needs no services, and so not their namespace.
+#[test]
+fn what_cannot_be_tried_out_anywhere_holds_nobody_up() {
+    let fake = Fake::sound();
+    let nowhere = json!({ "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound",
+        "message": "namespaces \"shop\" not found" });
+    for name in ["learnflow", "collector-gateway"] {
+        let path = format!("/api/v1/namespaces/shop/configmaps/learnflow-try-{name}");
+        fake.answer(&path, 404, nowhere.clone());
+    }
+    let ended = install(&fake, &["--only=collector,prometheus"]);
+    assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
+}
+
 #[test]
 fn a_service_that_does_not_come_up_is_let_go_and_the_rest_is_left_alone() {
     let fake = Fake::sound();
