@@ -16,6 +16,8 @@ use std::{collections::BTreeSet, fmt};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Concern {
+    /// Keeps the traces.
+    Tracing,
     /// Reads the sidecars' logs and turns them into metrics and traces.
     Collector,
     /// Keeps the metrics.
@@ -49,7 +51,8 @@ pub(crate) struct Selection {
 }
 
 impl Concern {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Tracing,
         Self::Collector,
         Self::Prometheus,
         Self::Middleware,
@@ -59,6 +62,7 @@ impl Concern {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Tracing => "tracing",
             Self::Collector => "collector",
             Self::Prometheus => "prometheus",
             Self::Middleware => "middleware",
@@ -73,13 +77,14 @@ impl Concern {
         match self {
             Self::Prometheus => &[Self::Collector],
             Self::Resilience => &[Self::Middleware],
-            Self::Collector | Self::Middleware | Self::Autoscaling => &[],
+            // The Collector fills it, and writes spans to its log where there is none.
+            Self::Tracing | Self::Collector | Self::Middleware | Self::Autoscaling => &[],
         }
     }
 
     /// It goes to a namespace of its own; the others go to that of the services.
     pub(crate) fn is_of_stack(self) -> bool {
-        matches!(self, Self::Collector | Self::Prometheus)
+        matches!(self, Self::Tracing | Self::Collector | Self::Prometheus)
     }
 
     /// Its objects as they stand in the manifests; a profile may have a folder with more of them.
@@ -160,7 +165,7 @@ impl fmt::Display for Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Concern::{Autoscaling, Collector, Middleware, Prometheus, Resilience};
+    use Concern::{Autoscaling, Collector, Middleware, Prometheus, Resilience, Tracing};
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
         Selection::new(only, skip).map(|selection| selection.iter().collect())
@@ -174,7 +179,7 @@ mod tests {
         assert_eq!(chosen(&[Resilience], &[]), Ok(vec![Middleware, Resilience]));
         assert_eq!(
             chosen(&[], &[Prometheus]),
-            Ok(vec![Collector, Middleware, Resilience, Autoscaling])
+            Ok(vec![Tracing, Collector, Middleware, Resilience, Autoscaling])
         );
     }
 

@@ -67,6 +67,7 @@ fn peers(plan: &Plan) -> Vec<Peer> {
         ours("collector-agent", AGENT_NAMESPACE),
         ours("collector-gateway", STACK_NAMESPACE),
         ours("prometheus", STACK_NAMESPACE),
+        ours("traces", STACK_NAMESPACE),
         // What the injector puts on a pod, and a Prometheus of somebody else.
         other(
             "sidecar",
@@ -106,7 +107,7 @@ fn behind(plan: &Plan, address: &str) -> (&'static str, u64) {
 }
 
 fn known(name: &str) -> &'static str {
-    let names = ["collector-agent", "collector-gateway", "prometheus"];
+    let names = ["collector-agent", "collector-gateway", "prometheus", "traces"];
     names
         .into_iter()
         .find(|known| *known == name)
@@ -151,12 +152,12 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
         names.insert("collector-agent");
     }
     let gateway = config(plan, "collector-gateway", "config.yaml");
-    for exporter in gateway["exporters"].as_object().expect("exporters").values() {
-        let endpoint = exporter["endpoint"].as_str().unwrap_or(":");
-        assert!(
-            endpoint.starts_with(':'),
-            "the gateway calls {endpoint}: it needs a flow here and in its policy"
-        );
+    let endpoints = gateway["exporters"].as_object().expect("exporters").values();
+    let endpoints = endpoints.filter_map(|exporter| exporter["endpoint"].as_str());
+    for endpoint in endpoints.filter(|endpoint| !endpoint.starts_with(':')) {
+        let (to, port) = behind(plan, endpoint);
+        flows.insert(("collector-gateway", to, port));
+        names.insert("collector-gateway");
     }
     let spans = plan.configuration.value()["spec"]["tracing"]["otel"]["endpointAddress"]
         .as_str()
@@ -192,7 +193,7 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
                 flows.extend(all_ports(plan).into_iter().map(|port| ("prometheus", "sidecar", port)));
                 continue;
             }
-            for name in ["collector-agent", "collector-gateway"]
+            for name in ["collector-agent", "collector-gateway", "traces"]
                 .into_iter()
                 .filter(|name| selector.contains(name))
             {
@@ -203,7 +204,7 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
     // What ours reads from the Collectors another one may read in its place.
     let read: Vec<Flow> = flows
         .iter()
-        .filter(|(from, to, _)| *from == "prometheus" && to.starts_with("collector-"))
+        .filter(|(from, to, _)| *from == "prometheus" && !["outside", "sidecar"].contains(to))
         .copied()
         .collect();
     flows.extend(read.into_iter().map(|(_, to, port)| ("their-prometheus", to, port)));
@@ -211,12 +212,14 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
     for name in names {
         flows.extend([53, 5353].map(|port| (name, "outside", port)));
     }
-    // `status` asks through the API server, from wherever that is.
-    let asked = container_port(plan, "prometheus", "http");
-    let others = peers(plan)
-        .into_iter()
-        .filter(|peer| !peer.labels.contains_key(PART_OF));
-    flows.extend(others.map(|peer| (peer.name, "prometheus", asked)));
+    // The plugin asks through the API server, from wherever that is.
+    for asked in ["prometheus", "traces"] {
+        let port = container_port(plan, asked, "http");
+        let others = peers(plan)
+            .into_iter()
+            .filter(|peer| !peer.labels.contains_key(PART_OF));
+        flows.extend(others.map(|peer| (peer.name, asked, port)));
+    }
     flows
 }
 
@@ -313,8 +316,8 @@ fn names_are_looked_up_by_udp() {
     let plan = plan();
     let peers = peers(&plan);
     let outside = peers.last().expect("outside");
-    for peer in &peers[..3] {
-        let calls = peer.name != "collector-gateway";
+    for peer in &peers[..4] {
+        let calls = peer.name != "traces";
         assert_eq!(passes(&plan, peer, outside, 53, "UDP"), calls, "{}", peer.name);
         assert!(!passes(&plan, peer, outside, 443, "UDP"), "{}", peer.name);
     }

@@ -29,6 +29,8 @@ pub(crate) struct Shape {
     pub(crate) keeper: Keeper,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
     pub(crate) gateway: bool,
+    /// The trace store is there, or comes: without it the gateway writes spans to its log.
+    pub(crate) store: bool,
     /// What a budget of memory has become.
     pub(crate) fit: Option<Fit>,
 }
@@ -44,6 +46,7 @@ impl Default for Shape {
             sampling: Share::ALL,
             keeper: Keeper::Own,
             gateway: true,
+            store: true,
             fit: None,
         }
     }
@@ -60,7 +63,7 @@ enum Change {
     /// An argument `--name=value` of the first container gets another value.
     Argument(&'static str, Cow<'static, str>),
     /// A variable of the first container gets another value.
-    Variable(&'static str, String),
+    Variable(&'static str, Cow<'static, str>),
     /// In the file `config.yaml` of a ConfigMap, the first `key: value` after this line gets another value.
     Setting {
         after: &'static str,
@@ -68,7 +71,10 @@ enum Change {
         value: u64,
     },
     /// The memory of the first container.
-    Memory { request: String, limit: String },
+    Memory {
+        request: Cow<'static, str>,
+        limit: Cow<'static, str>,
+    },
     /// A volume is a claim with the name of the object, not part of the pod.
     Claim(&'static str),
     /// What the first container is given for certain.
@@ -84,6 +90,15 @@ const PRODUCTION: &[Patch] = &[
         cpu: "250m",
         memory: "1Gi",
     }),
+    traces(Change::Argument("--config", Cow::Borrowed("/etc/jaeger/badger.yaml"))),
+    traces(Change::Claim("data")),
+    traces(Change::Memory {
+        request: Cow::Borrowed("1Gi"),
+        limit: Cow::Borrowed("1Gi"),
+    }),
+    traces(Change::Variable("GOMEMLIMIT", Cow::Borrowed("768MiB"))),
+    traces_file("limit_mib", 716),
+    traces_file("spike_limit_mib", 153),
     Patch {
         kind: "Deployment",
         name: "collector-gateway",
@@ -110,6 +125,27 @@ const fn prometheus(change: Change) -> Patch {
     }
 }
 
+const fn traces(change: Change) -> Patch {
+    Patch {
+        kind: "Deployment",
+        name: "traces",
+        change,
+    }
+}
+
+/// Badger keeps tables of 64 MiB in memory before it writes them.
+const fn traces_file(key: &'static str, value: u64) -> Patch {
+    Patch {
+        kind: "ConfigMap",
+        name: "traces",
+        change: Change::Setting {
+            after: "memory_limiter:",
+            key,
+            value,
+        },
+    }
+}
+
 /// What a budget changes.
 fn of_budget(fit: &Fit) -> Vec<Patch> {
     let mut patches = Vec::new();
@@ -118,10 +154,10 @@ fn of_budget(fit: &Fit) -> Vec<Patch> {
         let kind = if size.each_node { "DaemonSet" } else { "Deployment" };
         let mut workload = |change| patches.push(Patch { kind, name, change });
         workload(Change::Memory {
-            request: format!("{}Mi", size.request),
-            limit: format!("{}Mi", size.limit),
+            request: format!("{}Mi", size.request).into(),
+            limit: format!("{}Mi", size.limit).into(),
         });
-        workload(Change::Variable("GOMEMLIMIT", format!("{}MiB", size.go())));
+        workload(Change::Variable("GOMEMLIMIT", format!("{}MiB", size.go()).into()));
         if name == PROMETHEUS {
             let (hours, megabytes) = fit.retention;
             workload(Change::Argument(RETENTION_TIME, format!("{hours}h").into()));
@@ -147,8 +183,17 @@ fn of_budget(fit: &Fit) -> Vec<Patch> {
     patches
 }
 
+/// Where the gateway's spans go, and where they go without a trace store.
+const STORED: &str = "exporters: [otlp_grpc]";
+const LOGGED: &str = "exporters: [file]";
+
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
+    if !shape.store && !shape.concerns.has(Concern::Tracing) && object.kind() == "ConfigMap" && object.name() == GATEWAY {
+        if let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml") {
+            *text = text.replace(STORED, LOGGED);
+        }
+    }
     if shape.profile == Profile::Production {
         for patch in PRODUCTION {
             if patch.is_for(&object) {

@@ -15,8 +15,9 @@ fn every_patch_of_a_profile_finds_what_it_changes() {
         assert!(patch.apply(object), "{object} has nothing to change");
         assert_ne!(*object, before, "{object} stays as it was");
     }
-    let claim = stack.iter().find(|object| object.kind() == "PersistentVolumeClaim");
-    assert_eq!(claim.map(Object::name), Some("prometheus"), "what the volume claims");
+    let claims = stack.iter().filter(|object| object.kind() == "PersistentVolumeClaim");
+    let claims: Vec<&str> = claims.map(Object::name).collect();
+    assert_eq!(claims, ["traces", "prometheus"], "what the volumes claim");
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn images_move_to_another_registry() {
         ..Shape::default()
     };
     let workloads: Vec<Object> = stack().into_iter().filter(Object::is_workload).collect();
-    assert_eq!(workloads.len(), 3);
+    assert_eq!(workloads.len(), 4);
     for object in workloads.into_iter().map(|object| shaped(object, &shape)) {
         assert!(
             images(&object).iter().all(|image| image.starts_with("r.io/")),

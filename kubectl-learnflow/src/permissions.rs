@@ -196,8 +196,9 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
         .need(accesses(all.iter(), &["get", "create", "patch"]))
         // Nobody may hand out what he does not have himself.
         .need(plan.outside().flat_map(granted));
-    let gateway = ObjectRef::deployment(STACK_NAMESPACE, "collector-gateway");
-    permissions = permissions.need(accesses(std::iter::once(&gateway), &["get"]));
+    // Whether they are there from before.
+    let others = ["collector-gateway", "traces"].map(|name| ObjectRef::deployment(STACK_NAMESPACE, name));
+    permissions = permissions.need(accesses(others.iter(), &["get"]));
     if plan.enrols {
         permissions = permissions.and(enrolling(plan, namespace));
         permissions = permissions.need(to("create", "dapr.io", "resiliencies", Some(namespace)));

@@ -1,11 +1,14 @@
-//! Spans as the gateway wrote them: OTLP/JSON, one export request a line.
+//! Spans as the trace store has them: OTLP/JSON, from Jaeger's API v3.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use anyhow::Result;
 use serde_json::Value;
 
 use crate::target::{STACK_NAMESPACE, Target};
+
+/// Traces of one service that are asked for.
+const MOST: usize = 3000;
 
 #[derive(Debug, Clone)]
 pub struct Span {
@@ -19,28 +22,40 @@ pub struct Span {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// The spans of the last minutes, read from the gateway's log.
+/// The spans of the last minutes, read from the trace store as a user's browser would.
 pub fn read_spans(target: &Target) -> Result<Vec<Span>> {
-    let log = target.run_kubectl(&[
-        "--namespace",
-        STACK_NAMESPACE,
-        "logs",
-        "deployment/collector-gateway",
-        "--since=10m",
-    ])?;
-    let mut spans = Vec::new();
-    for line in log.lines().filter(|line| line.starts_with("{\"resourceSpans\"")) {
-        let request: Value = serde_json::from_str(line)?;
-        for resource in array(&request["resourceSpans"]) {
+    let proxy = format!("/api/v1/namespaces/{STACK_NAMESPACE}/services/traces:http/proxy/api/v3");
+    let ask = |path: &str| target.run_kubectl(&["get", "--raw", &format!("{proxy}/{path}")]);
+    let services: Value = serde_json::from_str(&ask("services")?)?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let (since, until) = (rfc3339(now - 600), rfc3339(now + 60));
+    let mut spans: BTreeMap<(String, String), Span> = BTreeMap::new();
+    for service in array(&services["services"]).iter().filter_map(Value::as_str) {
+        let query = format!(
+            "traces?query.service_name={service}&query.start_time_min={since}&query.start_time_max={until}&query.num_traces={MOST}"
+        );
+        // A service without traces in this time is "not found".
+        let Ok(answer) = ask(&query) else { continue };
+        let answer: Value = serde_json::from_str(&answer)?;
+        for resource in array(&answer["result"]["resourceSpans"]) {
             let service = attributes(&resource["resource"]["attributes"])
                 .remove("service.name")
                 .unwrap_or_default();
             for scope in array(&resource["scopeSpans"]) {
-                spans.extend(array(&scope["spans"]).iter().map(|span| read(span, &service)));
+                for span in array(&scope["spans"]) {
+                    let span = read(span, &service);
+                    // Each trace comes once for each of its services.
+                    spans.insert((span.trace.clone(), span.id.clone()), span);
+                }
             }
         }
     }
-    Ok(spans)
+    Ok(spans.into_values().collect())
+}
+
+fn rfc3339(seconds: u64) -> String {
+    let time = jiff::Timestamp::from_second(i64::try_from(seconds).unwrap_or_default()).unwrap_or_default();
+    time.to_string()
 }
 
 fn read(span: &Value, service: &str) -> Span {

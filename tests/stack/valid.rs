@@ -57,6 +57,29 @@ fn the_agents_configuration_is_valid() {
 }
 
 #[test]
+fn the_trace_stores_configuration_is_valid_in_memory_and_on_a_volume() {
+    let folder = Folder::new().expect("a folder");
+    let rest = shipped::config("tracing/traces.yaml", "config.yaml");
+    let valid = |store: &str, rest: &str| {
+        let mut command = Command::new(parts().file("jaeger", "jaeger"));
+        command.arg("validate");
+        for (name, text) in [("store.yaml", store), ("rest.yaml", rest)] {
+            let file = folder.path().join(name);
+            fs::write(&file, text).expect("a file");
+            command.arg(format!("--config={}", file.display()));
+        }
+        judge(&mut command)
+    };
+    for name in ["memory.yaml", "badger.yaml"] {
+        let store = shipped::config("tracing/traces.yaml", name);
+        let (holds, said) = valid(&store, &rest);
+        assert!(holds, "{name}: {said}");
+        let (holds, said) = valid(&store, &replace(&rest, &[("trace_storage", "trace_store".into())]));
+        assert!(!holds && said.contains("trace_store"), "a wrong one is refused: {said}");
+    }
+}
+
+#[test]
 fn prometheus_configuration_is_valid() {
     let folder = Folder::new().expect("a folder");
     let file = folder.path().join("prometheus.yml");

@@ -18,9 +18,13 @@ use std::collections::BTreeSet;
 
 /// What the settings ask for, where it matters what is there already.
 pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper) -> Result<Shape, Problem> {
-    let comes = settings.concerns.value.has(Concern::Collector);
-    let gateway = ObjectRef::deployment(STACK_NAMESPACE, "collector-gateway");
-    let shape = settings.shape(comes || cluster.existing(&gateway).await?.is_some());
+    let there = async |concern, name| {
+        let comes = settings.concerns.value.has(concern);
+        let workload = ObjectRef::deployment(STACK_NAMESPACE, name);
+        Ok::<_, Problem>(comes || cluster.existing(&workload).await?.is_some())
+    };
+    let gateway = there(Concern::Collector, "collector-gateway").await?;
+    let shape = settings.shape(gateway, there(Concern::Tracing, "traces").await?);
     let shape = Shape { keeper, ..shape };
     let fit = budget::fit(Some(cluster), settings, &shape).await?;
     Ok(settings.fitted(shape, fit))

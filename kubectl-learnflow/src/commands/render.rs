@@ -57,7 +57,7 @@ struct Rendered {
 pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
     let settings = Settings::read(&args.choice, global)?;
     if args.images {
-        let mut shape = settings.shape(false);
+        let mut shape = settings.shape(false, false);
         shape.keeper = match &settings.prometheus.value {
             Some(which) => keeper::assumed(which),
             None => Keeper::Own,
@@ -117,7 +117,7 @@ fn said(settings: &Settings) -> Option<Keeper> {
 
 /// All is said in the settings.
 async fn without_cluster(settings: &Settings, printer: &Printer) -> Result<Vec<Rendered>, Problem> {
-    let mut shape = settings.shape(false);
+    let mut shape = settings.shape(false, false);
     shape.keeper = said(settings).unwrap_or_default();
     let fit = budget::fit(None, settings, &shape).await?;
     let shape = settings.fitted(shape, fit);

@@ -223,8 +223,8 @@ impl Settings {
         self
     }
 
-    /// What the objects depend on, where it is known whether a gateway is there.
-    pub(crate) fn shape(&self, gateway: bool) -> Shape {
+    /// What the objects depend on, where it is known whether a gateway and a trace store are there.
+    pub(crate) fn shape(&self, gateway: bool, store: bool) -> Shape {
         Shape {
             concerns: self.concerns.value.clone(),
             profile: self.profile.value,
@@ -234,6 +234,7 @@ impl Settings {
             sampling: self.sampling.value,
             keeper: Keeper::Own,
             gateway,
+            store,
             fit: None,
         }
     }

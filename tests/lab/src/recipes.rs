@@ -23,7 +23,7 @@ const NAME_SERVICE_LIBRARIES: &[&str] = &["libnss_dns.so.2", "libnss_files.so.2"
 /// The folder in the source tree whose files decide whether a part must be built again.
 pub fn inputs_of(part: &Part) -> Option<PathBuf> {
     let folder = match part.recipe {
-        Recipe::Go { module, .. } | Recipe::GoFolder { module, .. } => module,
+        Recipe::Go { module, .. } | Recipe::GoEdited { module, .. } | Recipe::GoFolder { module, .. } => module,
         Recipe::Kafka { .. } => "kafka",
         Recipe::Debian { .. } | Recipe::Image { .. } => return None,
     };
@@ -33,9 +33,12 @@ pub fn inputs_of(part: &Part) -> Option<PathBuf> {
 /// Installs the tools that the missing parts are built with, or says what to install.
 pub fn prepare(missing: &BTreeSet<&'static str>) -> Result<()> {
     let recipes: Vec<_> = missing.iter().map(|name| Part::named(name).recipe).collect();
-    let go = recipes
-        .iter()
-        .any(|recipe| matches!(recipe, Recipe::Go { .. } | Recipe::GoFolder { .. }));
+    let go = recipes.iter().any(|recipe| {
+        matches!(
+            recipe,
+            Recipe::Go { .. } | Recipe::GoEdited { .. } | Recipe::GoFolder { .. }
+        )
+    });
     if go && !on_path("go") {
         bail!(
             "the lab's parts are built with Go 1.26 or later, which is not here: install it from your system or go.dev, then run this again"
@@ -96,6 +99,7 @@ pub fn make(part: &Part, folders: &BTreeMap<&'static str, PathBuf>, out: &Path, 
         Recipe::Go {
             tags, set, packages, ..
         } => go(&inputs(part)?, tags, set, packages, out, log),
+        Recipe::GoEdited { path, package, .. } => go_edited(&inputs(part)?, path, package, out, log),
         Recipe::GoFolder { path, folder, .. } => go_folder(&inputs(part)?, path, folder, out),
         Recipe::Debian { packages } => debian(packages, out, log),
         Recipe::Kafka { java_modules } => kafka(&inputs(part)?, java_modules, out, log),
@@ -115,6 +119,44 @@ pub fn make(part: &Part, folders: &BTreeMap<&'static str, PathBuf>, out: &Path, 
 
 fn inputs(part: &Part) -> Result<PathBuf> {
     inputs_of(part).context("this part has inputs")
+}
+
+/// A line of a source file, as it stands there and as it must be.
+#[derive(serde::Deserialize)]
+struct Edit {
+    file: PathBuf,
+    from: String,
+    to: String,
+}
+
+/// Builds from a changed copy of a module's source: what it is replaced by stands in a go.mod of the build alone.
+fn go_edited(module: &Path, path: &str, package: &str, out: &Path, log: &Path) -> Result<()> {
+    let source = out.join("source");
+    copy_folder(&downloaded(module, path)?, &source)?;
+    let edits: Vec<Edit> = serde_json::from_str(&fs::read_to_string(module.join("edits.json"))?)?;
+    for edit in edits {
+        let file = source.join(&edit.file);
+        let text = fs::read_to_string(&file)?;
+        if !text.contains(&edit.from) {
+            bail!("{} of {path} has no `{}` any more", edit.file.display(), edit.from);
+        }
+        fs::write(&file, text.replace(&edit.from, &edit.to))?;
+    }
+    let manifest = fs::read_to_string(module.join("go.mod"))?;
+    let file = out.join("go.mod");
+    fs::write(&file, format!("{manifest}\nreplace {path} => {}\n", source.display()))?;
+    fs::copy(module.join("go.sum"), out.join("go.sum"))?;
+    let mut command = go_command(module);
+    command
+        .args(["build", "-mod=readonly", "-trimpath", "-ldflags=-s -w"])
+        .arg(format!("-modfile={}", file.display()))
+        .arg("-o")
+        .arg(format!("{}/", out.display()))
+        .arg(package);
+    run(&mut command, log)?;
+    fs::remove_dir_all(&source)?;
+    fs::remove_file(out.join("go.mod"))?;
+    Ok(fs::remove_file(out.join("go.sum"))?)
 }
 
 fn go(module: &Path, tags: &str, set: &[(&str, &str)], packages: &[&str], out: &Path, log: &Path) -> Result<()> {
@@ -140,13 +182,18 @@ fn go_command(module: &Path) -> Command {
 }
 
 fn go_folder(module: &Path, path: &str, folder: &str, out: &Path) -> Result<()> {
+    copy_folder(&downloaded(module, path)?.join(folder), out)
+}
+
+/// The source of a module that a part's go.mod pins.
+fn downloaded(module: &Path, path: &str) -> Result<PathBuf> {
     let output = go_command(module).args(["mod", "download", "-json", path]).output()?;
     if !output.status.success() {
         bail!("go mod download {path}: {}", String::from_utf8_lossy(&output.stderr));
     }
     let downloaded: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let source = downloaded["Dir"].as_str().context("go mod download names no folder")?;
-    copy_folder(&Path::new(source).join(folder), out)
+    let folder = downloaded["Dir"].as_str().context("go mod download names no folder")?;
+    Ok(PathBuf::from(folder))
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
