@@ -47,7 +47,7 @@ impl Gateway {
         let folder = Folder::new().expect("a folder");
         let file = folder.path().join("gateway.yaml");
         fs::write(&file, change(config(ports))).expect("its configuration");
-        let mut command = Command::new(parts().file("collector-gateway", "collector-gateway"));
+        let mut command = Command::new(parts().file("collector", "collector"));
         command.arg(format!("--config={}", file.display()));
         command.envs(shipped::environment(&shipped::container(MANIFEST)));
         let health = format!("http://127.0.0.1:{health}/");

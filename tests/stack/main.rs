@@ -32,7 +32,7 @@ fn port() -> u16 {
 fn parts() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
     PARTS.get_or_init(|| {
-        let names = ["collector-gateway", "collector-agent", "prometheus", "jaeger"];
+        let names = ["collector", "prometheus", "jaeger"];
         learnflow_lab::parts(&names).expect("the parts of the lab that these tests run")
     })
 }

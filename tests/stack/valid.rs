@@ -16,11 +16,11 @@ pub fn judge(command: &mut Command) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
-fn collector(part: &str, config: &str) -> (bool, String) {
+fn collector(config: &str) -> (bool, String) {
     let folder = Folder::new().expect("a folder");
     let file = folder.path().join("config.yaml");
     fs::write(&file, config).expect("a file");
-    let program = parts().file(part, part);
+    let program = parts().file("collector", "collector");
     judge(
         Command::new(program)
             .arg("validate")
@@ -31,10 +31,10 @@ fn collector(part: &str, config: &str) -> (bool, String) {
 #[test]
 fn the_gateways_configuration_is_valid() {
     let config = gateway::config([1, 2, 3, 4, 5]);
-    let (valid, said) = collector("collector-gateway", &config);
+    let (valid, said) = collector(&config);
     assert!(valid, "{said}");
     let broken = replace(&config, &[("max_streams", "max_streems".into())]);
-    let (valid, said) = collector("collector-gateway", &broken);
+    let (valid, said) = collector(&broken);
     assert!(!valid && said.contains("max_streems"), "a wrong one is refused: {said}");
 }
 
@@ -44,12 +44,9 @@ fn the_agents_configuration_is_valid() {
     let checkpoints_path = checkpoints.path().display().to_string();
     let config = shipped::config("collector/agent.yaml", "config.yaml");
     let config = replace(&config, &[("/var/lib/learnflow/collector", checkpoints_path)]);
-    let (valid, said) = collector("collector-agent", &config);
+    let (valid, said) = collector(&config);
     assert!(valid, "{said}");
-    let (valid, said) = collector(
-        "collector-agent",
-        &replace(&config, &[("poll_interval", "pol_interval".into())]),
-    );
+    let (valid, said) = collector(&replace(&config, &[("poll_interval", "pol_interval".into())]));
     assert!(
         !valid && said.contains("pol_interval"),
         "a wrong one is refused: {said}"

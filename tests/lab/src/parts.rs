@@ -119,23 +119,13 @@ pub const PARTS: &[Part] = &[
             ],
         },
     },
+    // The newest version that has every component to be had.
     Part {
-        name: "collector-gateway",
-        version: "0.155.0",
+        name: "collector",
+        version: "0.148.0",
         base: true,
         recipe: Recipe::Go {
-            module: "collector-gateway",
-            tags: "",
-            set: &[],
-            packages: &["."],
-        },
-    },
-    Part {
-        name: "collector-agent",
-        version: "0.149.0",
-        base: true,
-        recipe: Recipe::Go {
-            module: "collector-agent",
+            module: "collector",
             tags: "",
             set: &[],
             packages: &["."],
@@ -310,16 +300,10 @@ pub const PARTS: &[Part] = &[
         ],
     ),
     image(
-        "image-collector-agent",
-        "docker.io/otel/opentelemetry-collector-contrib:0.149.0",
+        "image-collector",
+        "docker.io/otel/opentelemetry-collector-contrib:0.148.0",
         &["/otelcol-contrib"],
-        &[file("collector-agent", "collector-agent", "otelcol-contrib")],
-    ),
-    image(
-        "image-collector-gateway",
-        "docker.io/otel/opentelemetry-collector-contrib:0.155.0",
-        &["/otelcol-contrib"],
-        &[file("collector-gateway", "collector-gateway", "otelcol-contrib")],
+        &[file("collector", "collector", "otelcol-contrib")],
     ),
     image(
         "image-jaeger",
