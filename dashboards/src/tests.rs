@@ -90,10 +90,11 @@ fn each_panel_has_a_unit_and_says_what_to_do() {
 }
 
 /// Grafana's names of them; one that it does not know would be shown as a text behind each number.
-const UNITS: [&str; 11] = [
+const UNITS: [&str; 12] = [
     "bytes",
     "cps",
     "eps",
+    "m",
     "ms",
     "none",
     "ops",
