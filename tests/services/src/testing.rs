@@ -80,6 +80,10 @@ impl FakeSidecar {
         client(self.address)
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn requests(&self) -> Vec<Asked> {
         self.requests.lock().unwrap().clone()
     }

@@ -13,6 +13,15 @@ pub(crate) fn from_caller_or_new(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
+/// The ids of the caller's trace and span, if there is one and it is sampled.
+pub(crate) fn sampled(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let text = headers.get(TRACEPARENT)?.to_str().ok().filter(|text| is_valid(text))?;
+    let mut parts = text.split('-').skip(1);
+    let (trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?);
+    let flags = u8::from_str_radix(flags, 16).ok()?;
+    (flags & 1 == 1).then_some((trace, span))
+}
+
 fn new_sampled() -> HeaderValue {
     let text = format!("00-{}-{}-01", random_hex::<16>(), random_hex::<8>());
     HeaderValue::try_from(text).expect("hex and dashes are a header value")

@@ -10,11 +10,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::lesson::Lesson;
+use crate::spans::{Kind, Span, Spans};
 pub use store::Store;
 
 /// The envelope Dapr delivers in.
@@ -23,38 +24,79 @@ struct CloudEvent {
     data: Lesson,
 }
 
-pub fn router(store: Store) -> Router {
+#[derive(Clone)]
+struct Recorder {
+    store: Arc<Store>,
+    spans: Spans,
+}
+
+pub fn router(store: Store, spans: Spans) -> Router {
+    let store = Arc::new(store);
     Router::new()
         .route("/lesson-generated", post(receive))
         .route("/progress", get(progress))
-        .with_state(Arc::new(store))
+        .with_state(Recorder { store, spans })
 }
 
 /// Success is said after the commit. A lesson that cannot be read never will
 /// be, so it is dropped; one that cannot be written shall come again.
-async fn receive(State(store): State<Arc<Store>>, body: Bytes) -> Json<Value> {
-    let lesson = match serde_json::from_slice::<CloudEvent>(&body) {
+async fn receive(State(recorder): State<Recorder>, headers: HeaderMap, body: Bytes) -> Json<Value> {
+    let span = recorder.spans.begin(&headers, "POST /lesson-generated", Kind::Server);
+    let span = span.map(|span| described(span, &headers));
+    let status = take(recorder.store, &body, span.as_ref()).await;
+    if let Some(span) = span {
+        span.end(status == "RETRY");
+    }
+    Json(json!({ "status": status }))
+}
+
+/// Of which event it is: Kafka's words, which Dapr passes on.
+fn described(span: Span, headers: &HeaderMap) -> Span {
+    let header = |name: &str| headers.get(name)?.to_str().ok();
+    let mut span = span.text("messaging.system", "kafka");
+    if let Some(topic) = header("__topic") {
+        span = span.text("messaging.destination.name", topic);
+    }
+    if let Some(partition) = header("__partition") {
+        span = span.text("messaging.destination.partition.id", partition);
+    }
+    if let Some(offset) = header("__offset").and_then(|offset| offset.parse().ok()) {
+        span = span.number("messaging.kafka.offset", offset);
+    }
+    span
+}
+
+async fn take(store: Arc<Store>, body: &[u8], span: Option<&Span>) -> &'static str {
+    let lesson = match serde_json::from_slice::<CloudEvent>(body) {
         Ok(event) => event.data,
         Err(error) => {
             tracing::warn!(%error, "not a lesson");
-            return Json(json!({ "status": "DROP" }));
+            return "DROP";
         }
     };
     let id = lesson.id.clone();
-    match blocking(move || store.record(&lesson)).await {
+    let write = span.map(|span| span.begin("INSERT lessons", Kind::Client));
+    let written = blocking(move || store.record(&lesson)).await;
+    if let Some(write) = write {
+        let write = write
+            .text("db.system.name", "sqlite")
+            .text("db.operation.name", "INSERT");
+        write.text("db.collection.name", "lessons").end(written.is_err());
+    }
+    match written {
         Ok(deliveries) => {
             tracing::info!(id, deliveries, "recorded");
-            Json(json!({ "status": "SUCCESS" }))
+            "SUCCESS"
         }
         Err(error) => {
             tracing::error!(id, %error, "not recorded");
-            Json(json!({ "status": "RETRY" }))
+            "RETRY"
         }
     }
 }
 
-async fn progress(State(store): State<Arc<Store>>) -> Response {
-    match blocking(move || store.progress()).await {
+async fn progress(State(recorder): State<Recorder>) -> Response {
+    match blocking(move || recorder.store.progress()).await {
         Ok(progress) => Json(progress).into_response(),
         Err(error) => {
             tracing::error!(%error, "no progress to be read");
@@ -100,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn stores_once_and_counts_each_delivery() {
-        let app = router(Store::in_memory().unwrap());
+        let app = router(Store::in_memory().unwrap(), Spans::default());
         assert_eq!(progress_of(&app).await, r#"{"lessons":0,"deliveries":0}"#);
         for id in ["a", "b", "a"] {
             assert_eq!(deliver(&app, &event(id)).await, r#"{"status":"SUCCESS"}"#);
@@ -110,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn drops_what_is_not_a_lesson() {
-        let app = router(Store::in_memory().unwrap());
+        let app = router(Store::in_memory().unwrap(), Spans::default());
         for body in ["", "{}", r#"{"data":{"id":"a"}}"#] {
             assert_eq!(deliver(&app, body).await, r#"{"status":"DROP"}"#);
         }
@@ -119,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn asks_again_for_what_it_could_not_write() {
-        let app = router(Store::broken().unwrap());
+        let app = router(Store::broken().unwrap(), Spans::default());
         assert_eq!(deliver(&app, &event("a")).await, r#"{"status":"RETRY"}"#);
     }
 }
