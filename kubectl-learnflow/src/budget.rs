@@ -38,6 +38,8 @@ const PARTS: &[Part] = &[
 pub(crate) const AGENT: &str = "collector-agent";
 pub(crate) const GATEWAY: &str = "collector-gateway";
 pub(crate) const PROMETHEUS: &str = "prometheus";
+/// Where the spans are in `production`.
+pub(crate) const SPANS: &str = "collector-spans";
 
 /// MiB of an idle agent and an idle gateway. Measured: 42 for a gateway with what it needs compiled in. The image that is
 /// shipped has every component of the distribution, which was not measured: half as much again is assumed.
@@ -58,6 +60,8 @@ const COLLECTOR_SERIES: f64 = 80.0;
 const SIDECAR_SERIES: f64 = 750.0;
 /// Series for each stream that the three limits of the gateway let in: 47,750 for 1,500, docs/architecture.md does the sum.
 const STREAM_SERIES: f64 = 32.0;
+/// Series of spans: 200 rows of 24, docs/architecture.md does the sum.
+const SPAN_SERIES: f64 = 4800.0;
 /// Limits by topic that the gateway has: published, refused, delivered.
 const LIMITS: u64 = 3;
 /// A flood of made-up topics replaces all rows each hour, and Prometheus' head remembers up to three hours of them.
@@ -77,11 +81,16 @@ const LIMITER: f64 = 0.70;
 const SPIKE: f64 = 0.15;
 /// Records that wait on disk for the gateway, for each MiB of an agent. As shipped: 200,000 for 200 MiB.
 const QUEUED: u64 = 1000;
-/// Assumed: spans that a sidecar sends a second, how long and at what size the gateway holds each, and its share for that.
-const SPANS: f64 = 50.0;
-const SPAN: f64 = 4.0 * 1024.0;
-const SPAN_SECONDS: f64 = 2.0;
-const FOR_SPANS: f64 = 0.10;
+/// Assumed: spans that a sidecar sends a second, and how long one is under way beside its wait.
+const SENT: f64 = 50.0;
+const UNDER_WAY: f64 = 1.0;
+/// Bytes of a span that waits. Measured: 1,700.
+const SPAN: f64 = 2.0 * 1024.0;
+/// Of a limit, what is for spans that wait: of the gateway, and of a pod that does nothing else.
+const FOR_SPANS: f64 = 0.125;
+const FOR_NOTHING_ELSE: f64 = 0.4;
+/// Traces that wait, for each MiB of the gateway. As shipped: 5,000 for 400 MiB.
+const WAITING: f64 = 12.5;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -115,7 +124,7 @@ impl Load {
     }
 
     fn fixed_series(&self) -> f64 {
-        OWN_SERIES + (self.nodes + 1) as f64 * COLLECTOR_SERIES
+        OWN_SERIES + SPAN_SERIES + (self.nodes + 1) as f64 * COLLECTOR_SERIES
     }
 
     /// Series that are written to when all topics are in use.
@@ -186,7 +195,10 @@ pub(crate) struct Fit {
     pub(crate) streams: u64,
     /// Hours, and MB; what the profile has where that is less.
     pub(crate) retention: (u64, u64),
-    pub(crate) sampling: Share,
+    /// Traces that the gateway holds while they wait for a decision; none where it holds none.
+    pub(crate) traces: Option<u64>,
+    /// The share of traces that the sidecars begin.
+    pub(crate) begun: Share,
 }
 
 /// What a profile keeps of metrics.
@@ -195,6 +207,8 @@ pub(crate) struct Shipped {
     pub(crate) hours: u64,
     pub(crate) megabytes: u64,
     pub(crate) production: bool,
+    /// Seconds that a trace waits for a decision.
+    pub(crate) wait: u64,
 }
 
 /// MiB as a limit, for something that takes so much of it.
@@ -283,7 +297,10 @@ pub(crate) fn fit(budget: &Memory, load: Load, workloads: &[Workload], shipped: 
         load,
         streams: streams(&load, of(GATEWAY), of(PROMETHEUS)),
         retention: retention(&load, of(PROMETHEUS), shipped),
-        sampling: sampling(&load, of(GATEWAY)),
+        traces: of(GATEWAY)
+            .filter(|_| !shipped.production)
+            .map(|limit| (limit as f64 * WAITING) as u64),
+        begun: begun(&load, &sizes, shipped),
         sizes,
     })
 }
@@ -316,13 +333,17 @@ fn retention(load: &Load, limit: Option<u64>, shipped: Shipped) -> (u64, u64) {
     (hours.clamp(2, shipped.hours.max(2)), megabytes)
 }
 
-/// The share of traces whose spans the gateway has room for, in coarse steps: a change rolls the services.
-fn sampling(load: &Load, gateway_limit: Option<u64>) -> Share {
-    let Some(limit) = gateway_limit else {
+/// The share of traces whose spans there is room for while they wait, in coarse steps: a change rolls the services.
+fn begun(load: &Load, sizes: &[Size], shipped: Shipped) -> Share {
+    let (holder, of_it) = match shipped.production {
+        true => (SPANS, FOR_NOTHING_ELSE),
+        false => (GATEWAY, FOR_SPANS),
+    };
+    let Some(holder) = sizes.iter().find(|size| size.name == holder) else {
         return Share::ALL;
     };
-    let room = limit as f64 * FOR_SPANS * MIB / (SPAN * SPAN_SECONDS);
-    let wanted = load.pods as f64 * SPANS;
+    let room = holder.total() as f64 * of_it * MIB / (SPAN * (shipped.wait as f64 + UNDER_WAY));
+    let wanted = load.pods as f64 * SENT;
     let steps = [1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
     let share = steps.into_iter().find(|share| wanted * share <= room);
     Share::new(share.unwrap_or(0.01)).unwrap_or(Share::ALL)

@@ -7,11 +7,13 @@ const DEV: Shipped = Shipped {
     hours: 24,
     megabytes: 1000,
     production: false,
+    wait: 1,
 };
 const PRODUCTION: Shipped = Shipped {
     hours: 360,
     megabytes: 8000,
     production: true,
+    wait: 10,
 };
 
 #[derive(Debug, Deserialize)]
@@ -70,12 +72,12 @@ fn cases() {
                 writeln!(
                     page,
                     "  limits {}Mi: {}; requests {}\n  {} streams, metrics for {hours}h or {megabytes}MB, {} of the \
-                     traces\n  quotas: agents {}Mi, system {}Mi",
+                     traces begun\n  quotas: agents {}Mi, system {}Mi",
                     total(&fit.sizes),
                     shown(&fit.sizes),
                     requests.join(", "),
                     fit.streams,
-                    fit.sampling,
+                    fit.begun,
                     fit.quota("agents"),
                     fit.quota("system"),
                 )
@@ -138,7 +140,7 @@ proptest! {
             prop_assert!(small.limit <= large.limit);
         }
         prop_assert!(small.streams <= large.streams && small.retention <= large.retention);
-        prop_assert!(small.sampling.value() <= large.sampling.value());
+        prop_assert!(small.begun.value() <= large.begun.value());
     }
 
     #[test]
@@ -184,5 +186,5 @@ fn without_a_budget_the_manifests_have_what_a_large_one_gives() {
     // Sidecars take a little of what a flood has in the manifests.
     assert!((1400..=1500).contains(&fit.streams), "{}", fit.streams);
     assert_eq!(fit.retention, (24, 1000));
-    assert_eq!(fit.sampling, Share::ALL);
+    assert_eq!(fit.begun, Share::ALL);
 }

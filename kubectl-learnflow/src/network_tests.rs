@@ -2,6 +2,7 @@
 //! each is let through, and nothing else is. No cluster is asked, as not every network enforces policies; the lab's does not.
 
 use super::*;
+use crate::concern::Profile;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Somebody in the cluster; without labels, somebody outside of it or an address that no label selects.
@@ -14,8 +15,18 @@ struct Peer {
 
 type Flow = (&'static str, &'static str, u64);
 
-fn plan() -> Plan {
-    Plan::new("shop", &BTreeSet::new()).expect("the plugin's own manifests")
+fn plan(profile: Profile) -> Plan {
+    let shape = Shape {
+        profile,
+        ..Shape::default()
+    };
+    Plan::shaped("shop", &BTreeSet::new(), &shape).expect("the plugin's own manifests")
+}
+
+fn has(plan: &Plan, name: &str) -> bool {
+    plan.stack
+        .iter()
+        .any(|object| object.is_workload() && object.name() == name)
 }
 
 fn object<'a>(plan: &'a Plan, kind: &str, name: &str) -> &'a Value {
@@ -63,11 +74,15 @@ fn peers(plan: &Plan) -> Vec<Peer> {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect(),
     };
-    vec![
+    let of_production = has(plan, "collector-spans").then(|| ours("collector-spans", STACK_NAMESPACE));
+    let mut peers = vec![
         ours("collector-agent", AGENT_NAMESPACE),
         ours("collector-gateway", STACK_NAMESPACE),
         ours("prometheus", STACK_NAMESPACE),
         ours("traces", STACK_NAMESPACE),
+    ];
+    peers.extend(of_production);
+    peers.extend([
         // What the injector puts on a pod, and a Prometheus of somebody else.
         other(
             "sidecar",
@@ -85,7 +100,8 @@ fn peers(plan: &Plan) -> Vec<Peer> {
         other("neighbour", STACK_NAMESPACE, &[("app", "x")]),
         other("stranger", "shop", &[("app", "x")]),
         other("outside", "", &[]),
-    ]
+    ]);
+    peers
 }
 
 /// The port of a pod that `name:port` leads to through a Service of ours: (pod, port).
@@ -107,7 +123,13 @@ fn behind(plan: &Plan, address: &str) -> (&'static str, u64) {
 }
 
 fn known(name: &str) -> &'static str {
-    let names = ["collector-agent", "collector-gateway", "prometheus", "traces"];
+    let names = [
+        "collector-agent",
+        "collector-gateway",
+        "collector-spans",
+        "prometheus",
+        "traces",
+    ];
     names
         .into_iter()
         .find(|known| *known == name)
@@ -151,19 +173,32 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
         flows.insert(("collector-agent", to, port));
         names.insert("collector-agent");
     }
-    let gateway = config(plan, "collector-gateway", "config.yaml");
-    let endpoints = gateway["exporters"].as_object().expect("exporters").values();
-    let endpoints = endpoints.filter_map(|exporter| exporter["endpoint"].as_str());
-    for endpoint in endpoints.filter(|endpoint| !endpoint.starts_with(':')) {
-        let (to, port) = behind(plan, endpoint);
+    // Spans, from whom they are kept.
+    let spans = config(plan, "collector-gateway", "spans.yaml");
+    let (to, port) = behind(
+        plan,
+        spans["exporters"]["otlp_grpc"]["endpoint"]
+            .as_str()
+            .expect("an endpoint"),
+    );
+    flows.insert(("collector-gateway", to, port));
+    names.insert("collector-gateway");
+    if has(plan, "collector-spans") {
+        flows.insert(("collector-spans", to, port));
+        names.insert("collector-spans");
+        let balance = config(plan, "collector-gateway", "balance.yaml");
+        let dns = &balance["exporters"]["loadbalancing"]["resolver"]["dns"];
+        let text = |key: &str| dns[key].as_str().expect("a text").to_owned();
+        let (to, port) = behind(plan, &format!("{}:{}", text("hostname"), text("port")));
         flows.insert(("collector-gateway", to, port));
-        names.insert("collector-gateway");
     }
     let spans = plan.configuration.value()["spec"]["tracing"]["otel"]["endpointAddress"]
         .as_str()
         .expect("an address");
     let (to, port) = behind(plan, spans);
     flows.insert(("sidecar", to, port));
+    // And from the app beside it, by HTTP as well.
+    flows.insert(("sidecar", to, container_port(plan, to, "otlp-http")));
 
     let prometheus = config(plan, "prometheus", "prometheus.yml");
     for job in prometheus["scrape_configs"].as_array().expect("jobs") {
@@ -188,15 +223,14 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
                 .iter()
                 .find(|rule| rule["source_labels"][0] == "__meta_kubernetes_pod_container_port_name");
             let port = keep.and_then(|rule| rule["regex"].as_str()).expect("a port's name");
+            let port = port.trim_start_matches('(').trim_end_matches(")?");
             if selector.starts_with("dapr.io/") {
                 // The port is the service's own choice.
                 flows.extend(all_ports(plan).into_iter().map(|port| ("prometheus", "sidecar", port)));
                 continue;
             }
-            for name in ["collector-agent", "collector-gateway", "traces"]
-                .into_iter()
-                .filter(|name| selector.contains(name))
-            {
+            let read = ["collector-agent", "collector-gateway", "collector-spans", "traces"].into_iter();
+            for name in read.filter(|name| has(plan, name) && selector.contains(name)) {
                 flows.insert(("prometheus", name, container_port(plan, name, port)));
             }
         }
@@ -285,9 +319,14 @@ fn passes(plan: &Plan, from: &Peer, to: &Peer, port: u64, protocol: &str) -> boo
 
 #[test]
 fn every_flow_is_let_through_and_nothing_else() {
-    let plan = plan();
-    let peers = peers(&plan);
-    let wanted = flows(&plan);
+    for profile in [Profile::Dev, Profile::Production] {
+        every_flow_of(&plan(profile));
+    }
+}
+
+fn every_flow_of(plan: &Plan) {
+    let peers = peers(plan);
+    let wanted = flows(plan);
     assert!(wanted.len() > 20, "{wanted:?}");
     let is_ours = |peer: &Peer| OUR_NAMESPACES.contains(&peer.namespace) && peer.name != "neighbour";
     let mut seen: BTreeSet<&Flow> = BTreeSet::new();
@@ -295,8 +334,8 @@ fn every_flow_is_let_through_and_nothing_else() {
         if from == to || !(is_ours(from) || is_ours(to)) {
             continue;
         }
-        for port in all_ports(&plan) {
-            let passes = passes(&plan, from, to, port, "TCP");
+        for port in all_ports(plan) {
+            let passes = passes(plan, from, to, port, "TCP");
             // Any address at a port is also a pod's address at that port.
             let to_any = is_ours(from) && wanted.contains(&(from.name, "outside", port)) && !is_ours(to);
             let flow = (from.name, to.name, port);
@@ -313,10 +352,10 @@ fn every_flow_is_let_through_and_nothing_else() {
 
 #[test]
 fn names_are_looked_up_by_udp() {
-    let plan = plan();
+    let plan = plan(Profile::Production);
     let peers = peers(&plan);
     let outside = peers.last().expect("outside");
-    for peer in &peers[..4] {
+    for peer in &peers[..5] {
         let calls = peer.name != "traces";
         assert_eq!(passes(&plan, peer, outside, 53, "UDP"), calls, "{}", peer.name);
         assert!(!passes(&plan, peer, outside, 443, "UDP"), "{}", peer.name);
@@ -325,7 +364,7 @@ fn names_are_looked_up_by_udp() {
 
 #[test]
 fn a_pod_of_ours_without_a_policy_of_its_own_is_shut() {
-    let plan = plan();
+    let plan = plan(Profile::Production);
     let peers = peers(&plan);
     for namespace in OUR_NAMESPACES {
         let labels = BTreeMap::from([(PART_OF.to_owned(), MIDDLEWARE.to_owned())]);

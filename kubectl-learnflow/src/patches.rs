@@ -4,7 +4,7 @@
 use crate::{
     budget::{AGENT, Fit, GATEWAY, PROMETHEUS},
     concern::{Concern, Profile, Selection},
-    config::Share,
+    config::{Share, Slow},
     monitoring::Keeper,
     objects::Object,
 };
@@ -24,7 +24,12 @@ pub(crate) struct Shape {
     pub(crate) images: BTreeMap<String, String>,
     pub(crate) registry: Option<String>,
     pub(crate) pull_secret: Option<String>,
+    /// The share of traces that are kept, of those that neither failed nor were slow.
     pub(crate) sampling: Share,
+    /// From when on a trace is slow.
+    pub(crate) slow: Slow,
+    /// The share of traces that the sidecars begin.
+    pub(crate) begun: Share,
     /// Who keeps the metrics.
     pub(crate) keeper: Keeper,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
@@ -44,11 +49,21 @@ impl Default for Shape {
             registry: None,
             pull_secret: None,
             sampling: Share::ALL,
+            slow: Slow::default(),
+            begun: Share::ALL,
             keeper: Keeper::Own,
             gateway: true,
             store: true,
             fit: None,
         }
+    }
+}
+
+impl Shape {
+    /// The same as a budget has it.
+    pub(crate) fn fitted(self, fit: Option<Fit>) -> Self {
+        let begun = fit.as_ref().map_or(Share::ALL, |fit| fit.begun);
+        Self { begun, fit, ..self }
     }
 }
 
@@ -64,11 +79,12 @@ enum Change {
     Argument(&'static str, Cow<'static, str>),
     /// A variable of the first container gets another value.
     Variable(&'static str, Cow<'static, str>),
-    /// In the file `config.yaml` of a ConfigMap, the first `key: value` after this line gets another value.
+    /// In a file of a ConfigMap, the first `key: value` after this line gets another value.
     Setting {
+        file: &'static str,
         after: &'static str,
         key: &'static str,
-        value: u64,
+        value: Cow<'static, str>,
     },
     /// The memory of the first container.
     Memory {
@@ -97,11 +113,18 @@ const PRODUCTION: &[Patch] = &[
         limit: Cow::Borrowed("1Gi"),
     }),
     traces(Change::Variable("GOMEMLIMIT", Cow::Borrowed("768MiB"))),
-    traces_file("limit_mib", 716),
-    traces_file("spike_limit_mib", 153),
+    traces_file("limit_mib", "716"),
+    traces_file("spike_limit_mib", "153"),
+    // Spans have pods of their own.
     Patch {
         kind: "Deployment",
-        name: "collector-gateway",
+        name: GATEWAY,
+        change: Change::Argument("--config", Cow::Borrowed("/etc/otelcol/balance.yaml")),
+    },
+    spans_file("num_traces", Cow::Borrowed("20000")),
+    Patch {
+        kind: "Deployment",
+        name: GATEWAY,
         change: Change::Requests {
             cpu: "200m",
             memory: "400Mi",
@@ -134,16 +157,49 @@ const fn traces(change: Change) -> Patch {
 }
 
 /// Badger keeps tables of 64 MiB in memory before it writes them.
-const fn traces_file(key: &'static str, value: u64) -> Patch {
+const fn traces_file(key: &'static str, value: &'static str) -> Patch {
     Patch {
         kind: "ConfigMap",
         name: "traces",
         change: Change::Setting {
+            file: CONFIG,
             after: "memory_limiter:",
+            key,
+            value: Cow::Borrowed(value),
+        },
+    }
+}
+
+const CONFIG: &str = "config.yaml";
+
+/// What the gateway does with spans, or in `production` the pods for spans.
+const fn spans_file(key: &'static str, value: Cow<'static, str>) -> Patch {
+    Patch {
+        kind: "ConfigMap",
+        name: GATEWAY,
+        change: Change::Setting {
+            file: "spans.yaml",
+            after: "tail_sampling:",
             key,
             value,
         },
     }
+}
+
+/// Seconds from the first span of a trace to the decision whether it is kept: a sidecar sends its spans each 5 s. Where all
+/// are kept, there is nothing to wait for.
+pub(crate) fn decision_wait(sampling: Share) -> u64 {
+    if sampling == Share::ALL { 1 } else { 10 }
+}
+
+/// Which traces are kept.
+fn of_sampling(shape: &Shape) -> [Patch; 3] {
+    let wait = format!("{}s", decision_wait(shape.sampling));
+    [
+        spans_file("decision_wait", wait.into()),
+        spans_file("threshold_ms", shape.slow.millis().to_string().into()),
+        spans_file("sampling_percentage", shape.sampling.percent().into()),
+    ]
 }
 
 /// What a budget changes.
@@ -173,24 +229,34 @@ fn of_budget(fit: &Fit) -> Vec<Patch> {
             GATEWAY => settings.push(("deltatocumulative/topics:", "max_streams", fit.streams)),
             _ => settings.clear(),
         }
-        let of_file = |(after, key, value)| Patch {
+        let of_file = |(after, key, value): (_, _, u64)| Patch {
             kind: "ConfigMap",
             name,
-            change: Change::Setting { after, key, value },
+            change: Change::Setting {
+                file: CONFIG,
+                after,
+                key,
+                value: value.to_string().into(),
+            },
         };
         patches.extend(settings.into_iter().map(of_file));
     }
+    patches.extend(
+        fit.traces
+            .map(|traces| spans_file("num_traces", traces.to_string().into())),
+    );
     patches
 }
 
 /// Where the gateway's spans go, and where they go without a trace store.
-const STORED: &str = "exporters: [otlp_grpc]";
-const LOGGED: &str = "exporters: [file]";
+const STORED: &str = "exporters: [otlp_grpc, spanmetrics/kept]";
+const LOGGED: &str = "exporters: [file, spanmetrics/kept]";
 
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
-    if !shape.store && !shape.concerns.has(Concern::Tracing) && object.kind() == "ConfigMap" && object.name() == GATEWAY {
-        if let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml") {
+    if !shape.store && !shape.concerns.has(Concern::Tracing) && object.kind() == "ConfigMap" && object.name() == GATEWAY
+    {
+        if let Some(Value::String(text)) = object.edit().pointer_mut("/data/spans.yaml") {
             *text = text.replace(STORED, LOGGED);
         }
     }
@@ -201,7 +267,8 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
             }
         }
     }
-    for patch in shape.fit.iter().flat_map(of_budget) {
+    let chosen = of_sampling(shape).into_iter();
+    for patch in chosen.chain(shape.fit.iter().flat_map(of_budget)) {
         if patch.is_for(&object) {
             patch.apply(&mut object);
         }
@@ -225,7 +292,7 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
 /// The Configuration as the settings want it.
 pub(crate) fn traced(mut configuration: Object, shape: &Shape) -> Object {
     let tracing = &mut configuration.edit()["spec"]["tracing"];
-    tracing["samplingRate"] = json!(shape.sampling.to_string());
+    tracing["samplingRate"] = json!(shape.begun.to_string());
     if !shape.gateway && !shape.concerns.has(Concern::Collector) {
         // Dapr exports nothing then; the other fields its CRD asks for.
         tracing["otel"]["endpointAddress"] = json!("");
@@ -274,10 +341,16 @@ impl Patch {
 
     /// Whether there was something to change.
     fn apply(&self, object: &mut Object) -> bool {
-        if let Change::Setting { after, key, value } = &self.change {
-            let file = object.edit().pointer_mut("/data/config.yaml");
-            let Some(Value::String(text)) = file else { return false };
-            return set(text, after, key, *value);
+        if let Change::Setting {
+            file,
+            after,
+            key,
+            value,
+        } = &self.change
+        {
+            let text = object.edit().pointer_mut(&format!("/data/{file}"));
+            let Some(Value::String(text)) = text else { return false };
+            return set(text, after, key, value);
         }
         let claim = json!({ "claimName": object.name() });
         let Some(pod) = object.edit().pointer_mut("/spec/template/spec") else {
@@ -326,7 +399,7 @@ impl Patch {
 }
 
 /// Sets the first `key: value` that comes after a line; all else of the text stays, comments too.
-fn set(text: &mut String, after: &str, key: &str, value: u64) -> bool {
+fn set(text: &mut String, after: &str, key: &str, value: &str) -> bool {
     let begins = |line: &str, with: &str| line.trim_start().starts_with(with);
     let mut at = 0;
     let mut inside = false;
@@ -336,7 +409,7 @@ fn set(text: &mut String, after: &str, key: &str, value: u64) -> bool {
         if inside && begins(line, &key) {
             let start = at + line.find(&key).unwrap_or_default() + key.len();
             let end = at + line.trim_end().len();
-            text.replace_range(start..end, &value.to_string());
+            text.replace_range(start..end, value);
             return true;
         }
         at += line.len();

@@ -51,7 +51,7 @@ fn images_move_to_another_registry() {
         ..Shape::default()
     };
     let workloads: Vec<Object> = stack().into_iter().filter(Object::is_workload).collect();
-    assert_eq!(workloads.len(), 4);
+    assert_eq!(workloads.len(), 5);
     for object in workloads.into_iter().map(|object| shaped(object, &shape)) {
         assert!(
             images(&object).iter().all(|image| image.starts_with("r.io/")),
@@ -72,7 +72,7 @@ fn spans_go_nowhere_without_a_gateway() {
     let alone = Shape {
         concerns: Selection::new(&[Concern::Middleware], &[]).expect("a selection"),
         gateway: false,
-        sampling: Share::parse("0.25").expect("a share"),
+        begun: Share::parse("0.25").expect("a share"),
         ..Shape::default()
     };
     let endpoint = |shape: &Shape| {
@@ -113,6 +113,7 @@ fn fit() -> Fit {
         hours: 24,
         megabytes: 1000,
         production: false,
+        wait: 1,
     };
     let budget = crate::config::Memory::parse("1Gi").expect("memory");
     crate::budget::fit(&budget, load, &workloads, shipped).expect("enough")
@@ -147,8 +148,8 @@ fn a_budget_reaches_into_configurations_and_leaves_the_rest_of_them() {
     };
     let after = shaped(before.clone(), &shape);
     let lines = |object: &Object| -> Vec<String> {
-        let text = object.value()["data"]["config.yaml"].as_str().expect("a text");
-        text.lines().map(str::to_owned).collect()
+        let files = [CONFIG, "spans.yaml"].map(|file| object.value()["data"][file].as_str().expect("a text"));
+        files.into_iter().flat_map(str::lines).map(str::to_owned).collect()
     };
     let (before, after) = (lines(&before), lines(&after));
     assert_eq!(before.len(), after.len());
@@ -164,10 +165,75 @@ fn a_budget_reaches_into_configurations_and_leaves_the_rest_of_them() {
         [
             format!("limit_mib: {limit}"),
             format!("spike_limit_mib: {spike}"),
-            format!("max_streams: {}", fit.streams)
+            format!("max_streams: {}", fit.streams),
+            format!("num_traces: {}", fit.traces.expect("a number")),
         ],
         "the limit of the totals is not for callers, and stays"
     );
+}
+
+/// The settings of the pipeline of spans that the gateway has in this shape.
+fn sampling(shape: &Shape) -> [String; 4] {
+    let gateway = stack()
+        .into_iter()
+        .find(|object| object.kind() == "ConfigMap" && object.name() == GATEWAY);
+    let gateway = shaped(gateway.expect("a ConfigMap"), shape);
+    let text = gateway.value()["data"]["spans.yaml"]
+        .as_str()
+        .expect("a text")
+        .to_owned();
+    ["decision_wait", "num_traces", "threshold_ms", "sampling_percentage"].map(|key| {
+        let mut lines = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(&format!("{key}: ")));
+        lines.next().expect(key).to_owned()
+    })
+}
+
+#[test]
+fn the_sampling_decides_what_is_kept_and_how_long_that_takes() {
+    let dev = Shape::default();
+    assert_eq!(
+        sampling(&dev),
+        ["1s", "5000", "1000", "100"],
+        "the manifest is the default"
+    );
+    let some = Shape {
+        sampling: Share::parse("0.07").expect("a share"),
+        slow: Slow::parse("250ms").expect("a time"),
+        ..Shape::default()
+    };
+    assert_eq!(sampling(&some), ["10s", "5000", "250", "7"]);
+    let production = Shape {
+        profile: Profile::Production,
+        sampling: Share::PRODUCTION,
+        ..Shape::default()
+    };
+    assert_eq!(sampling(&production), ["10s", "20000", "1000", "5"]);
+}
+
+#[test]
+fn in_production_the_gateway_passes_spans_on() {
+    let shape = Shape {
+        profile: Profile::Production,
+        ..Shape::default()
+    };
+    let first = |name: &str, shape: &Shape| {
+        let found = stack()
+            .into_iter()
+            .find(|object| object.is_workload() && object.name() == name);
+        let object = shaped(found.expect("a workload"), shape);
+        let path = "/spec/template/spec/containers/0/args/0";
+        object
+            .value()
+            .pointer(path)
+            .and_then(Value::as_str)
+            .expect("arguments")
+            .to_owned()
+    };
+    assert_eq!(first(GATEWAY, &Shape::default()), "--config=/etc/otelcol/spans.yaml");
+    assert_eq!(first(GATEWAY, &shape), "--config=/etc/otelcol/balance.yaml");
+    assert_eq!(first("collector-spans", &shape), "--config=/etc/spans/spans.yaml");
 }
 
 #[test]

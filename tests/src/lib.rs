@@ -21,7 +21,7 @@ use anyhow::{Result, ensure};
 #[cfg(target_os = "linux")]
 pub use load::{Failure, Load, Tally};
 pub use prometheus::{Prometheus, Sample};
-pub use spans::{Span, read_spans};
+pub use spans::{Span, read_spans, spans_by};
 pub use target::{AGENT_NAMESPACE, OUR_NAMESPACES, PortForward, SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
 pub use timeline::Timeline;
 pub use traffic::{Frontend, Progress, progress_of, records};

@@ -17,6 +17,9 @@ pub struct Span {
     pub parent: String,
     pub service: String,
     pub name: String,
+    /// OTLP's number: 3 is a client, 4 a producer, 5 a consumer.
+    pub kind: u64,
+    pub failed: bool,
     pub start_ns: u64,
     pub end_ns: u64,
     pub attributes: BTreeMap<String, String>,
@@ -24,8 +27,13 @@ pub struct Span {
 
 /// The spans of the last minutes, read from the trace store as a user's browser would.
 pub fn read_spans(target: &Target) -> Result<Vec<Span>> {
-    let proxy = format!("/api/v1/namespaces/{STACK_NAMESPACE}/services/traces:http/proxy/api/v3");
-    let ask = |path: &str| target.run_kubectl(&["get", "--raw", &format!("{proxy}/{path}")]);
+    let proxy = format!("/api/v1/namespaces/{STACK_NAMESPACE}/services/traces:http/proxy");
+    spans_by(|path| target.run_kubectl(&["get", "--raw", &format!("{proxy}{path}")]))
+}
+
+/// The same of a trace store that is asked in another way: a path becomes an answer.
+pub fn spans_by(ask: impl Fn(&str) -> Result<String>) -> Result<Vec<Span>> {
+    let ask = |path: &str| ask(&format!("/api/v3/{path}"));
     let services: Value = serde_json::from_str(&ask("services")?)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let (since, until) = (rfc3339(now - 600), rfc3339(now + 60));
@@ -66,6 +74,8 @@ fn read(span: &Value, service: &str) -> Span {
         parent: text("parentSpanId"),
         service: service.to_owned(),
         name: text("name"),
+        kind: span["kind"].as_u64().unwrap_or(0),
+        failed: span["status"]["code"] == 2,
         start_ns: text("startTimeUnixNano").parse().unwrap_or(0),
         end_ns: text("endTimeUnixNano").parse().unwrap_or(0),
         attributes: attributes(&span["attributes"]),

@@ -5,10 +5,12 @@ mod boards;
 mod figures;
 mod flood;
 mod gateway;
+mod jaeger;
 mod otlp;
 mod prometheus;
 mod rules;
 mod shipped;
+mod traces;
 mod valid;
 
 use std::{path::Path, process::Command, sync::OnceLock};

@@ -1,6 +1,6 @@
 //! Prometheus as it is shipped: its flags, its scrape intervals and the rules, with addresses instead of a cluster's names.
 
-use std::{fs, process::Command};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use learnflow_tests::process::{Folder, Process};
 use serde_json::{Value, json};
@@ -37,6 +37,10 @@ pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
     let mut config: Value = serde_saphyr::from_str(&text).expect("YAML");
     let jobs = config["scrape_configs"].as_array_mut().expect("jobs");
     jobs.retain(|job| job["job_name"] != "dapr");
+    for job in jobs.iter_mut().filter(|job| job["job_name"] == "learnflow") {
+        let static_ones = job["static_configs"].take();
+        *job = json!({ "job_name": "learnflow", "honor_labels": true, "static_configs": static_ones });
+    }
     for job in jobs.iter_mut().filter(|job| job["job_name"] == "collectors") {
         let labels = json!({ "collector": "collector-gateway", "pod": "collector-gateway-1" });
         *job = json!({
@@ -76,6 +80,19 @@ impl Prometheus {
             port,
             _folder: folder,
         }
+    }
+
+    /// The ids of traces that these series' points have.
+    pub fn exemplars(&self, query: &str) -> BTreeSet<String> {
+        let mut answer = ureq::get(format!("http://127.0.0.1:{}/api/v1/query_exemplars", self.port))
+            .query("query", query)
+            .call()
+            .unwrap_or_else(|error| panic!("{query}: {error}"));
+        let answer: Value = answer.body_mut().read_json().expect("JSON");
+        let series = answer["data"].as_array().expect("series").iter();
+        let points = series.flat_map(|series| series["exemplars"].as_array().into_iter().flatten());
+        let id = |point: &Value| point["labels"]["trace_id"].as_str().expect("a trace's id").to_owned();
+        points.map(id).collect()
     }
 
     /// One number; 0 where nothing matches.

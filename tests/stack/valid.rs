@@ -16,26 +16,36 @@ pub fn judge(command: &mut Command) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
-fn collector(config: &str) -> (bool, String) {
+fn collector(configs: &[&str]) -> (bool, String) {
     let folder = Folder::new().expect("a folder");
-    let file = folder.path().join("config.yaml");
-    fs::write(&file, config).expect("a file");
-    let program = parts().file("collector", "collector");
-    judge(
-        Command::new(program)
-            .arg("validate")
-            .arg(format!("--config={}", file.display())),
-    )
+    let mut command = Command::new(parts().file("collector", "collector"));
+    command.arg("validate");
+    for (n, config) in configs.iter().enumerate() {
+        let file = folder.path().join(format!("{n}.yaml"));
+        fs::write(&file, config).expect("a file");
+        command.arg(format!("--config={}", file.display()));
+    }
+    judge(&mut command)
 }
 
 #[test]
-fn the_gateways_configuration_is_valid() {
-    let config = gateway::config([1, 2, 3, 4, 5]);
-    let (valid, said) = collector(&config);
-    assert!(valid, "{said}");
-    let broken = replace(&config, &[("max_streams", "max_streems".into())]);
-    let (valid, said) = collector(&broken);
-    assert!(!valid && said.contains("max_streems"), "a wrong one is refused: {said}");
+fn the_gateways_configuration_is_valid_in_each_profile() {
+    let gateway = gateway::config([1, 2, 3, 4, 5]);
+    let pods = shipped::config(gateway::SPANS_MANIFEST, "config.yaml");
+    let spans = shipped::config(gateway::MANIFEST, "spans.yaml");
+    let balance = shipped::config(gateway::MANIFEST, "balance.yaml");
+    for (about_spans, rest, word) in [
+        (&spans, &gateway, "max_streams"),
+        (&balance, &gateway, "loadbalancing"),
+        (&spans, &pods, "decision_wait"),
+    ] {
+        let (valid, said) = collector(&[about_spans, rest]);
+        assert!(valid, "{said}");
+        let wrong = word.replace('i', "ii").replace("ms", "mms");
+        let broken = [about_spans, rest].map(|text| text.replace(word, &wrong));
+        let (valid, said) = collector(&broken.each_ref().map(String::as_str));
+        assert!(!valid && said.contains(&wrong), "a wrong one is refused: {said}");
+    }
 }
 
 #[test]
@@ -44,9 +54,12 @@ fn the_agents_configuration_is_valid() {
     let checkpoints_path = checkpoints.path().display().to_string();
     let config = shipped::config("collector/agent.yaml", "config.yaml");
     let config = replace(&config, &[("/var/lib/learnflow/collector", checkpoints_path)]);
-    let (valid, said) = collector(&config);
+    let (valid, said) = collector(&[&config]);
     assert!(valid, "{said}");
-    let (valid, said) = collector(&replace(&config, &[("poll_interval", "pol_interval".into())]));
+    let (valid, said) = collector(
+        "collector-agent",
+        &[&replace(&config, &[("poll_interval", "pol_interval".into())])],
+    );
     assert!(
         !valid && said.contains("pol_interval"),
         "a wrong one is refused: {said}"

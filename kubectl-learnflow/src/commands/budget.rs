@@ -9,7 +9,7 @@ use crate::{
     config::{Expected, Memory, Settings, Share, bytes},
     model::Applied,
     objects::{MANAGER, OUR_NAMESPACES, Object, Plan},
-    patches::{RETENTION_SIZE, RETENTION_TIME, Shape},
+    patches::{RETENTION_SIZE, RETENTION_TIME, Shape, decision_wait},
     printer::{Mark, Printer},
     problem::{Kind, Problem},
     quota, text,
@@ -33,7 +33,7 @@ pub(super) async fn fit(cluster: Option<&Cluster>, settings: &Settings, shape: &
     if let Some(cluster) = cluster {
         workloads.extend(left_out(cluster, &plan, shape).await?);
     }
-    budget::fit(budget, load, &workloads, shipped(&plan.stack, shape.profile))
+    budget::fit(budget, load, &workloads, shipped(&plan.stack, shape))
         .map(Some)
         .map_err(|least| {
             let total = budget::total(&least);
@@ -55,7 +55,8 @@ pub(super) fn any() -> Fit {
         sizes: Vec::new(),
         streams: 0,
         retention: (0, 0),
-        sampling: Share::ALL,
+        traces: None,
+        begun: Share::ALL,
     }
 }
 
@@ -134,7 +135,7 @@ fn at_once(object: &Object) -> u64 {
 }
 
 /// What the profile keeps, as the manifest says it.
-fn shipped(stack: &[Object], profile: Profile) -> Shipped {
+fn shipped(stack: &[Object], shape: &Shape) -> Shipped {
     let prometheus = stack
         .iter()
         .find(|object| object.is_workload() && object.name() == PROMETHEUS);
@@ -156,7 +157,8 @@ fn shipped(stack: &[Object], profile: Profile) -> Shipped {
     Shipped {
         hours: hours.unwrap_or_default(),
         megabytes: megabytes.unwrap_or_default() / 1_000_000,
-        production: profile == Profile::Production,
+        production: shape.profile == Profile::Production,
+        wait: decision_wait(shape.sampling),
     }
 }
 
@@ -179,8 +181,8 @@ pub(super) fn say(shape: &Shape, settings: &Settings, asked: bool, printer: &Pri
     if fit.size(GATEWAY).is_some() {
         line.push_str(&format!("; {} streams by topic", fit.streams));
     }
-    if settings.chooses_sampling() {
-        line.push_str(&format!("; sampling {}", fit.sampling));
+    if fit.begun != Share::ALL {
+        line.push_str(&format!("; the sidecars begin {} of all traces", fit.begun));
     }
     printer.step(Mark::Good, &line);
     let said = &settings.expected.value;

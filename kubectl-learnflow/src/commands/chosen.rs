@@ -27,7 +27,7 @@ pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper
     let shape = settings.shape(gateway, there(Concern::Tracing, "traces").await?);
     let shape = Shape { keeper, ..shape };
     let fit = budget::fit(Some(cluster), settings, &shape).await?;
-    Ok(settings.fitted(shape, fit))
+    Ok(shape.fitted(fit))
 }
 
 /// The services to enrol, and everything to apply for them.

@@ -120,7 +120,7 @@ async fn without_cluster(settings: &Settings, printer: &Printer) -> Result<Vec<R
     let mut shape = settings.shape(false, false);
     shape.keeper = said(settings).unwrap_or_default();
     let fit = budget::fit(None, settings, &shape).await?;
-    let shape = settings.fitted(shape, fit);
+    let shape = shape.fitted(fit);
     budget::say(&shape, settings, false, printer);
     let namespaces = match settings.namespaces.value.as_slice() {
         // Nothing goes there.

@@ -2,7 +2,8 @@
 //! `docs/learnflow.schema.json` is made of these types.
 
 use super::values::{
-    Expected, Image, Memory, Share, Which, expected_of, label_of, name_of, needed_label_of, needed_name_of, registry_of,
+    Expected, Image, Memory, Share, Slow, Which, expected_of, label_of, name_of, needed_label_of, needed_name_of,
+    registry_of,
 };
 use crate::{
     concern::{Concern, Profile, Selection},
@@ -72,9 +73,13 @@ pub(crate) struct File {
     /// The Secret in namespaces learnflow-system and learnflow-agents to pull the images with.
     #[serde(deserialize_with = "name_of")]
     pub(crate) image_pull_secret: Option<String>,
-    /// The share of traces that the sidecars keep. Metrics are exact at any share. Default: 1.
+    /// The share of traces that are kept, of those that neither failed nor were slow: these are all kept. Metrics are
+    /// exact at any share. Default: 1, and 0.05 in production.
     #[cfg_attr(test, schemars(with = "Share"))]
     pub(crate) sampling: Option<Share>,
+    /// From when on a trace is slow, from its first span's begin to its last one's end. Default: 1s.
+    #[cfg_attr(test, schemars(with = "Slow"))]
+    pub(crate) slow: Option<Slow>,
 }
 
 /// A service to enrol.

@@ -18,6 +18,7 @@ budget: 1Gi
 registry: registry.example.com/mirror
 imagePullSecret: pull
 sampling: 0.1
+slow: 500ms
 ";
 
 #[test]
@@ -28,6 +29,7 @@ fn every_key_is_read() {
     assert_eq!(file.services[1].value.app_id, None);
     assert_eq!(file.profile, Some(Profile::Production));
     assert_eq!(file.sampling.map(|share| share.to_string()).as_deref(), Some("0.1"));
+    assert_eq!(file.slow.map(Slow::millis), Some(500));
     assert_eq!(
         file.only.map(|only| only.value),
         Some(vec![Concern::Prometheus, Concern::Middleware])

@@ -6,7 +6,6 @@ mod show;
 mod values;
 
 use crate::{
-    budget::Fit,
     cli::{Choice, Global},
     concern::{Profile, Selection},
     model::Facts,
@@ -17,7 +16,7 @@ use crate::{
 use std::{collections::BTreeMap, fmt};
 
 pub(crate) use file::{Entry, File};
-pub(crate) use values::{Expected, Memory, Share, Which, bytes, label, name, registry};
+pub(crate) use values::{Expected, Memory, Share, Slow, Which, bytes, label, name, registry};
 
 /// A value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +34,6 @@ pub(crate) enum Source {
     Kubeconfig,
     /// What it was found in.
     Cluster,
-    /// Chosen to fit it.
-    Budget,
 }
 
 impl fmt::Display for Source {
@@ -47,7 +44,6 @@ impl fmt::Display for Source {
             Self::Flag(name) => f.write_str(name),
             Self::Kubeconfig => f.write_str("kubeconfig"),
             Self::Cluster => f.write_str("found in the cluster"),
-            Self::Budget => f.write_str("chosen for the budget"),
         }
     }
 }
@@ -71,6 +67,7 @@ pub(crate) struct Settings {
     pub(crate) registry: Setting<Option<String>>,
     pub(crate) pull_secret: Setting<Option<String>>,
     pub(crate) sampling: Setting<Share>,
+    pub(crate) slow: Setting<Slow>,
 }
 
 impl Settings {
@@ -122,8 +119,13 @@ impl Settings {
                 "--image-pull-secret",
                 file.image_pull_secret,
             ),
+            // By the profile, below.
             sampling: from.either(choice.sampling, "--sampling", file.sampling, Share::ALL),
+            slow: from.either(choice.slow, "--slow", file.slow, Slow::default()),
         };
+        if settings.sampling.from == Source::Default && settings.profile.value == Profile::Production {
+            settings.sampling.value = Share::PRODUCTION;
+        }
         // Each may come from another layer.
         let services = &mut settings.services.value;
         match settings.namespaces.value.as_slice() {
@@ -232,25 +234,13 @@ impl Settings {
             registry: self.registry.value.clone(),
             pull_secret: self.pull_secret.value.clone(),
             sampling: self.sampling.value,
+            slow: self.slow.value,
+            begun: Share::ALL,
             keeper: Keeper::Own,
             gateway,
             store,
             fit: None,
         }
-    }
-
-    /// The same as a budget has it.
-    pub(crate) fn fitted(&self, mut shape: Shape, fit: Option<Fit>) -> Shape {
-        if let Some(fit) = fit.as_ref().filter(|_| self.chooses_sampling()) {
-            shape.sampling = fit.sampling;
-        }
-        shape.fit = fit;
-        shape
-    }
-
-    /// Nobody has said how many traces are kept.
-    pub(crate) fn chooses_sampling(&self) -> bool {
-        self.sampling.from == Source::Default
     }
 }
 

@@ -1,7 +1,10 @@
 //! The effective settings as a `learnflow.yaml`: it can be kept, and gives the same again.
 
 use super::{Entry, Setting, Settings, Source};
-use crate::budget::{Fit, Load};
+use crate::{
+    budget::{Fit, Load},
+    config::Share,
+};
 use std::fmt::Display;
 
 impl Settings {
@@ -46,10 +49,8 @@ impl Settings {
         }
         page.maybe("registry", &self.registry, |registry| scalar(registry));
         page.maybe("imagePullSecret", &self.pull_secret, |secret| scalar(secret));
-        match fit.filter(|_| self.chooses_sampling()) {
-            Some(fit) => page.line(&format!("sampling: {}", fit.sampling), &Source::Budget),
-            None => page.line(&format!("sampling: {}", self.sampling.value), &self.sampling.from),
-        }
+        page.line(&format!("sampling: {}", self.sampling.value), &self.sampling.from);
+        page.line(&format!("slow: {}", self.slow.value), &self.slow.from);
         page.0
     }
 }
@@ -84,6 +85,10 @@ impl Page {
             "#   metrics are kept for {hours}h or {megabytes}MB, whichever is less\n"
         ));
         self.0.push_str(&format!("#   streams by topic: {}\n", fit.streams));
+        if fit.begun != Share::ALL {
+            self.0
+                .push_str(&format!("#   the sidecars begin {} of all traces\n", fit.begun));
+        }
     }
 
     fn service(&mut self, service: &Entry) {

@@ -1,9 +1,9 @@
 //! Single values, as they stand in a file or behind a flag: what is wrong with one is said in the
 //! same words for both.
 
-use crate::monitoring::Address;
+use crate::{monitoring::Address, text};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Kubernetes' limit for the name of a namespace, a container, an app id.
 const LABEL: usize = 63;
@@ -155,6 +155,14 @@ pub(crate) struct Share(#[cfg_attr(test, schemars(range(min = 0.0, max = 1.0)))]
 
 impl Share {
     pub(crate) const ALL: Self = Self(1.0);
+    /// One in twenty.
+    pub(crate) const PRODUCTION: Self = Self(0.05);
+
+    /// As the Collector wants it. Rounded: 0.07 times 100 is 7.000000000000001.
+    pub(crate) fn percent(self) -> String {
+        let text = format!("{:.6}", self.0 * 100.0);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
 
     pub(crate) fn new(number: f64) -> Result<Self, String> {
         if (0.0..=1.0).contains(&number) {
@@ -186,6 +194,50 @@ impl fmt::Display for Share {
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// From when on a trace is slow: `1s`, `250ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(transparent))]
+pub(crate) struct Slow(
+    #[cfg_attr(test, schemars(with = "String", regex(pattern = r"^([0-9]+(ms|s|m|h))+$")))] Duration,
+);
+
+impl Default for Slow {
+    fn default() -> Self {
+        Self(Duration::from_secs(1))
+    }
+}
+
+impl Slow {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text::parse_duration(text)? {
+            Duration::ZERO => Err("after no time at all every trace is slow; write for example 1s".into()),
+            // Days of it would say nothing, and the Collector counts milliseconds.
+            long if long > Duration::from_secs(86_400) => Err(format!("`{text}` is longer than a day")),
+            duration => Ok(Self(duration)),
+        }
+    }
+
+    pub(crate) fn millis(self) -> u128 {
+        self.0.as_millis()
+    }
+}
+
+impl fmt::Display for Slow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.millis() {
+            whole if whole.is_multiple_of(1000) => write!(f, "{}s", whole / 1000),
+            millis => write!(f, "{millis}ms"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Slow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -384,6 +436,25 @@ mod tests {
             "x@md5:1",
         ] {
             assert!(Image::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares_in_percent() {
+        for (share, percent) in [("1", "100"), ("0.07", "7"), ("0.05", "5"), ("0.001", "0.1"), ("0", "0")] {
+            assert_eq!(Share::parse(share).expect("a share").percent(), percent);
+        }
+    }
+
+    #[test]
+    fn what_is_slow() {
+        for (text, millis) in [("1s", 1000), ("250ms", 250), ("1m30s", 90_000)] {
+            assert_eq!(Slow::parse(text).map(Slow::millis), Ok(millis));
+        }
+        assert_eq!(Slow::parse("1m30s").expect("slow").to_string(), "90s");
+        assert_eq!(Slow::parse("1500ms").expect("slow").to_string(), "1500ms");
+        for bad in ["", "0", "1", "soon", "48h"] {
+            assert!(Slow::parse(bad).is_err(), "{bad}");
         }
     }
 

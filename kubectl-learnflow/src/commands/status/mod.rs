@@ -141,7 +141,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     let services: Vec<Service> = services.cloned().collect();
     let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
     let shape = Shape {
-        sampling: sampling(&services, &configurations),
+        begun: begun(&services, &configurations),
         ..keeper::installed_shape(cluster).await?
     };
     let mut plan = Plan::shaped(&cluster.namespace, &app_ids, &shape)?;
@@ -196,8 +196,8 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     })
 }
 
-/// The share of traces that is in force: settings are not remembered, and another share is no other version.
-fn sampling(services: &[Service], configurations: &[Configuration]) -> Share {
+/// The share of traces that the sidecars begin: settings are not remembered, and another share is no other version.
+fn begun(services: &[Service], configurations: &[Configuration]) -> Share {
     let in_use = |name: &String| {
         let mut configs = services.iter().filter_map(|service| service.config.as_ref());
         configs.any(|config| config.value == *name)
