@@ -2,6 +2,7 @@
 //! agent, Prometheus, and promtool for its rules. `cargo xtask test` runs these; the programs are parts of the lab.
 
 mod boards;
+mod dapr;
 mod figures;
 mod flood;
 mod gateway;

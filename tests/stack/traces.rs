@@ -202,6 +202,9 @@ fn what_comes_late_is_judged_for_itself() {
     send_spans(gateway.otlp, &[early(dropped), early(outage), early(failed).failed()]);
     let before = by_trace(&jaeger.settled(WAIT * 2));
     assert_eq!(before, BTreeMap::from([(trace_id(failed), 1)]));
+    // The last trace that was dropped is remembered, until the next one is.
+    send_spans(gateway.otlp, &[early(trace(3))]);
+    thread::sleep(WAIT * 2);
     // And what comes long after the decisions.
     let late = |trace| Span::delivered(trace, TOPIC);
     send_spans(

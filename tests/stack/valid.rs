@@ -56,10 +56,7 @@ fn the_agents_configuration_is_valid() {
     let config = replace(&config, &[("/var/lib/learnflow/collector", checkpoints_path)]);
     let (valid, said) = collector(&[&config]);
     assert!(valid, "{said}");
-    let (valid, said) = collector(
-        "collector-agent",
-        &[&replace(&config, &[("poll_interval", "pol_interval".into())])],
-    );
+    let (valid, said) = collector(&[&replace(&config, &[("poll_interval", "pol_interval".into())])]);
     assert!(
         !valid && said.contains("pol_interval"),
         "a wrong one is refused: {said}"
