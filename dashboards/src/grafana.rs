@@ -173,7 +173,7 @@ fn target(query: &Query, kind: Kind) -> Value {
         Kind::Table | Kind::Graph => "table",
         Kind::Stat | Kind::Lines | Kind::States => "time_series",
     };
-    json!({
+    let mut target = json!({
         "refId": query.name,
         "datasource": source(),
         "editorMode": "code",
@@ -182,7 +182,11 @@ fn target(query: &Query, kind: Kind) -> Value {
         "format": format,
         "instant": kind.is_instant(),
         "range": !kind.is_instant(),
-    })
+    });
+    if query.exemplars {
+        target["exemplar"] = json!(true);
+    }
+    target
 }
 
 /// One row for what has the same labels, a column a query. Grafana calls a value `Value #QUERY`, but `Value` when the panel has

@@ -101,6 +101,9 @@ pub struct Query {
     pub thresholds: Vec<Threshold>,
     /// What every value lies within, after the tests' traffic.
     pub expected: [f64; 2],
+    /// Of lines: the points are traces to open. What draws no line itself has points all the same.
+    #[serde(default)]
+    pub exemplars: bool,
     /// No series is good news. Then this metric must be there all the same.
     pub empty_when_well: Option<String>,
 }

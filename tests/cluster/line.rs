@@ -35,6 +35,7 @@ pub const TESTS: &[(&str, Test)] = &[
         "line::the_publish_span_names_its_topic",
         the_publish_span_names_its_topic,
     ),
+    ("line::one_trace_shows_the_whole_way", one_trace_shows_the_whole_way),
     (
         "line::without_the_middleware_the_topic_is_missing",
         without_the_middleware_the_topic_is_missing,
@@ -212,6 +213,57 @@ fn the_publish_span_names_its_topic(target: &Target) -> Result<()> {
         "{delivery:?} is not a child of {publish:?}"
     );
     Ok(())
+}
+
+/// One trace, from the page to the row in the database: each span is in the one before, by however many others.
+fn one_trace_shows_the_whole_way(target: &Target) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let spans = read_spans(target)?;
+        let newest = spans.iter().filter(|span| is_publish_of(span, "course-agent"));
+        let publish = newest.max_by_key(|span| span.start_ns).context("a publish span")?;
+        let of_trace = || spans.iter().filter(|span| span.trace == publish.trace);
+        let within = |span: &Span, outer: &Span| -> bool {
+            let mut at = Some(span);
+            while let Some(now) = at {
+                if now.id == outer.id {
+                    return true;
+                }
+                at = of_trace().find(|span| span.id == now.parent);
+            }
+            false
+        };
+        let whole = of_trace()
+            .find(|span| span.service == "user-progress" && span.name == "INSERT lessons")
+            .filter(|write| {
+                let delivery = of_trace().find(|span| is_delivery(span));
+                let asked = of_trace().any(|span| span.service == "frontend");
+                asked && delivery.is_some_and(|delivery| within(write, delivery) && within(delivery, publish))
+            });
+        if let Some(write) = whole {
+            ensure!(
+                write
+                    .attributes
+                    .get("db.system.name")
+                    .is_some_and(|system| system == "sqlite"),
+                "{write:?}"
+            );
+            let taken = of_trace()
+                .find(|span| span.id == write.parent)
+                .context("what took the event")?;
+            for known in ["messaging.destination.partition.id", "messaging.kafka.offset"] {
+                ensure!(taken.attributes.contains_key(known), "no {known}: {taken:?}");
+            }
+            return Ok(());
+        }
+        let all: Vec<&Span> = of_trace().collect();
+        ensure!(
+            started.elapsed() < Duration::from_secs(40),
+            "trace {}: {all:#?}",
+            publish.trace
+        );
+        thread::sleep(Duration::from_secs(1));
+    }
 }
 
 fn without_the_middleware_the_topic_is_missing(target: &Target) -> Result<()> {

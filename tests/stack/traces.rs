@@ -153,6 +153,10 @@ fn errors_and_slow_ones_are_kept_and_points_open_traces_that_are_there() {
     let known: BTreeSet<_> = spans.iter().map(|span| span.trace.as_str()).collect();
     let points = prometheus.exemplars("traces_kept_duration_seconds_bucket");
     assert!(points.len() > 3, "{points:?}");
+    let board = format!(
+        "traces_kept_duration_seconds_bucket{{service_name=~\".+\",messaging_destination_name=~\"{TOPIC}\",messaging_operation_type=\"send\"}} < 0"
+    );
+    assert!(prometheus.exemplars(&board).len() > 1, "as the board asks");
     let unknown: Vec<_> = points.iter().filter(|id| !known.contains(id.as_str())).collect();
     assert!(
         unknown.is_empty(),
