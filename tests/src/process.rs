@@ -93,6 +93,16 @@ impl Process {
         Ok(kilobytes.context("VmHWM")?.parse::<u64>()? * 1024)
     }
 
+    /// The processor time that it has taken, in seconds.
+    pub fn processor_time(&self) -> Result<f64> {
+        let id = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
+        let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // After the name, which may hold anything: the 12th and the 13th field, in hundredths.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |n: usize| -> Result<f64> { Ok(fields.get(n).context("a field of stat")?.parse()?) };
+        Ok((ticks(11)? + ticks(12)?) / 100.0)
+    }
+
     fn last_words(&self) -> String {
         let said = self.output() + &self.errors();
         let lines: Vec<_> = said.lines().collect();

@@ -1,7 +1,9 @@
 //! The stack's own programs with the configuration that is shipped, on loopback, without a cluster: the Collector's gateway and
 //! agent, Prometheus, and promtool for its rules. `cargo xtask test` runs these; the programs are parts of the lab.
 
+mod agent;
 mod boards;
+mod costs;
 mod dapr;
 mod figures;
 mod flood;

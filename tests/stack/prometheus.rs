@@ -53,10 +53,15 @@ pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
 
 impl Prometheus {
     pub fn start(gateway: &Gateway) -> Prometheus {
+        Self::with(gateway, |config| config)
+    }
+
+    /// With another configuration than the shipped one.
+    pub fn with(gateway: &Gateway, change: impl FnOnce(Value) -> Value) -> Prometheus {
         let port = port();
         let folder = Folder::new().expect("a folder");
         let file = folder.path().join("prometheus.yml");
-        let config = config(gateway.metrics, gateway.telemetry, port);
+        let config = change(config(gateway.metrics, gateway.telemetry, port));
         fs::write(&file, config.to_string()).expect("its configuration");
         let container = shipped::container(MANIFEST);
         let arguments = container["args"].as_array().expect("args");
