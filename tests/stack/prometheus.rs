@@ -38,8 +38,9 @@ pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
     let jobs = config["scrape_configs"].as_array_mut().expect("jobs");
     jobs.retain(|job| job["job_name"] != "dapr");
     for job in jobs.iter_mut().filter(|job| job["job_name"] == "learnflow") {
-        let static_ones = job["static_configs"].take();
-        *job = json!({ "job_name": "learnflow", "honor_labels": true, "static_configs": static_ones });
+        for of_cluster in ["kubernetes_sd_configs", "relabel_configs"] {
+            job.as_object_mut().expect("a job").remove(of_cluster);
+        }
     }
     for job in jobs.iter_mut().filter(|job| job["job_name"] == "collectors") {
         let labels = json!({ "collector": "collector-gateway", "pod": "collector-gateway-1" });

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures, each with its goal. Ratios are taken in one run, against a peer or a floor.
 
+mod collector;
 mod daprd;
 mod figure;
 mod guest;
@@ -59,6 +60,14 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "daprd.publish",
         take: daprd::publish,
+    },
+    Measure {
+        key: "collector.cpu",
+        take: collector::cpu,
+    },
+    Measure {
+        key: "flow.screen_latency",
+        take: collector::screen_latency,
     },
     Measure {
         key: "plugin.binary_mb",

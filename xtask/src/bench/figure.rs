@@ -89,10 +89,10 @@ pub fn table(figures: &[Figure]) -> String {
     std::iter::once(head).chain(rows).map(|row| row + "\n").collect()
 }
 
-/// Ratios with two decimals, megabytes and milliseconds with one; of all else only whole numbers mean anything.
+/// Ratios and seconds with two decimals, megabytes and milliseconds with one; of all else only whole numbers mean anything.
 fn number(value: f64, unit: &str) -> String {
     match unit {
-        TIMES => return format!("{value:.2}"),
+        TIMES | "s" => return format!("{value:.2}"),
         "MB" | "ms" => return format!("{value:.1}"),
         _ => {}
     }
