@@ -448,6 +448,8 @@ pub(crate) fn scrape_jobs(config: &Value) -> Value {
     let mut jobs: Vec<Value> = jobs.into_iter().filter(|job| job["job_name"] != "prometheus").collect();
     for job in &mut jobs {
         job["scrape_interval"] = "15s".into();
+        // Theirs, whatever it is.
+        job.as_object_mut().map(|job| job.remove("scrape_timeout"));
         for target in job.pointer_mut("/static_configs/0/targets/0").into_iter() {
             let address = target.as_str().unwrap_or_default();
             *target = address.replacen(':', &format!(".{STACK_NAMESPACE}:"), 1).into();

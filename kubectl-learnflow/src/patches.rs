@@ -106,6 +106,9 @@ const PRODUCTION: &[Patch] = &[
         cpu: "250m",
         memory: "1Gi",
     }),
+    // A second between an event and the screen is for those who try it out.
+    prometheus_job("scrape_interval", "5s"),
+    prometheus_job("scrape_timeout", "4s"),
     traces(Change::Argument("--config", Cow::Borrowed("/etc/jaeger/badger.yaml"))),
     traces(Change::Claim("data")),
     traces(Change::Memory {
@@ -145,6 +148,20 @@ const fn prometheus(change: Change) -> Patch {
         kind: "Deployment",
         name: "prometheus",
         change,
+    }
+}
+
+/// Of the job that has the events.
+const fn prometheus_job(key: &'static str, value: &'static str) -> Patch {
+    Patch {
+        kind: "ConfigMap",
+        name: PROMETHEUS,
+        change: Change::Setting {
+            file: "prometheus.yml",
+            after: "- job_name: learnflow",
+            key,
+            value: Cow::Borrowed(value),
+        },
     }
 }
 
