@@ -271,11 +271,13 @@ const LOGGED: &str = "exporters: [file, spanmetrics/kept]";
 
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
-    if !shape.store && !shape.concerns.has(Concern::Tracing) && object.kind() == "ConfigMap" && object.name() == GATEWAY
+    let logged = !shape.store && !shape.concerns.has(Concern::Tracing);
+    if logged
+        && object.kind() == "ConfigMap"
+        && object.name() == GATEWAY
+        && let Some(Value::String(text)) = object.edit().pointer_mut("/data/spans.yaml")
     {
-        if let Some(Value::String(text)) = object.edit().pointer_mut("/data/spans.yaml") {
-            *text = text.replace(STORED, LOGGED);
-        }
+        *text = text.replace(STORED, LOGGED);
     }
     if shape.profile == Profile::Production {
         for patch in PRODUCTION {
