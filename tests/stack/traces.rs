@@ -143,6 +143,8 @@ fn errors_and_slow_ones_are_kept_and_points_open_traces_that_are_there() {
     let failed = format!("sum({ALL}{{status_code=\"STATUS_CODE_ERROR\"}})");
     expect(&prometheus, &failed, (TRACES / 20) as f64);
     expect(&prometheus, &format!("sum({KEPT})"), spans.len() as f64);
+    let others = "count({__name__=~\"traces_.*\",job!=\"learnflow\"})";
+    assert_eq!(prometheus.number(others), 0.0, "no service is the job");
     // Its first value counts as well.
     expect(
         &prometheus,
