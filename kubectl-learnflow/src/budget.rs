@@ -38,6 +38,7 @@ const PARTS: &[Part] = &[
 pub(crate) const AGENT: &str = "collector-agent";
 pub(crate) const GATEWAY: &str = "collector-gateway";
 pub(crate) const PROMETHEUS: &str = "prometheus";
+pub(crate) const KUBE_STATE_METRICS: &str = "kube-state-metrics";
 
 /// MiB of an idle agent and an idle gateway. Measured: 42 for a gateway with what it needs compiled in. The image that is
 /// shipped has every component of the distribution, which was not measured: half as much again is assumed.

@@ -14,12 +14,14 @@ use std::{collections::BTreeSet, fmt};
 /// A part of LearnFlow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Concern {
     /// Keeps the traces.
     Tracing,
     /// Reads the sidecars' logs and turns them into metrics and traces.
     Collector,
+    /// Tells Prometheus of pods, autoscalers and quotas.
+    KubeStateMetrics,
     /// Keeps the metrics.
     Prometheus,
     /// What the sidecars load, and the enrolment of the services.
@@ -51,9 +53,10 @@ pub(crate) struct Selection {
 }
 
 impl Concern {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Tracing,
         Self::Collector,
+        Self::KubeStateMetrics,
         Self::Prometheus,
         Self::Middleware,
         Self::Resilience,
@@ -64,6 +67,7 @@ impl Concern {
         match self {
             Self::Tracing => "tracing",
             Self::Collector => "collector",
+            Self::KubeStateMetrics => "kube-state-metrics",
             Self::Prometheus => "prometheus",
             Self::Middleware => "middleware",
             Self::Resilience => "resilience",
@@ -78,13 +82,24 @@ impl Concern {
             Self::Prometheus => &[Self::Collector],
             Self::Resilience => &[Self::Middleware],
             // The Collector fills it, and writes spans to its log where there is none.
-            Self::Tracing | Self::Collector | Self::Middleware | Self::Autoscaling => &[],
+            Self::Tracing | Self::Collector | Self::KubeStateMetrics | Self::Middleware | Self::Autoscaling => &[],
+        }
+    }
+
+    /// What comes along with it, and can be left out.
+    fn likes(self) -> &'static [Self] {
+        match self {
+            Self::Prometheus => &[Self::KubeStateMetrics],
+            _ => &[],
         }
     }
 
     /// It goes to a namespace of its own; the others go to that of the services.
     pub(crate) fn is_of_stack(self) -> bool {
-        matches!(self, Self::Tracing | Self::Collector | Self::Prometheus)
+        matches!(
+            self,
+            Self::Tracing | Self::Collector | Self::KubeStateMetrics | Self::Prometheus
+        )
     }
 
     /// Its objects as they stand in the manifests; a profile may have a folder with more of them.
@@ -109,9 +124,13 @@ impl Selection {
             return Err(format!("{both} is both in only and in skip"));
         }
         for concern in chosen.clone() {
-            chosen.extend(concern.needs());
+            chosen.extend(concern.needs().iter().chain(concern.likes()));
         }
         chosen.retain(|concern| !skip.contains(concern));
+        // For whom nobody is left that would listen.
+        if !chosen.contains(&Concern::Prometheus) && !only.contains(&Concern::KubeStateMetrics) {
+            chosen.remove(&Concern::KubeStateMetrics);
+        }
         for concern in &chosen {
             if let Some(missing) = concern.needs().iter().find(|needed| !chosen.contains(needed)) {
                 return Err(format!("{concern} needs {missing}: skip both, or neither"));
@@ -141,6 +160,12 @@ impl Selection {
         self.asked.contains(&concern)
     }
 
+    /// The same without one of them.
+    pub(crate) fn without(mut self, concern: Concern) -> Self {
+        self.chosen.remove(&concern);
+        self
+    }
+
     /// In the order in which they are applied.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Concern> {
         self.chosen.iter().copied()
@@ -165,7 +190,7 @@ impl fmt::Display for Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Concern::{Autoscaling, Collector, Middleware, Prometheus, Resilience, Tracing};
+    use Concern::{Autoscaling, Collector, KubeStateMetrics, Middleware, Prometheus, Resilience, Tracing};
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
         Selection::new(only, skip).map(|selection| selection.iter().collect())
@@ -174,7 +199,15 @@ mod tests {
     #[test]
     fn what_is_needed_comes_along() {
         assert_eq!(chosen(&[], &[]), Ok(Concern::ALL.to_vec()));
-        assert_eq!(chosen(&[Prometheus], &[]), Ok(vec![Collector, Prometheus]));
+        assert_eq!(
+            chosen(&[Prometheus], &[]),
+            Ok(vec![Collector, KubeStateMetrics, Prometheus])
+        );
+        assert_eq!(
+            chosen(&[Prometheus], &[KubeStateMetrics]),
+            Ok(vec![Collector, Prometheus])
+        );
+        assert_eq!(chosen(&[KubeStateMetrics], &[]), Ok(vec![KubeStateMetrics]));
         assert_eq!(chosen(&[Middleware], &[]), Ok(vec![Middleware]));
         assert_eq!(chosen(&[Resilience], &[]), Ok(vec![Middleware, Resilience]));
         assert_eq!(

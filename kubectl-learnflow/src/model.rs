@@ -368,6 +368,14 @@ pub(crate) struct Neighbour {
     pub(crate) ports: Vec<i32>,
 }
 
+/// A kube-state-metrics of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StateMetrics {
+    pub(crate) namespace: String,
+    /// At a port that our Prometheus would take for its metrics.
+    pub(crate) readable: bool,
+}
+
 /// One value Prometheus answered with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {

@@ -45,6 +45,8 @@ pub(crate) const RESTARTED: &str = "learnflow.dev/restarted";
 pub(crate) const BEFORE: &str = "learnflow.dev/before";
 /// On the set of the stack: whose Prometheus keeps the metrics, as JSON, when it is not ours.
 pub(crate) const KEEPER: &str = "learnflow.dev/prometheus";
+/// On the set of the stack: the namespaces of services that it was installed for.
+pub(crate) const NAMESPACES: &str = "learnflow.dev/namespaces";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
 const CONFIG_REVISION: &str = "learnflow.dev/config";
 
@@ -300,7 +302,7 @@ impl Plan {
         // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
         stack.sort_by_key(Object::is_workload);
         let revisions = config_revisions(&stack);
-        let stack_set = stack::set(&stack, &shape.keeper)?;
+        let stack_set = stack::set(&stack, shape)?;
         let members = stack.into_iter().map(|object| {
             let object = follow_config(shaped(object, shape), &revisions);
             object.member_of(STACK_NAMESPACE).labelled().versioned()

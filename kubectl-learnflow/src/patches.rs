@@ -2,14 +2,17 @@
 //! YAML that works with `kubectl apply`.
 
 use crate::{
-    budget::{AGENT, Fit, GATEWAY, PROMETHEUS},
+    budget::{AGENT, Fit, GATEWAY, KUBE_STATE_METRICS, PROMETHEUS},
     concern::{Concern, Profile, Selection},
     config::Share,
     monitoring::Keeper,
-    objects::Object,
+    objects::{OUR_NAMESPACES, Object},
 };
 use serde_json::{Value, json};
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// How long Prometheus keeps metrics, and how much of them.
 pub(crate) const RETENTION_TIME: &str = "--storage.tsdb.retention.time";
@@ -27,6 +30,8 @@ pub(crate) struct Shape {
     pub(crate) sampling: Share,
     /// Who keeps the metrics.
     pub(crate) keeper: Keeper,
+    /// Where there are services, as far as that is known: CPU, memory and objects are kept of these namespaces, and ours.
+    pub(crate) namespaces: BTreeSet<String>,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
     pub(crate) gateway: bool,
     /// The trace store is there, or comes: without it the gateway writes spans to its log.
@@ -45,6 +50,7 @@ impl Default for Shape {
             pull_secret: None,
             sampling: Share::ALL,
             keeper: Keeper::Own,
+            namespaces: BTreeSet::new(),
             gateway: true,
             store: true,
             fit: None,
@@ -187,8 +193,14 @@ fn of_budget(fit: &Fit) -> Vec<Patch> {
 const STORED: &str = "exporters: [otlp_grpc]";
 const LOGGED: &str = "exporters: [file]";
 
+/// What of a cluster Prometheus keeps: as the manifest has it, of all namespaces.
+const KEPT: &str = "- source_labels: [namespace]\n            regex: .+\n";
+
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
+    if !shape.namespaces.is_empty() {
+        bounded(&mut object, &shape.namespaces);
+    }
     if !shape.store && !shape.concerns.has(Concern::Tracing) && object.kind() == "ConfigMap" && object.name() == GATEWAY {
         if let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml") {
             *text = text.replace(STORED, LOGGED);
@@ -220,6 +232,26 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
         object.edit()["spec"]["template"]["spec"]["imagePullSecrets"] = json!([{ "name": secret }]);
     }
     object
+}
+
+/// No more of a cluster than what the boards show.
+fn bounded(object: &mut Object, namespaces: &BTreeSet<String>) {
+    let all = namespaces.iter().map(String::as_str).chain(OUR_NAMESPACES);
+    let all: Vec<&str> = all.collect::<BTreeSet<_>>().into_iter().collect();
+    let counted = Patch {
+        kind: "Deployment",
+        name: KUBE_STATE_METRICS,
+        change: Change::Argument("--namespaces", all.join(",").into()),
+    };
+    if counted.is_for(object) {
+        counted.apply(object);
+    }
+    if object.kind() == "ConfigMap"
+        && object.name() == PROMETHEUS
+        && let Some(Value::String(text)) = object.edit().pointer_mut("/data/prometheus.yml")
+    {
+        *text = text.replace(KEPT, &KEPT.replace(".+", &all.join("|")));
+    }
 }
 
 /// The Configuration as the settings want it.

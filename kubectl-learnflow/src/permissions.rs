@@ -3,6 +3,7 @@
 
 use crate::{
     applyset,
+    budget::KUBE_STATE_METRICS,
     cluster::accesses,
     model::Access,
     monitoring::Keeper,
@@ -305,9 +306,13 @@ fn kept() -> BTreeSet<Access> {
     accesses([set, own].iter(), &["get"])
 }
 
-/// And whose it could be.
+/// And whose it could be; whether there is a kube-state-metrics, ours or another one.
 fn choosing(keeper: &Keeper) -> Permissions {
-    let permissions = Permissions::default().need(kept());
+    let states = ObjectRef::deployment(STACK_NAMESPACE, KUBE_STATE_METRICS);
+    let permissions = Permissions::default()
+        .need(kept())
+        .need(accesses(std::iter::once(&states), &["get"]))
+        .like(to("list", "", "pods", None));
     match keeper {
         Keeper::Own => permissions.like(prometheuses()),
         Keeper::Operated(operated) => permissions

@@ -1,6 +1,6 @@
 //! What the settings mean in this cluster: the shape of the stack, the services, and what those get.
 
-use super::budget;
+use super::{budget, places};
 use crate::{
     cluster::Cluster,
     concern::Concern,
@@ -25,7 +25,14 @@ pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper
     };
     let gateway = there(Concern::Collector, "collector-gateway").await?;
     let shape = settings.shape(gateway, there(Concern::Tracing, "traces").await?);
-    let shape = Shape { keeper, ..shape };
+    // Who was served before still is.
+    let mut namespaces = cluster.served().await?;
+    namespaces.extend(places(cluster, settings).into_iter().map(|place| place.namespace));
+    let shape = Shape {
+        keeper,
+        namespaces,
+        ..shape
+    };
     let fit = budget::fit(Some(cluster), settings, &shape).await?;
     Ok(settings.fitted(shape, fit))
 }

@@ -3,7 +3,7 @@
 use super::{
     budget, chosen,
     guard::{self, Seen, Wanted, is_ours},
-    keeper, middleware, places, prune, scaling,
+    keeper, middleware, places, prune, scaling, states,
 };
 use crate::{
     changes::{self, Change},
@@ -52,10 +52,12 @@ enum Action {
 pub(super) async fn run(
     cluster: &Cluster,
     args: &Diff,
-    settings: Settings,
+    mut settings: Settings,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
-    let chosen = keeper::choose(cluster, &settings).await?;
+    let mut chosen = keeper::choose(cluster, &settings).await?;
+    let states = states::leave_out(cluster, &mut settings, &chosen.keeper).await?;
+    chosen.checks.extend(states);
     guard::remark(&chosen.checks, printer)?;
     let shape = chosen::shape(cluster, &settings, chosen.keeper).await?;
     let clusters = places(cluster, &settings);

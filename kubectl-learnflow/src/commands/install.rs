@@ -5,7 +5,7 @@ use super::{
     budget, chosen, enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
     keeper::{self, Chosen},
-    middleware, places, policies, prune, scaling,
+    middleware, places, policies, prune, scaling, states,
 };
 use crate::{
     cli::{DryRun, Install},
@@ -55,11 +55,12 @@ struct Job<'a> {
 pub(super) async fn run(
     cluster: &Cluster,
     args: &Install,
-    settings: Settings,
+    mut settings: Settings,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     if args.print_config {
         let chosen = keeper::choose(cluster, &settings).await?;
+        states::leave_out(cluster, &mut settings, &chosen.keeper).await?;
         let shape = chosen::shape(cluster, &settings, chosen.keeper).await?;
         let found = stream::iter(places(cluster, &settings));
         let found = found.then(async |cluster| Ok::<_, Problem>((cluster.namespace.clone(), cluster.facts().await?)));
@@ -70,7 +71,8 @@ pub(super) async fn run(
         return Ok(Outcome::Good);
     }
     printer.section("Checking the cluster");
-    let Chosen { keeper, checks } = keeper::choose(cluster, &settings).await?;
+    let Chosen { keeper, mut checks } = keeper::choose(cluster, &settings).await?;
+    checks.extend(states::leave_out(cluster, &mut settings, &keeper).await?);
     cluster.measured_by(&keeper);
     let shape = chosen::shape(cluster, &settings, keeper).await?;
     let clusters = places(cluster, &settings);

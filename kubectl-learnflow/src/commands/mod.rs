@@ -21,6 +21,7 @@ mod prune;
 mod rbac;
 mod render;
 mod scaling;
+mod states;
 mod status;
 mod uninstall;
 mod version;

@@ -1,6 +1,6 @@
 //! `render`: what `install` applies, as files.
 
-use super::{budget, chosen, connect, guard, keeper, places, scaling};
+use super::{budget, chosen, connect, guard, keeper, places, scaling, states};
 use crate::{
     assets,
     cli::{Global, Render},
@@ -152,7 +152,7 @@ async fn without_cluster(settings: &Settings, printer: &Printer) -> Result<Vec<R
     each.collect()
 }
 
-async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) -> Result<Vec<Rendered>, Problem> {
+async fn with_cluster(mut settings: Settings, global: &Global, printer: &Printer) -> Result<Vec<Rendered>, Problem> {
     let hint = "To render without a cluster, name the services with --service or in learnflow.yaml.";
     let cluster = connect(global, &settings)
         .await
@@ -169,6 +169,8 @@ async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) ->
             chosen.keeper
         }
     };
+    let states = states::leave_out(&cluster, &mut settings, &keeper).await?;
+    guard::remark(states.as_slice(), printer)?;
     let shape = chosen::shape(&cluster, &settings, keeper).await?;
     budget::say(&shape, &settings, true, printer);
     let mut rendered = Vec::new();

@@ -233,6 +233,7 @@ impl Settings {
             pull_secret: self.pull_secret.value.clone(),
             sampling: self.sampling.value,
             keeper: Keeper::Own,
+            namespaces: self.namespaces.value.iter().cloned().collect(),
             gateway,
             store,
             fit: None,
