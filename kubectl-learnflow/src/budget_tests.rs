@@ -41,6 +41,7 @@ fn workloads() -> Vec<Workload> {
     vec![
         one("agents", AGENT, None, 200),
         one("system", GATEWAY, Some(1), 400),
+        one("system", KUBE_STATE_METRICS, Some(1), 96),
         one("system", PROMETHEUS, Some(1), 1024),
         one("system", "another", Some(2), 50),
     ]

@@ -12,6 +12,9 @@ struct Peer {
     labels: BTreeMap<String, String>,
 }
 
+/// Where API servers listen.
+const API: [u64; 4] = [443, 6443, 8443, 16443];
+
 type Flow = (&'static str, &'static str, u64);
 
 fn plan() -> Plan {
@@ -68,6 +71,7 @@ fn peers(plan: &Plan) -> Vec<Peer> {
         ours("collector-gateway", STACK_NAMESPACE),
         ours("prometheus", STACK_NAMESPACE),
         ours("traces", STACK_NAMESPACE),
+        ours("kube-state-metrics", STACK_NAMESPACE),
         // What the injector puts on a pod, and a Prometheus of somebody else.
         other(
             "sidecar",
@@ -81,6 +85,11 @@ fn peers(plan: &Plan) -> Vec<Peer> {
             "their-prometheus",
             "monitoring",
             &[("app.kubernetes.io/name", "prometheus")],
+        ),
+        other(
+            "their-kube-state-metrics",
+            "monitoring",
+            &[("app.kubernetes.io/name", "kube-state-metrics")],
         ),
         other("neighbour", STACK_NAMESPACE, &[("app", "x")]),
         other("stranger", "shop", &[("app", "x")]),
@@ -107,7 +116,13 @@ fn behind(plan: &Plan, address: &str) -> (&'static str, u64) {
 }
 
 fn known(name: &str) -> &'static str {
-    let names = ["collector-agent", "collector-gateway", "prometheus", "traces"];
+    let names = [
+        "collector-agent",
+        "collector-gateway",
+        "kube-state-metrics",
+        "prometheus",
+        "traces",
+    ];
     names
         .into_iter()
         .find(|known| *known == name)
@@ -127,7 +142,7 @@ fn container_port(plan: &Plan, workload_name: &str, port: &str) -> u64 {
 }
 
 fn all_ports(plan: &Plan) -> BTreeSet<u64> {
-    let mut ports = BTreeSet::from([22, 53, 80, 443, 3500, 5353, 6443, 8443, 16443, 50_000]);
+    let mut ports = BTreeSet::from([22, 53, 80, 443, 3500, 5353, 6443, 8443, 10250, 16443, 50_000]);
     for object in plan.stack.iter().filter(|object| object.is_workload()) {
         let containers = &object.value()["spec"]["template"]["spec"]["containers"];
         let each = containers
@@ -178,8 +193,13 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
             names.insert("prometheus");
         }
         for discovery in job["kubernetes_sd_configs"].as_array().into_iter().flatten() {
-            for port in [443, 6443, 8443, 16443] {
+            for port in API {
                 flows.insert(("prometheus", "outside", port));
+            }
+            if discovery["role"] == "node" {
+                // Where a node's kubelet says that it listens.
+                flows.insert(("prometheus", "outside", 10250));
+                continue;
             }
             let selector = discovery["selectors"][0]["label"].as_str().expect("a selector");
             let keep = job["relabel_configs"]
@@ -188,9 +208,16 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
                 .iter()
                 .find(|rule| rule["source_labels"][0] == "__meta_kubernetes_pod_container_port_name");
             let port = keep.and_then(|rule| rule["regex"].as_str()).expect("a port's name");
+            // The port is its owner's choice.
+            let any_port = |peer| all_ports(plan).into_iter().map(move |port| ("prometheus", peer, port));
             if selector.starts_with("dapr.io/") {
-                // The port is the service's own choice.
-                flows.extend(all_ports(plan).into_iter().map(|port| ("prometheus", "sidecar", port)));
+                flows.extend(any_port("sidecar"));
+                continue;
+            }
+            if selector.ends_with("=kube-state-metrics") {
+                flows.extend(any_port("their-kube-state-metrics"));
+                let port = container_port(plan, "kube-state-metrics", "http-metrics");
+                flows.insert(("prometheus", "kube-state-metrics", port));
                 continue;
             }
             for name in ["collector-agent", "collector-gateway", "traces"]
@@ -204,10 +231,12 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
     // What ours reads from the Collectors another one may read in its place.
     let read: Vec<Flow> = flows
         .iter()
-        .filter(|(from, to, _)| *from == "prometheus" && !["outside", "sidecar"].contains(to))
+        .filter(|(from, to, _)| *from == "prometheus" && !["outside", "sidecar", "their-kube-state-metrics"].contains(to))
         .copied()
         .collect();
     flows.extend(read.into_iter().map(|(_, to, port)| ("their-prometheus", to, port)));
+    // It watches what it tells of, by the API server's address.
+    flows.extend(API.map(|port| ("kube-state-metrics", "outside", port)));
     // Names are looked up.
     for name in names {
         flows.extend([53, 5353].map(|port| (name, "outside", port)));
@@ -316,8 +345,8 @@ fn names_are_looked_up_by_udp() {
     let plan = plan();
     let peers = peers(&plan);
     let outside = peers.last().expect("outside");
-    for peer in &peers[..4] {
-        let calls = peer.name != "traces";
+    for peer in &peers[..5] {
+        let calls = !["traces", "kube-state-metrics"].contains(&peer.name);
         assert_eq!(passes(&plan, peer, outside, 53, "UDP"), calls, "{}", peer.name);
         assert!(!passes(&plan, peer, outside, 443, "UDP"), "{}", peer.name);
     }

@@ -114,6 +114,14 @@ const PRODUCTION: &[Patch] = &[
         },
     },
     Patch {
+        kind: "Deployment",
+        name: "kube-state-metrics",
+        change: Change::Requests {
+            cpu: "10m",
+            memory: "96Mi",
+        },
+    },
+    Patch {
         kind: "DaemonSet",
         name: "collector-agent",
         change: Change::Requests {
@@ -194,7 +202,7 @@ const STORED: &str = "exporters: [otlp_grpc]";
 const LOGGED: &str = "exporters: [file]";
 
 /// What of a cluster Prometheus keeps: as the manifest has it, of all namespaces.
-const KEPT: &str = "- source_labels: [namespace]\n            regex: .+\n";
+const KEPT: &str = "- source_labels: [namespace]\n        regex: .+\n";
 
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {

@@ -65,7 +65,7 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
     let before = fake.writes().len();
     installed(&fake, &["--budget=1Gi"]);
     assert_eq!(order(&fake, before), [""; 0]);
-    installed(&fake, &["--budget=800Mi"]);
+    installed(&fake, &["--budget=900Mi"]);
     let writes = order(&fake, before);
     assert_eq!(
         writes,
@@ -77,7 +77,7 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
             format!("PATCH {OF_AGENTS}"),
         ]
     );
-    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 800);
+    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 900);
 
     // Without a budget the quotas go before the pods grow.
     let before = fake.writes().len();
@@ -101,12 +101,12 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
 fn an_old_stack_has_room_beside_the_new_one() {
     let fake = Fake::sound();
     installed(&fake, &[]);
-    let stuck = install(&fake, &["--budget=800Mi", "--no-wait"]);
+    let stuck = install(&fake, &["--budget=900Mi", "--no-wait"]);
     assert_eq!(stuck.result, Ok(Outcome::Good), "{}", stuck.err);
     let room = || crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
     assert!(room() > 1024.0 + 400.0, "both: {}", room());
     // The next run finds that nothing is on its way any more.
-    installed(&fake, &["--budget=800Mi"]);
+    installed(&fake, &["--budget=900Mi"]);
     assert!(room() < 800.0, "{}", room());
 }
 
@@ -118,7 +118,7 @@ fn what_is_left_out_and_there_has_its_room() {
     let refused = install(&fake, &["--skip=prometheus", "--budget=1Gi"]);
     let problem = refused.result.expect_err("refused").what;
     assert!(problem.contains("prometheus 1024Mi"), "{problem}");
-    let ended = installed(&fake, &["--skip=prometheus", "--budget=1600Mi"]);
+    let ended = installed(&fake, &["--skip=prometheus", "--budget=1700Mi"]);
     assert!(ended.err.contains("prometheus 1024Mi"), "{}", ended.err);
     assert_eq!(limit(&fake), "1Gi", "it stays as it is");
     let room = crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
@@ -129,7 +129,7 @@ fn what_is_left_out_and_there_has_its_room() {
 #[test]
 fn a_chosen_sampling_is_no_other_version() {
     let fake = Fake::sound();
-    let ended = installed(&fake, &["--budget=2200Mi", "--expect=nodes=1,pods=200,topics=50"]);
+    let ended = installed(&fake, &["--budget=2600Mi", "--expect=nodes=1,pods=200,topics=50"]);
     assert!(ended.err.contains("; sampling 0."), "{}", ended.err);
     let report = fake.run(async |cluster| crate::commands::status::report(cluster).await);
     let report = report.expect("a report");

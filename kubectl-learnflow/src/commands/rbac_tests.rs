@@ -240,7 +240,7 @@ fn a_missing_permission_is_named_before_anything_is_written() {
         "{said}"
     );
     assert!(
-        said.contains("namespace learnflow-system: collector-gateway, prometheus, traces\n"),
+        said.contains("namespace learnflow-system: collector-gateway, kube-state-metrics, prometheus, traces\n"),
         "{said}"
     );
     assert_eq!(fake.writes().iter().filter(|write| write.contains("PATCH")).count(), 0);
