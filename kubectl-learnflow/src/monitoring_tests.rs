@@ -192,7 +192,10 @@ fn a_plan_for_somebody_elses_brings_monitors_and_no_prometheus() {
     }
     assert_eq!(plan.namespaces[0].value()["metadata"]["labels"]["rules"], "yes");
     // It reads kubelets in its own right.
-    let bound = of("ClusterRoleBinding").into_iter().map(Object::name).collect::<Vec<_>>();
+    let bound = of("ClusterRoleBinding")
+        .into_iter()
+        .map(Object::name)
+        .collect::<Vec<_>>();
     assert_eq!(bound, ["learnflow-kube-state-metrics", "learnflow-prometheus"]);
     let subjects = &of("ClusterRoleBinding")[1].value()["subjects"];
     assert_eq!(

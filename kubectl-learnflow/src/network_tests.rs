@@ -231,7 +231,9 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
     // What ours reads from the Collectors another one may read in its place.
     let read: Vec<Flow> = flows
         .iter()
-        .filter(|(from, to, _)| *from == "prometheus" && !["outside", "sidecar", "their-kube-state-metrics"].contains(to))
+        .filter(|(from, to, _)| {
+            *from == "prometheus" && !["outside", "sidecar", "their-kube-state-metrics"].contains(to)
+        })
         .copied()
         .collect();
     flows.extend(read.into_iter().map(|(_, to, port)| ("their-prometheus", to, port)));

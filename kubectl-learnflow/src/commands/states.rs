@@ -37,8 +37,9 @@ pub(super) async fn leave_out(
     if let Some(one) = found.iter().find(readable) {
         settings.concerns.value = concerns.clone().without(Concern::KubeStateMetrics);
         let mut check = Check::good(format!("The kube-state-metrics in namespace {} is used", one.namespace));
-        check.next =
-            Some("LearnFlow brings none of its own. To have one all the same, name it: --only kube-state-metrics.".into());
+        check.next = Some(
+            "LearnFlow brings none of its own. To have one all the same, name it: --only kube-state-metrics.".into(),
+        );
         return Ok(Some(check));
     }
     Ok(found.first().map(|one| {

@@ -30,7 +30,9 @@ fn one_that_is_there_is_used() {
     let fake = with_theirs("http");
     let ended = installed(&fake, &[]);
     assert!(
-        ended.err.contains("√ The kube-state-metrics in namespace monitoring is used"),
+        ended
+            .err
+            .contains("√ The kube-state-metrics in namespace monitoring is used"),
         "{}",
         ended.err
     );
@@ -45,7 +47,9 @@ fn one_that_cannot_be_read_is_no_use() {
     let fake = with_theirs("https-main");
     let ended = installed(&fake, &[]);
     assert!(
-        ended.err.contains("‼ The kube-state-metrics in namespace monitoring has no port http"),
+        ended
+            .err
+            .contains("‼ The kube-state-metrics in namespace monitoring has no port http"),
         "{}",
         ended.err
     );
@@ -62,7 +66,11 @@ fn ours_stays_when_another_one_comes() {
         }
     }
     let again = installed(&fake, &[]);
-    assert!(!again.err.contains("is used") && !again.err.contains("(changed)"), "{}", again.err);
+    assert!(
+        !again.err.contains("is used") && !again.err.contains("(changed)"),
+        "{}",
+        again.err
+    );
     assert!(fake.get(OURS).is_some());
 }
 
@@ -80,11 +88,20 @@ fn only_namespaces_of_services_are_kept() {
     let (file, arguments) = kept();
     let twice = "regex: learnflow-agents|learnflow-system|shop\\n";
     assert_eq!(file.matches(twice).count(), 2, "{file}");
-    assert!(arguments.contains("\"--namespaces=learnflow-agents,learnflow-system,shop\""), "{arguments}");
+    assert!(
+        arguments.contains("\"--namespaces=learnflow-agents,learnflow-system,shop\""),
+        "{arguments}"
+    );
     let set = "/api/v1/namespaces/learnflow-system/configmaps/learnflow";
-    fake.change(set, &json!({ "metadata": { "annotations": { "learnflow.dev/namespaces": "bank,shop" } } }));
+    fake.change(
+        set,
+        &json!({ "metadata": { "annotations": { "learnflow.dev/namespaces": "bank,shop" } } }),
+    );
     installed(&fake, &[]);
     let (file, arguments) = kept();
-    assert!(file.contains("regex: bank|learnflow-agents|learnflow-system|shop\\n"), "{file}");
+    assert!(
+        file.contains("regex: bank|learnflow-agents|learnflow-system|shop\\n"),
+        "{file}"
+    );
     assert!(arguments.contains("--namespaces=bank,learnflow-agents"), "{arguments}");
 }
