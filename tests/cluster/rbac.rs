@@ -45,6 +45,8 @@ const HELPFUL: &[&str] = &[
     "get services/proxy in diff",
     // KEDA shows in its autoscaler as well.
     "list scaledobjects",
+    // Whether there is another kube-state-metrics; ours is there already.
+    "list pods in render",
     "list horizontalpodautoscalers in status",
     "list horizontalpodautoscalers in check",
     // Only where something is not ready.
