@@ -209,11 +209,13 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
     if !shape.namespaces.is_empty() {
         bounded(&mut object, &shape.namespaces);
     }
-    if !shape.store && !shape.concerns.has(Concern::Tracing) && object.kind() == "ConfigMap" && object.name() == GATEWAY
+    if !shape.store
+        && !shape.concerns.has(Concern::Tracing)
+        && object.kind() == "ConfigMap"
+        && object.name() == GATEWAY
+        && let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml")
     {
-        if let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml") {
-            *text = text.replace(STORED, LOGGED);
-        }
+        *text = text.replace(STORED, LOGGED);
     }
     if shape.profile == Profile::Production {
         for patch in PRODUCTION {

@@ -262,7 +262,10 @@ fn their_kube_state_metrics_is_used(target: &Target) -> Result<()> {
     let result = read_and_bounded(target);
     // Whatever came of it, a later test must not find theirs.
     let gone = expect(target, &["uninstall", "--unenroll"], 0).map(|_| ());
-    let roles = ["clusterrole/their-kube-state-metrics", "clusterrolebinding/their-kube-state-metrics"];
+    let roles = [
+        "clusterrole/their-kube-state-metrics",
+        "clusterrolebinding/their-kube-state-metrics",
+    ];
     target.run_kubectl(&[&["delete", "namespace/monitoring"], &roles[..], &["--wait"]].concat())?;
     result.and(gone)
 }
