@@ -158,10 +158,11 @@ fn what_cannot_fit_is_refused_with_the_figures() {
     let problem = ended.result.expect_err("refused");
     assert_eq!(
         problem.what,
-        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 967Mi \
-         (traces 320Mi, collector-agent 92Mi on each node, collector-gateway 102Mi, prometheus 269Mi)."
+        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 1017Mi \
+         (traces 320Mi, collector-agent 92Mi on each node, collector-gateway 102Mi, kube-state-metrics 43Mi, \
+         prometheus 276Mi)."
     );
-    assert!(problem.next.is_some_and(|next| next.contains("967Mi")));
+    assert!(problem.next.is_some_and(|next| next.contains("1017Mi")));
     assert_eq!(fake.writes(), [""; 0]);
 }
 
