@@ -36,7 +36,12 @@ pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
     );
     let mut config: Value = serde_saphyr::from_str(&text).expect("YAML");
     let jobs = config["scrape_configs"].as_array_mut().expect("jobs");
-    jobs.retain(|job| job["job_name"] != "dapr");
+    let of_a_cluster = |job: &Value| {
+        ["dapr", "kube-state-metrics", "kubelet"]
+            .iter()
+            .any(|name| job["job_name"] == *name)
+    };
+    jobs.retain(|job| !of_a_cluster(job));
     for job in jobs.iter_mut().filter(|job| job["job_name"] == "collectors") {
         let labels = json!({ "collector": "collector-gateway", "pod": "collector-gateway-1" });
         *job = json!({
