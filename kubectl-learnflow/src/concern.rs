@@ -160,6 +160,14 @@ impl Selection {
         self.asked.contains(&concern)
     }
 
+    /// Everything, and of the stack just these parts. None: an installation that does not say which it has.
+    pub(crate) fn of_stack(parts: &BTreeSet<Concern>) -> Self {
+        let mut all = Self::all();
+        all.chosen
+            .retain(|concern| !concern.is_of_stack() || parts.is_empty() || parts.contains(concern));
+        all
+    }
+
     /// The same without one of them.
     pub(crate) fn without(mut self, concern: Concern) -> Self {
         self.chosen.remove(&concern);

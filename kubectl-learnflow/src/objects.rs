@@ -47,6 +47,8 @@ pub(crate) const BEFORE: &str = "learnflow.dev/before";
 pub(crate) const KEEPER: &str = "learnflow.dev/prometheus";
 /// On the set of the stack: the namespaces of services that it was installed for.
 pub(crate) const NAMESPACES: &str = "learnflow.dev/namespaces";
+/// And which parts of it: one that was left out is not missing.
+pub(crate) const PARTS: &str = "learnflow.dev/parts";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
 const CONFIG_REVISION: &str = "learnflow.dev/config";
 

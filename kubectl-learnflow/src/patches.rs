@@ -32,6 +32,8 @@ pub(crate) struct Shape {
     pub(crate) keeper: Keeper,
     /// Where there are services, as far as that is known: CPU, memory and objects are kept of these namespaces, and ours.
     pub(crate) namespaces: BTreeSet<String>,
+    /// What of the stack was installed before, and stays.
+    pub(crate) before: BTreeSet<Concern>,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
     pub(crate) gateway: bool,
     /// The trace store is there, or comes: without it the gateway writes spans to its log.
@@ -51,6 +53,7 @@ impl Default for Shape {
             sampling: Share::ALL,
             keeper: Keeper::Own,
             namespaces: BTreeSet::new(),
+            before: BTreeSet::new(),
             gateway: true,
             store: true,
             fit: None,

@@ -4,7 +4,7 @@ use crate::{
     applyset, assets,
     concern::{Concern, Profile},
     monitoring::{self, Keeper},
-    objects::{AGENT_NAMESPACE, KEEPER, NAMESPACES, Object, ObjectRef, STACK_NAMESPACE},
+    objects::{AGENT_NAMESPACE, KEEPER, NAMESPACES, Object, ObjectRef, PARTS, STACK_NAMESPACE},
     patches::Shape,
     problem::Problem,
     quota,
@@ -57,6 +57,10 @@ pub(crate) fn set(stack: &[Object], shape: &Shape) -> Result<Object, Problem> {
     if shape.keeper != Keeper::Own {
         annotations.insert(KEEPER.into(), json!(shape.keeper).to_string().into());
     }
+    let parts = shape.concerns.iter().filter(|concern| concern.is_of_stack());
+    let parts = parts.chain(shape.before.iter().copied());
+    let parts = parts.map(|concern| concern.name().to_owned()).collect();
+    annotations.insert(PARTS.into(), applyset::join(&parts).into());
     if !shape.namespaces.is_empty() {
         annotations.insert(NAMESPACES.into(), applyset::join(&shape.namespaces).into());
     }

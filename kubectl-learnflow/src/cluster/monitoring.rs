@@ -3,9 +3,10 @@
 use super::{Cluster, is_absent};
 use crate::{
     applyset,
+    concern::Concern,
     model::Existing,
     monitoring::{Address, Candidate, Home, Keeper, Labels},
-    objects::{KEEPER, MANAGER, NAMESPACES, ObjectRef, STACK_NAMESPACE},
+    objects::{KEEPER, MANAGER, NAMESPACES, ObjectRef, PARTS, STACK_NAMESPACE},
     problem::Problem,
 };
 use kube::{
@@ -32,11 +33,18 @@ impl Cluster {
         Ok(self.existing(&own).await?.is_some_and(ours).then_some(Keeper::Own))
     }
 
-    /// The namespaces of services that the stack was installed for.
-    pub(crate) async fn served(&self) -> Result<BTreeSet<String>, Problem> {
+    /// The namespaces of services that the stack was installed for, and its parts.
+    pub(crate) async fn installed_for(&self) -> Result<(BTreeSet<String>, BTreeSet<Concern>), Problem> {
         let set = self.existing(&applyset::reference(STACK_NAMESPACE)).await?;
-        let served = set.as_ref().and_then(|set| annotation(set, NAMESPACES));
-        Ok(applyset::split(served.unwrap_or_default()))
+        let listed = |name| {
+            let text = set.as_ref().and_then(|set| annotation(set, name));
+            applyset::split(text.unwrap_or_default())
+        };
+        let parts = listed(PARTS);
+        let parts = Concern::ALL
+            .into_iter()
+            .filter(|concern| parts.contains(concern.name()));
+        Ok((listed(NAMESPACES), parts.collect()))
     }
 
     /// From now on it is asked for metrics. What was decided first stays.

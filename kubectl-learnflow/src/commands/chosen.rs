@@ -26,11 +26,12 @@ pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper
     let gateway = there(Concern::Collector, "collector-gateway").await?;
     let shape = settings.shape(gateway, there(Concern::Tracing, "traces").await?);
     // Who was served before still is.
-    let mut namespaces = cluster.served().await?;
+    let (mut namespaces, before) = cluster.installed_for().await?;
     namespaces.extend(places(cluster, settings).into_iter().map(|place| place.namespace));
     let shape = Shape {
         keeper,
         namespaces,
+        before,
         ..shape
     };
     let fit = budget::fit(Some(cluster), settings, &shape).await?;

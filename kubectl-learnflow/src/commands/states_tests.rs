@@ -37,6 +37,14 @@ fn one_that_is_there_is_used() {
         ended.err
     );
     assert!(fake.get(OURS).is_none());
+    // What was left out is not missing; what is gone is.
+    let problems = || {
+        let report = fake.run(async |cluster| crate::commands::status::report(cluster).await);
+        report.expect("a report").problems.join(" ")
+    };
+    assert!(!problems().contains("missing"), "{}", problems());
+    fake.remove("/apis/apps/v1/namespaces/learnflow-system/deployments/prometheus");
+    assert!(problems().contains("prometheus is missing"), "{}", problems());
     let named = installed(&fake, &["--only=kube-state-metrics"]);
     assert!(!named.err.contains("is used"), "{}", named.err);
     assert!(fake.get(OURS).is_some());

@@ -14,7 +14,7 @@ use crate::{
     patches::Shape,
     problem::Problem,
 };
-use std::{collections::BTreeMap, fmt};
+use std::{collections::{BTreeMap, BTreeSet}, fmt};
 
 pub(crate) use file::{Entry, File};
 pub(crate) use values::{Expected, Memory, Share, Which, bytes, label, name, registry};
@@ -234,6 +234,7 @@ impl Settings {
             sampling: self.sampling.value,
             keeper: Keeper::Own,
             namespaces: self.namespaces.value.iter().cloned().collect(),
+            before: BTreeSet::new(),
             gateway,
             store,
             fit: None,

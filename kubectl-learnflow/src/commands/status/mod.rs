@@ -15,6 +15,7 @@ use super::{coverage::Coverage, keeper, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
+    concern::Selection,
     config::Share,
     enrolment::{self, Enrolments},
     model::{Configuration, Facts, Outcome, Pod, Rollout, Scaler, Service},
@@ -140,7 +141,9 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     let services = at_work.iter().map(|(service, _)| service);
     let services: Vec<Service> = services.cloned().collect();
     let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
+    let (_, parts) = cluster.installed_for().await?;
     let shape = Shape {
+        concerns: Selection::of_stack(&parts),
         sampling: sampling(&services, &configurations),
         ..keeper::installed_shape(cluster).await?
     };
