@@ -14,7 +14,10 @@ use crate::{
     patches::Shape,
     problem::Problem,
 };
-use std::{collections::{BTreeMap, BTreeSet}, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 pub(crate) use file::{Entry, File};
 pub(crate) use values::{Expected, Memory, Share, Which, bytes, label, name, registry};
