@@ -17,7 +17,8 @@ pub const MANIFEST: &str = "prometheus/prometheus.yaml";
 pub struct Prometheus {
     pub process: Process,
     port: u16,
-    _folder: Folder,
+    command: Command,
+    folder: Folder,
 }
 
 /// Its configuration for one gateway. Pods cannot be looked up here, so that the jobs that do are given theirs.
@@ -69,27 +70,41 @@ impl Prometheus {
             .args(arguments)
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .envs(shipped::environment(&container));
-        let ready = format!("http://127.0.0.1:{port}/-/ready");
-        let process = start("prometheus", &mut command, folder.path(), &ready);
+        let process = start("prometheus", &mut command, folder.path(), &ready(port));
         Prometheus {
             process,
             port,
-            _folder: folder,
+            command,
+            folder,
         }
+    }
+
+    /// Once more, with its data, after it has ended.
+    pub fn start_again(&mut self) {
+        self.process = start("prometheus", &mut self.command, self.folder.path(), &ready(self.port));
     }
 
     /// One number; 0 where nothing matches.
     pub fn number(&self, query: &str) -> f64 {
-        let mut answer = ureq::get(format!("http://127.0.0.1:{}/api/v1/query", self.port))
-            .query("query", query)
-            .call()
-            .unwrap_or_else(|error| panic!("{query}: {error}"));
-        let answer: Value = answer.body_mut().read_json().expect("JSON");
-        let results = answer["data"]["result"].as_array().expect("a vector");
+        let results = self.ask(query);
         assert!(results.len() <= 1, "{query} has {} results", results.len());
         let value = results
             .first()
             .map_or("0", |result| result["value"][1].as_str().expect("a value"));
         value.parse().expect("a number")
     }
+
+    /// What a query gives: an instant vector, or for a range of samples a matrix.
+    pub fn ask(&self, query: &str) -> Vec<Value> {
+        let mut answer = ureq::get(format!("http://127.0.0.1:{}/api/v1/query", self.port))
+            .query("query", query)
+            .call()
+            .unwrap_or_else(|error| panic!("{query}: {error}"));
+        let answer: Value = answer.body_mut().read_json().expect("JSON");
+        answer["data"]["result"].as_array().expect("results").clone()
+    }
+}
+
+fn ready(port: u16) -> String {
+    format!("http://127.0.0.1:{port}/-/ready")
 }
