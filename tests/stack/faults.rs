@@ -20,7 +20,14 @@ use learnflow_tests::process::Folder;
 
 use serde_json::Value;
 
-use crate::{agent::Agent, gateway::Gateway, logs::Log, prometheus::Prometheus, service::Service};
+use crate::{
+    agent::Agent,
+    gateway::{self, Gateway},
+    logs::Log,
+    prometheus::Prometheus,
+    service::Service,
+    shipped,
+};
 
 const RATE: u64 = 200;
 /// Events of a topic. Each half a second has one of its own, so that what is lost in one place cannot hide behind what is
@@ -86,6 +93,7 @@ const FAULTS: &[Fault] = &[
             stack.gateway.start_again();
         })
     },
+    exact("gateway rolled out", 5, Stack::roll_out),
     exact("Prometheus restarted", 5, |stack| {
         stack.prometheus.process.end().expect("ended");
         stack.prometheus.start_again();
@@ -160,6 +168,19 @@ impl Stack {
         self.moved += 1;
         let next = Log::of(self.pods.path(), &format!("course-agent-{}", self.moved));
         mem::replace(&mut *self.log.lock().expect("a log"), next)
+    }
+
+    /// As a Deployment replaces its pod: the next one comes, gets the new connections, and the one before ends after its preStop.
+    fn roll_out(&mut self) {
+        let next = Gateway::start(|config| config);
+        self.prometheus.find(&[&self.gateway, &next]);
+        self.service.to(next.grpc);
+        let before = mem::replace(&mut self.gateway, next);
+        let container = shipped::container(gateway::MANIFEST);
+        let seconds = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64();
+        thread::sleep(Duration::from_secs(seconds.expect("a preStop that sleeps")));
+        before.process.end().expect("ended");
+        self.prometheus.find(&[&self.gateway]);
     }
 
     /// What Prometheus has by topic, restarts included.
@@ -311,6 +332,7 @@ fn all(times: fn(&Fault) -> u64, away: Duration) {
             scope.spawn(|| {
                 while let Some(fault) = FAULTS.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let row = run(fault, times(fault), away);
+                    eprintln!("{row}");
                     rows.lock().expect("rows").push(row);
                 }
             });

@@ -13,6 +13,8 @@ use crate::{
 };
 
 pub const MANIFEST: &str = "prometheus/prometheus.yaml";
+/// Where it finds the gateways.
+const TARGETS: &str = "gateways.json";
 
 pub struct Prometheus {
     pub process: Process,
@@ -23,11 +25,9 @@ pub struct Prometheus {
 
 /// Its configuration for one gateway. Pods cannot be looked up here, so that the jobs that do are given theirs.
 pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
-    let local = |port: u16| format!("127.0.0.1:{port}");
     let text = replace(
         &shipped::config(MANIFEST, "prometheus.yml"),
         &[
-            ("collector-gateway:9464", local(metrics)),
             ("localhost:9090", local(own)),
             (
                 "/etc/prometheus-rules/*.yaml",
@@ -38,6 +38,11 @@ pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
     let mut config: Value = serde_saphyr::from_str(&text).expect("YAML");
     let jobs = config["scrape_configs"].as_array_mut().expect("jobs");
     jobs.retain(|job| job["job_name"] != "dapr");
+    let events = jobs.iter_mut().find(|job| job["job_name"] == "learnflow");
+    let events = events.and_then(Value::as_object_mut).expect("the job of the events");
+    events.remove("kubernetes_sd_configs");
+    events.remove("relabel_configs");
+    events.insert("static_configs".into(), json!([{ "targets": [local(metrics)] }]));
     for job in jobs.iter_mut().filter(|job| job["job_name"] == "collectors") {
         let labels = json!({ "collector": "collector-gateway", "pod": "collector-gateway-1" });
         *job = json!({
@@ -53,7 +58,15 @@ impl Prometheus {
         let port = port();
         let folder = Folder::new().expect("a folder");
         let file = folder.path().join("prometheus.yml");
-        let config = config(gateway.metrics, gateway.telemetry, port);
+        let mut config = config(gateway.metrics, gateway.telemetry, port);
+        let targets = folder.path().join(TARGETS);
+        let jobs = config["scrape_configs"].as_array_mut().expect("jobs");
+        for job in jobs.iter_mut().filter(|job| job["job_name"] == "learnflow") {
+            let job = job.as_object_mut().expect("a job");
+            let discovered = job.remove("static_configs").expect("static targets");
+            fs::write(&targets, discovered.to_string()).expect("its targets");
+            job.insert("file_sd_configs".into(), json!([{ "files": [targets] }]));
+        }
         fs::write(&file, config.to_string()).expect("its configuration");
         let container = shipped::container(MANIFEST);
         let arguments = container["args"].as_array().expect("args");
@@ -77,6 +90,15 @@ impl Prometheus {
             command,
             folder,
         }
+    }
+
+    /// The gateways that there are now, as it would find their pods.
+    pub fn find(&self, gateways: &[&Gateway]) {
+        let targets: Vec<_> = gateways.iter().map(|gateway| local(gateway.metrics)).collect();
+        // In one step: it reads the file as soon as it changes.
+        let (new, file) = (self.folder.path().join("new"), self.folder.path().join(TARGETS));
+        fs::write(&new, json!([{ "targets": targets }]).to_string()).expect("targets");
+        fs::rename(new, file).expect("renamed");
     }
 
     /// Once more, with its data, after it has ended.
@@ -103,6 +125,10 @@ impl Prometheus {
         let answer: Value = answer.body_mut().read_json().expect("JSON");
         answer["data"]["result"].as_array().expect("results").clone()
     }
+}
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
 }
 
 fn ready(port: u16) -> String {

@@ -65,7 +65,7 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
     let before = fake.writes().len();
     installed(&fake, &["--budget=1Gi"]);
     assert_eq!(order(&fake, before), [""; 0]);
-    installed(&fake, &["--budget=800Mi"]);
+    installed(&fake, &["--budget=950Mi"]);
     let writes = order(&fake, before);
     assert_eq!(
         writes,
@@ -77,7 +77,7 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
             format!("PATCH {OF_AGENTS}"),
         ]
     );
-    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 800);
+    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 950);
 
     // Without a budget the quotas go before the pods grow.
     let before = fake.writes().len();
@@ -101,13 +101,13 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
 fn an_old_stack_has_room_beside_the_new_one() {
     let fake = Fake::sound();
     installed(&fake, &[]);
-    let stuck = install(&fake, &["--budget=800Mi", "--no-wait"]);
+    let stuck = install(&fake, &["--budget=950Mi", "--no-wait"]);
     assert_eq!(stuck.result, Ok(Outcome::Good), "{}", stuck.err);
     let room = || crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
     assert!(room() > 1024.0 + 400.0, "both: {}", room());
     // The next run finds that nothing is on its way any more.
-    installed(&fake, &["--budget=800Mi"]);
-    assert!(room() < 800.0, "{}", room());
+    installed(&fake, &["--budget=950Mi"]);
+    assert!(room() < 950.0, "{}", room());
 }
 
 /// Else the quota would be full of it, and keep the rest from rolling.
@@ -118,7 +118,7 @@ fn what_is_left_out_and_there_has_its_room() {
     let refused = install(&fake, &["--skip=prometheus", "--budget=1Gi"]);
     let problem = refused.result.expect_err("refused").what;
     assert!(problem.contains("prometheus 1024Mi"), "{problem}");
-    let ended = installed(&fake, &["--skip=prometheus", "--budget=1600Mi"]);
+    let ended = installed(&fake, &["--skip=prometheus", "--budget=1700Mi"]);
     assert!(ended.err.contains("prometheus 1024Mi"), "{}", ended.err);
     assert_eq!(limit(&fake), "1Gi", "it stays as it is");
     let room = crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
@@ -158,10 +158,10 @@ fn what_cannot_fit_is_refused_with_the_figures() {
     let problem = ended.result.expect_err("refused");
     assert_eq!(
         problem.what,
-        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 967Mi \
-         (traces 320Mi, collector-agent 92Mi on each node, collector-gateway 102Mi, prometheus 269Mi)."
+        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 1069Mi \
+         (traces 320Mi, collector-agent 92Mi on each node, collector-gateway 102Mi for each of 2 pods, prometheus 269Mi)."
     );
-    assert!(problem.next.is_some_and(|next| next.contains("967Mi")));
+    assert!(problem.next.is_some_and(|next| next.contains("1069Mi")));
     assert_eq!(fake.writes(), [""; 0]);
 }
 
