@@ -18,8 +18,6 @@ pub const MANIFEST: &str = "collector/agent.yaml";
 
 pub struct Agent {
     pub process: Process,
-    /// What it says about itself.
-    pub telemetry: u16,
     command: Command,
     health: String,
     folder: Folder,
@@ -57,7 +55,6 @@ impl Agent {
         let process = start("collector-agent", &mut command, folder.path(), &health);
         Agent {
             process,
-            telemetry,
             command,
             health,
             folder,

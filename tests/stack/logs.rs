@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
+    hash::{BuildHasher as _, RandomState},
     io::Write as _,
     path::{Path, PathBuf},
     process::Command,
@@ -35,10 +36,13 @@ impl Log {
     /// A record of a publish, as daprd writes it.
     pub fn write(&mut self, topic: &str) {
         let now = Timestamp::now();
+        // As different from each other as real ones.
+        let trace = u128::from(RandomState::new().hash_one(&now)) * u128::from(u64::MAX);
+        let us = 900 + trace % 3000;
         let line = format!(
             "{now:.9} stdout F time=\"{now:.9}\" level=info msg=\"{{\\\"lf\\\":1,\\\"dir\\\":\\\"publish\\\",\\\"pubsub\\\":\\\"kafka-pubsub\\\",\
-             \\\"topic\\\":\\\"{topic}\\\",\\\"outcome\\\":\\\"success\\\",\\\"status\\\":204,\\\"us\\\":1234,\\\"bytes\\\":400,\
-             \\\"trace\\\":\\\"4bf92f3577b34da6a3ce929d0e0e4736\\\"}}\" app_id=course-agent component=\"learnflow \
+             \\\"topic\\\":\\\"{topic}\\\",\\\"outcome\\\":\\\"success\\\",\\\"status\\\":204,\\\"us\\\":{us},\\\"bytes\\\":400,\
+             \\\"trace\\\":\\\"{trace:032x}\\\"}}\" app_id=course-agent component=\"learnflow \
              (middleware.http.wasm/v1)\" instance={} scope=dapr.runtime type=log ver=1.18.1\n",
             self.name
         );
@@ -71,6 +75,11 @@ impl Log {
     /// The pod is deleted, and its logs with it.
     pub fn delete(self) {
         fs::remove_dir_all(&self.pod).expect("deleted");
+    }
+
+    /// Of the file that it writes to.
+    pub fn bytes(&self) -> u64 {
+        self.file.metadata().expect("its size").len()
     }
 
     fn live(&self) -> PathBuf {

@@ -15,6 +15,8 @@ mod otlp;
 mod prometheus;
 mod rules;
 #[cfg(target_os = "linux")]
+mod scale;
+#[cfg(target_os = "linux")]
 mod service;
 mod shipped;
 mod valid;

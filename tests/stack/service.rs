@@ -1,11 +1,11 @@
 //! A Service: connections to one address go to the pod that is ready, those that are there already stay where they are.
 
 use std::{
-    io,
+    io::{self, Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU16, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
     thread,
 };
@@ -15,6 +15,8 @@ struct Shared {
     /// Where connections go; 0 is nowhere.
     pod: AtomicU16,
     open: Mutex<Vec<TcpStream>>,
+    /// What clients have sent.
+    bytes: AtomicU64,
 }
 
 pub struct Service {
@@ -43,6 +45,11 @@ impl Service {
         self.shared.pod.store(pod, Ordering::Relaxed);
     }
 
+    /// What has gone to pods.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
     /// From now on nowhere, and what is open breaks.
     pub fn cut(&self) {
         self.to(0);
@@ -53,21 +60,33 @@ impl Service {
 }
 
 impl Shared {
-    fn connect(&self, client: TcpStream) -> io::Result<()> {
+    fn connect(self: &Arc<Self>, client: TcpStream) -> io::Result<()> {
         let pod = self.pod.load(Ordering::Relaxed);
         // Nobody listens at port 0: the client's connection is dropped, and so refused.
         let server = TcpStream::connect((Ipv4Addr::LOCALHOST, pod))?;
-        for (mut from, mut to) in [
-            (client.try_clone()?, server.try_clone()?),
-            (server.try_clone()?, client.try_clone()?),
-        ] {
-            thread::spawn(move || {
-                let _ = io::copy(&mut from, &mut to);
-                let _ = to.shutdown(Shutdown::Both);
-                let _ = from.shutdown(Shutdown::Both);
-            });
-        }
+        let shared = self.clone();
+        pass(&client, &server, move |bytes| {
+            shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+        })?;
+        pass(&server, &client, |_| ())?;
         self.open.lock().expect("streams").extend([client, server]);
         Ok(())
     }
+}
+
+/// Passes on what comes, in a thread of its own, until one of them ends; then both do.
+fn pass(from: &TcpStream, to: &TcpStream, passed: impl Fn(u64) + Send + 'static) -> io::Result<()> {
+    let (mut from, mut to) = (from.try_clone()?, to.try_clone()?);
+    thread::spawn(move || {
+        let mut buffer = [0; 16 * 1024];
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            if to.write_all(&buffer[..length]).is_err() {
+                break;
+            }
+            passed(length as u64);
+        }
+        let _ = to.shutdown(Shutdown::Both);
+        let _ = from.shutdown(Shutdown::Both);
+    });
+    Ok(())
 }
