@@ -25,7 +25,7 @@ pub struct Agent {
 
 impl Agent {
     /// Reads what is under `pods`, and hands it to a gateway's port.
-    pub fn start(pods: &Path, gateway: u16) -> Agent {
+    pub fn start(pods: &Path, gateway: u16, change: impl FnOnce(String) -> String) -> Agent {
         let (health, telemetry) = (port(), port());
         let folder = Folder::new().expect("a folder");
         let checkpoint = folder.path().join("checkpoint");
@@ -42,11 +42,11 @@ impl Agent {
             ],
         );
         let file: PathBuf = folder.path().join("agent.yaml");
-        fs::write(&file, config).expect("its configuration");
+        fs::write(&file, change(config)).expect("its configuration");
         let container = shipped::container(MANIFEST);
         let flags = container["args"].as_array().expect("args").iter();
         let flags = flags.map(|flag| flag.as_str().expect("a text"));
-        let mut command = Command::new(parts().file("collector-agent", "collector-agent"));
+        let mut command = Command::new(parts().file("collector", "collector"));
         command
             .args(flags.filter(|flag| !flag.starts_with("--config=")))
             .arg(format!("--config={}", file.display()))

@@ -8,6 +8,7 @@ use std::{
     fmt,
     hash::{BuildHasher, Hasher, RandomState},
     mem,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -24,6 +25,7 @@ use crate::{
     agent::Agent,
     gateway::{self, Gateway},
     logs::Log,
+    port,
     prometheus::Prometheus,
     service::Service,
     shipped,
@@ -41,8 +43,8 @@ const SINCE_THE_LAST_SCRAPE: u64 = RATE * 6;
 const PUBLISHED: &str = "messaging_client_sent_messages_total";
 const TOPIC: &str = "messaging_destination_name";
 
-struct Fault {
-    name: &'static str,
+pub struct Fault {
+    pub name: &'static str,
     act: fn(&mut Stack),
     /// How often it happens in the table.
     times: u64,
@@ -61,7 +63,7 @@ const fn exact(name: &'static str, times: u64, act: fn(&mut Stack)) -> Fault {
     }
 }
 
-const FAULTS: &[Fault] = &[
+pub const FAULTS: &[Fault] = &[
     exact("none", 1, |_| ()),
     Fault {
         // What was just handed over, in the worst case; how seldom that is, the table says.
@@ -134,8 +136,9 @@ const FAULTS: &[Fault] = &[
 ];
 
 /// The parts, on the way from one pod's log.
-struct Stack {
+pub struct Stack {
     log: Arc<Mutex<Log>>,
+    more: Vec<(Arc<Mutex<Log>>, Agent, Folder)>,
     agent: Agent,
     service: Service,
     gateway: Gateway,
@@ -146,15 +149,39 @@ struct Stack {
     away: Duration,
 }
 
+/// How events get from the agents to Prometheus, where it is not as shipped: tests/stack/tries.rs.
+#[derive(Default)]
+pub struct Way {
+    pub agent: Option<fn(String) -> String>,
+    /// With the port of Prometheus.
+    pub gateway: Option<fn(String, u16) -> String>,
+    pub flags: &'static [&'static str],
+    pub prometheus: Option<fn(&mut Value)>,
+    /// As many nodes, with a pod of the service each.
+    pub more_agents: u32,
+}
+
 impl Stack {
-    fn start(away: Duration) -> Stack {
+    fn start(way: &Way, away: Duration) -> Stack {
         let pods = Folder::new().expect("a folder");
-        let gateway = Gateway::start(|config| config);
+        let port = port();
+        let gateway = Gateway::start(|config| way.gateway.map_or(config.clone(), |change| change(config, port)));
         let service = Service::of(gateway.grpc);
+        let agent = |pods: &Path| {
+            let change = |config: String| way.agent.map_or(config.clone(), |change| change(config));
+            Agent::start(pods, service.port, change)
+        };
+        let more = (0..way.more_agents).map(|_| {
+            let pods = Folder::new().expect("a folder");
+            let log = Arc::new(Mutex::new(Log::of(pods.path(), "course-agent-0")));
+            (log, agent(pods.path()), pods)
+        });
+        let change = |config: &mut Value| way.prometheus.into_iter().for_each(|change| change(config));
         Stack {
             log: Arc::new(Mutex::new(Log::of(pods.path(), "course-agent-0"))),
-            agent: Agent::start(pods.path(), service.port),
-            prometheus: Prometheus::start(&gateway),
+            more: more.collect(),
+            agent: agent(pods.path()),
+            prometheus: Prometheus::start_at(&gateway, port, way.flags, change),
             service,
             gateway,
             pods,
@@ -181,6 +208,11 @@ impl Stack {
         thread::sleep(Duration::from_secs(seconds.expect("a preStop that sleeps")));
         before.process.end().expect("ended");
         self.prometheus.find(&[&self.gateway]);
+    }
+
+    fn processor_times(&self) -> Duration {
+        let each = [&self.gateway.process, &self.prometheus.process];
+        each.map(|process| process.processor_time().expect("its time")).iter().sum()
     }
 
     /// What Prometheus has by topic, restarts included.
@@ -219,13 +251,14 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn start(log: Arc<Mutex<Log>>) -> Traffic {
+    /// Takes turns at the logs.
+    fn start(logs: Vec<Arc<Mutex<Log>>>) -> Traffic {
         let stop: Arc<AtomicBool> = Arc::default();
         let stopped = stop.clone();
         let thread = thread::spawn(move || {
             let mut logged = BTreeMap::new();
             let begun = Instant::now();
-            for number in 0.. {
+            for (number, log) in (0..).zip(logs.iter().cycle()) {
                 if stopped.load(Ordering::Relaxed) {
                     break;
                 }
@@ -248,16 +281,18 @@ impl Traffic {
 }
 
 /// What became of the events.
-struct Row {
+pub struct Row {
     fault: &'static Fault,
     times: u64,
-    logged: u64,
+    pub logged: u64,
     samples: u64,
     increase: u64,
     lost: u64,
     twice: u64,
     /// From the last record to the moment when all was seen.
     late: Duration,
+    /// By gateway and Prometheus, since they were started last.
+    pub spent: Duration,
 }
 
 impl fmt::Display for Row {
@@ -271,6 +306,7 @@ impl fmt::Display for Row {
             lost,
             twice,
             late,
+            ..
         } = self;
         let share = *twice as f64 * 100.0 / *logged as f64;
         write!(
@@ -282,19 +318,22 @@ impl fmt::Display for Row {
     }
 }
 
-const HEAD: &str = "| fault | times | events logged | counted | `increase()` | lost | twice | all seen after |\n\
+pub const HEAD: &str = "| fault | times | events logged | counted | `increase()` | lost | twice | all seen after |\n\
                     |---|---:|---:|---:|---:|---:|---:|---:|";
 
 /// One fault so many times, at moments that nobody chose.
-fn run(fault: &'static Fault, times: u64, away: Duration) -> Row {
-    let mut stack = Stack::start(away);
-    let traffic = Traffic::start(stack.log.clone());
+pub fn run(fault: &'static Fault, way: &Way, times: u64, away: Duration) -> Row {
+    let mut stack = Stack::start(way, away);
+    let logs = stack.more.iter().map(|(log, ..)| log).chain([&stack.log]);
+    let traffic = Traffic::start(logs.cloned().collect());
+    let before = stack.processor_times();
     for _ in 0..times {
         thread::sleep(Duration::from_millis(2000 + random(4000)));
         (fault.act)(&mut stack);
     }
     thread::sleep(Duration::from_millis(1000 + random(1000)));
     let by_topic = traffic.stop();
+    let spent = stack.processor_times().saturating_sub(before);
     let stopped = Instant::now();
     let logged = by_topic.values().sum();
     // Until all of it is there, or nothing has come for longer than anything waits.
@@ -320,6 +359,7 @@ fn run(fault: &'static Fault, times: u64, away: Duration) -> Row {
         lost: by_topic.iter().map(|(topic, logged)| logged.saturating_sub(of(topic))).sum(),
         twice: by_topic.iter().map(|(topic, logged)| of(topic).saturating_sub(*logged)).sum(),
         late,
+        spent,
     }
 }
 
@@ -331,7 +371,7 @@ fn all(times: fn(&Fault) -> u64, away: Duration) {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(fault) = FAULTS.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let row = run(fault, times(fault), away);
+                    let row = run(fault, &Way::default(), times(fault), away);
                     eprintln!("{row}");
                     rows.lock().expect("rows").push(row);
                 }

@@ -19,6 +19,8 @@ mod scale;
 #[cfg(target_os = "linux")]
 mod service;
 mod shipped;
+#[cfg(target_os = "linux")]
+mod tries;
 mod valid;
 
 use std::{path::Path, process::Command, sync::OnceLock};

@@ -55,7 +55,11 @@ pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
 
 impl Prometheus {
     pub fn start(gateway: &Gateway) -> Prometheus {
-        let port = port();
+        Self::start_at(gateway, port(), &[], |_| ())
+    }
+
+    /// With a port of its own, more flags, and a changed configuration.
+    pub fn start_at(gateway: &Gateway, port: u16, flags: &[&str], change: impl FnOnce(&mut Value)) -> Prometheus {
         let folder = Folder::new().expect("a folder");
         let file = folder.path().join("prometheus.yml");
         let mut config = config(gateway.metrics, gateway.telemetry, port);
@@ -67,6 +71,7 @@ impl Prometheus {
             fs::write(&targets, discovered.to_string()).expect("its targets");
             job.insert("file_sd_configs".into(), json!([{ "files": [targets] }]));
         }
+        change(&mut config);
         fs::write(&file, config.to_string()).expect("its configuration");
         let container = shipped::container(MANIFEST);
         let arguments = container["args"].as_array().expect("args");
@@ -81,6 +86,7 @@ impl Prometheus {
         let mut command = Command::new(parts().file("prometheus", "prometheus"));
         command
             .args(arguments)
+            .args(flags)
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .envs(shipped::environment(&container));
         let process = start("prometheus", &mut command, folder.path(), &ready(port));

@@ -35,7 +35,7 @@ impl Line {
         let mut logs: Vec<_> = (0..4).map(|n| Log::of(pods.path(), &format!("course-agent-{n}"))).collect();
         write(&mut logs, 0, backlog);
         Line {
-            agent: Agent::start(pods.path(), service.port),
+            agent: Agent::start(pods.path(), service.port, |config| config),
             prometheus: Prometheus::start(&gateway),
             service,
             gateway,
