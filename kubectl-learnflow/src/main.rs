@@ -24,6 +24,7 @@ mod printer;
 mod problem;
 mod quota;
 mod redact;
+mod remote_write;
 mod resilience;
 mod scaling;
 mod stack;

@@ -7,6 +7,7 @@ use crate::{
     config::Share,
     monitoring::Keeper,
     objects::Object,
+    remote_write::RemoteWrite,
 };
 use serde_json::{Value, json};
 use std::{borrow::Cow, collections::BTreeMap};
@@ -27,6 +28,8 @@ pub(crate) struct Shape {
     pub(crate) sampling: Share,
     /// Who keeps the metrics.
     pub(crate) keeper: Keeper,
+    /// Where our own Prometheus also sends everything.
+    pub(crate) remote_write: Option<RemoteWrite>,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
     pub(crate) gateway: bool,
     /// The trace store is there, or comes: without it the gateway writes spans to its log.
@@ -45,6 +48,7 @@ impl Default for Shape {
             pull_secret: None,
             sampling: Share::ALL,
             keeper: Keeper::Own,
+            remote_write: None,
             gateway: true,
             store: true,
             fit: None,
@@ -205,6 +209,9 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
         if patch.is_for(&object) {
             patch.apply(&mut object);
         }
+    }
+    if let Some(to) = &shape.remote_write {
+        to.apply(&mut object);
     }
     for image in images_mut(&mut object) {
         if let Some(other) = shape.images.get(image) {
