@@ -35,7 +35,8 @@ fn url(text: &str) -> Result<String, String> {
         // What is said is shown on a terminal, and kept.
         return Err("a URL to write to has no user in it; put `username` and `password` into a Secret".into());
     }
-    if parsed.port().is_some() && parsed.port_u16().is_none_or(|port| port == 0) {
+    let has_port = parsed.authority().is_some_and(|authority| authority.as_str() != authority.host());
+    if has_port && parsed.port_u16().is_none_or(|port| port == 0) {
         return wrong("a port is a number from 1 to 65535");
     }
     if parsed.path().trim_matches('/').is_empty() {
@@ -145,6 +146,14 @@ mod tests {
         assert!(mounts.iter().any(|mount| mount["mountPath"] == FOLDER));
         let egress = of(&plan, "NetworkPolicy")["spec"]["egress"].to_string();
         assert!(egress.contains("{\"port\":8443,\"protocol\":\"TCP\"}"), "{egress}");
+    }
+
+    /// Written anew by `UPDATE_EXPECT=1`. Two real Prometheus prove it: tests/stack/remote_write.rs.
+    #[test]
+    fn it_is_written_as_it_was() {
+        let config = of(&plan(Some("mimir")), "ConfigMap")["data"]["prometheus.yml"].clone();
+        let (_, section) = config.as_str().and_then(|text| text.split_once("remote_write:")).expect("a section");
+        crate::testing::same_as_file("tests/cases/remote-write.yaml", &format!("remote_write:{section}"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod gateway;
 mod logs;
 mod otlp;
 mod prometheus;
+mod remote_write;
 mod rules;
 #[cfg(target_os = "linux")]
 mod scale;

@@ -107,6 +107,10 @@ impl Prometheus {
         fs::rename(new, file).expect("renamed");
     }
 
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
     /// Once more, with its data, after it has ended.
     pub fn start_again(&mut self) {
         self.process = start("prometheus", &mut self.command, self.folder.path(), &ready(self.port));
