@@ -25,6 +25,7 @@ mod problem;
 mod quota;
 mod redact;
 mod remote_write;
+mod replicas;
 mod resilience;
 mod scaling;
 mod stack;

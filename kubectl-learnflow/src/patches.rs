@@ -85,7 +85,7 @@ enum Change {
     Requests { cpu: &'static str, memory: &'static str },
 }
 
-/// The gateway stays one pod: it counts, and two of them would each count a part of a series.
+/// The gateway stays one pod, which is enough for what docs/scale.md says.
 const PRODUCTION: &[Patch] = &[
     prometheus(Change::Argument(RETENTION_TIME, Cow::Borrowed("15d"))),
     prometheus(Change::Argument(RETENTION_SIZE, Cow::Borrowed("8GB"))),
@@ -193,7 +193,8 @@ const LOGGED: &str = "exporters: [file]";
 
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
-    if !shape.store && !shape.concerns.has(Concern::Tracing) && object.kind() == "ConfigMap" && object.name() == GATEWAY {
+    if !shape.store && !shape.concerns.has(Concern::Tracing) && object.kind() == "ConfigMap" && object.name() == GATEWAY
+    {
         if let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml") {
             *text = text.replace(STORED, LOGGED);
         }

@@ -31,11 +31,16 @@ fn url(text: &str) -> Result<String, String> {
     if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.host().is_none_or(str::is_empty) {
         return wrong(example);
     }
-    if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+    if parsed
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'))
+    {
         // What is said is shown on a terminal, and kept.
         return Err("a URL to write to has no user in it; put `username` and `password` into a Secret".into());
     }
-    let has_port = parsed.authority().is_some_and(|authority| authority.as_str() != authority.host());
+    let has_port = parsed
+        .authority()
+        .is_some_and(|authority| authority.as_str() != authority.host());
     if has_port && parsed.port_u16().is_none_or(|port| port == 0) {
         return wrong("a port is a number from 1 to 65535");
     }
@@ -70,7 +75,15 @@ impl RemoteWrite {
         let Some(Value::String(text)) = object.edit().pointer_mut("/data/prometheus.yml") else {
             return;
         };
-        text.push_str("\n# A copy of everything, to be kept elsewhere. While that is away, it is sent later.\nremote_write:\n");
+        // As the Prometheus Operator calls them: stores take two that say the same for one by these.
+        *text = text.replacen(
+            "global:\n",
+            "global:\n  external_labels:\n    prometheus: learnflow-system/prometheus\n    prometheus_replica: ${REPLICA}\n",
+            1,
+        );
+        text.push_str(
+            "\n# A copy of everything, to be kept elsewhere. While that is away, it is sent later.\nremote_write:\n",
+        );
         text.push_str(&format!("  - url: {}\n", json!(self.url)));
         if self.secret.is_some() {
             text.push_str(&format!(
@@ -133,14 +146,23 @@ mod tests {
     #[test]
     fn it_is_sent_with_what_the_secret_says() {
         let plan = plan(Some("mimir"));
-        let config = of(&plan, "ConfigMap")["data"]["prometheus.yml"].as_str().expect("a file").to_owned();
+        let config = of(&plan, "ConfigMap")["data"]["prometheus.yml"]
+            .as_str()
+            .expect("a file")
+            .to_owned();
         let config: Value = serde_saphyr::from_str(&config).expect("YAML");
         let write = &config["remote_write"][0];
         assert_eq!(write["url"], "https://mimir.example.com:8443/api/v1/push");
-        assert_eq!(write["basic_auth"]["password_file"], "/etc/prometheus-remote-write/password");
+        assert_eq!(
+            write["basic_auth"]["password_file"],
+            "/etc/prometheus-remote-write/password"
+        );
         let pod = of(&plan, "Deployment")["spec"]["template"]["spec"].clone();
         let volumes = pod["volumes"].as_array().expect("volumes");
-        let volume = volumes.iter().find(|volume| volume["name"] == "remote-write").expect("a volume");
+        let volume = volumes
+            .iter()
+            .find(|volume| volume["name"] == "remote-write")
+            .expect("a volume");
         assert_eq!(volume["secret"], json!({ "secretName": "mimir", "optional": true }));
         let mounts = pod["containers"][0]["volumeMounts"].as_array().expect("mounts");
         assert!(mounts.iter().any(|mount| mount["mountPath"] == FOLDER));
@@ -152,7 +174,10 @@ mod tests {
     #[test]
     fn it_is_written_as_it_was() {
         let config = of(&plan(Some("mimir")), "ConfigMap")["data"]["prometheus.yml"].clone();
-        let (_, section) = config.as_str().and_then(|text| text.split_once("remote_write:")).expect("a section");
+        let (_, section) = config
+            .as_str()
+            .and_then(|text| text.split_once("remote_write:"))
+            .expect("a section");
         crate::testing::same_as_file("tests/cases/remote-write.yaml", &format!("remote_write:{section}"));
     }
 
@@ -165,7 +190,13 @@ mod tests {
 
     #[test]
     fn ports_are_those_of_the_scheme() {
-        let port = |url: &str| RemoteWrite { url: url.into(), secret: None }.port();
+        let port = |url: &str| {
+            RemoteWrite {
+                url: url.into(),
+                secret: None,
+            }
+            .port()
+        };
         assert_eq!(port("https://a.example.com/write"), 443);
         assert_eq!(port("http://a.example.com/write"), 80);
         assert_eq!(port("http://a.example.com:9009/write"), 9009);

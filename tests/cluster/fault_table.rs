@@ -42,7 +42,9 @@ const FAULTS: &[Fault] = &[
     Fault::exact("none", |_| Ok(())),
     Fault {
         twice: LESSONS_PER_SECOND as u64,
-        ..Fault::exact("agent killed", |line| line.kill(AGENT_NAMESPACE, "collector-agent", "collector"))
+        ..Fault::exact("agent killed", |line| {
+            line.kill(AGENT_NAMESPACE, "collector-agent", "collector")
+        })
     },
     Fault {
         lost: SINCE_THE_LAST_SCRAPE,
@@ -50,13 +52,21 @@ const FAULTS: &[Fault] = &[
             line.kill(STACK_NAMESPACE, "collector-gateway", "collector")
         })
     },
-    Fault::exact("Prometheus killed", |line| line.kill(STACK_NAMESPACE, "prometheus", "prometheus")),
-    Fault::exact("agent rolled out", |line| line.roll(AGENT_NAMESPACE, "daemonset/collector-agent")),
+    Fault::exact("Prometheus killed", |line| {
+        line.kill(STACK_NAMESPACE, "prometheus", "prometheus")
+    }),
+    Fault::exact("agent rolled out", |line| {
+        line.roll(AGENT_NAMESPACE, "daemonset/collector-agent")
+    }),
     Fault::exact("gateway rolled out", |line| {
         line.roll(STACK_NAMESPACE, "deployment/collector-gateway")
     }),
-    Fault::exact("sidecar killed", |line| line.kill(SERVICES_NAMESPACE, "course-agent", "daprd")),
-    Fault::exact("pod moved", |line| line.roll(SERVICES_NAMESPACE, "deployment/course-agent")),
+    Fault::exact("sidecar killed", |line| {
+        line.kill(SERVICES_NAMESPACE, "course-agent", "daprd")
+    }),
+    Fault::exact("pod moved", |line| {
+        line.roll(SERVICES_NAMESPACE, "deployment/course-agent")
+    }),
     Fault::exact("log rotated by the kubelet", |line| line.wait_for_a_rotation()),
 ];
 
@@ -101,7 +111,10 @@ fn nothing_is_lost(target: &Target) -> Result<()> {
         let (logged, counted) = (after.logged - before.logged, after.counted - before.counted);
         let (lost, twice) = (logged.saturating_sub(counted), counted.saturating_sub(logged));
         let late = after.late.as_secs_f64();
-        eprintln!("| {} | {logged} | {counted} | {lost} | {twice} | {late:.0} s |", fault.name);
+        eprintln!(
+            "| {} | {logged} | {counted} | {lost} | {twice} | {late:.0} s |",
+            fault.name
+        );
         if lost > fault.lost || twice > fault.twice {
             faults.push(format!("{}: {lost} lost, {twice} twice", fault.name));
         }
@@ -239,7 +252,9 @@ impl Truth {
         let keeper = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 for log in logs(&from) {
-                    let Ok(inode) = log.metadata().map(|metadata| metadata.ino()) else { continue };
+                    let Ok(inode) = log.metadata().map(|metadata| metadata.ino()) else {
+                        continue;
+                    };
                     let second = to.join(inode.to_string());
                     if !second.exists() {
                         // It may just be gone.
@@ -292,7 +307,10 @@ fn logs(pods: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
     };
-    let mut logs: Vec<PathBuf> = children(pods).iter().flat_map(|pod| children(&pod.join("daprd"))).collect();
+    let mut logs: Vec<PathBuf> = children(pods)
+        .iter()
+        .flat_map(|pod| children(&pod.join("daprd")))
+        .collect();
     logs.retain(|log| log.extension().is_none_or(|last| last != "gz" && last != "tmp"));
     logs
 }

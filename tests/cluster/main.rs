@@ -62,7 +62,11 @@ fn main() -> ExitCode {
                     .map(|(name, test)| trial(name, &target, *test)),
             );
             if asked_for("faults-table") {
-                trials.extend(fault_table::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
+                trials.extend(
+                    fault_table::TESTS
+                        .iter()
+                        .map(|(name, test)| trial(name, &target, *test)),
+                );
             }
         }
         if asked_for("kills") {

@@ -110,7 +110,11 @@ impl Process {
         let mut nanoseconds = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.id()))? {
             let text = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
-            nanoseconds += text.split(' ').next().and_then(|one| one.parse::<u64>().ok()).unwrap_or(0);
+            nanoseconds += text
+                .split(' ')
+                .next()
+                .and_then(|one| one.parse::<u64>().ok())
+                .unwrap_or(0);
         }
         Ok(Duration::from_nanos(nanoseconds))
     }

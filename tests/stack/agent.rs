@@ -35,7 +35,10 @@ impl Agent {
             &[
                 ("/var/log/pods/", format!("{}/", pods.display())),
                 ("/var/lib/learnflow/collector", checkpoint.display().to_string()),
-                ("collector-gateway.learnflow-system:4317", format!("127.0.0.1:{gateway}")),
+                (
+                    "collector-gateway.learnflow-system:4317",
+                    format!("127.0.0.1:{gateway}"),
+                ),
                 ("\":13133\"", format!("\"127.0.0.1:{health}\"")),
                 ("host: \"\"", "host: 127.0.0.1".into()),
                 ("port: 8888", format!("port: {telemetry}")),

@@ -108,7 +108,9 @@ pub const FAULTS: &[Fault] = &[
         thread::sleep(Duration::from_millis(700));
         stack.agent.start_again();
     }),
-    exact("sidecar restarted", 10, |stack| stack.log.lock().expect("a log").restart()),
+    exact("sidecar restarted", 10, |stack| {
+        stack.log.lock().expect("a log").restart()
+    }),
     // A kubelet removes the logs with the container, once it has seen it end: it looks each second.
     exact("pod moved", 10, |stack| {
         let left = stack.move_pod();
@@ -212,7 +214,9 @@ impl Stack {
 
     fn processor_times(&self) -> Duration {
         let each = [&self.gateway.process, &self.prometheus.process];
-        each.map(|process| process.processor_time().expect("its time")).iter().sum()
+        each.map(|process| process.processor_time().expect("its time"))
+            .iter()
+            .sum()
     }
 
     /// What Prometheus has by topic, restarts included.
@@ -221,12 +225,15 @@ impl Stack {
         let results = self.prometheus.ask(&query);
         let topic = |result: &Value| result["metric"][TOPIC].as_str().expect("a topic").to_owned();
         let count = |result: &Value| result["value"][1].as_str().expect("a value").parse::<f64>();
-        let counts = results.iter().map(|result| (topic(result), count(result).expect("a number") as u64));
+        let counts = results
+            .iter()
+            .map(|result| (topic(result), count(result).expect("a number") as u64));
         counts.collect()
     }
 
     fn increase(&self) -> u64 {
-        self.prometheus.number("sum(increase(learnflow_events_total[1h] anchored))") as u64
+        self.prometheus
+            .number("sum(increase(learnflow_events_total[1h] anchored))") as u64
     }
 
     /// The samples as they are stored, added up over each restart of a counter.
@@ -357,8 +364,14 @@ pub fn run(fault: &'static Fault, way: &Way, times: u64, away: Duration) -> Row 
         logged,
         samples: stack.samples(),
         increase: stack.increase(),
-        lost: by_topic.iter().map(|(topic, logged)| logged.saturating_sub(of(topic))).sum(),
-        twice: by_topic.iter().map(|(topic, logged)| of(topic).saturating_sub(*logged)).sum(),
+        lost: by_topic
+            .iter()
+            .map(|(topic, logged)| logged.saturating_sub(of(topic)))
+            .sum(),
+        twice: by_topic
+            .iter()
+            .map(|(topic, logged)| of(topic).saturating_sub(*logged))
+            .sum(),
         late,
         spent,
     }
@@ -387,10 +400,25 @@ fn all(times: fn(&Fault) -> u64, away: Duration) {
     }
     for row in &rows {
         let (lost, twice) = (row.fault.lost * row.times, row.fault.twice * row.times);
-        assert!(row.lost <= lost, "{}: {} lost, at most {lost}", row.fault.name, row.lost);
-        assert!(row.twice <= twice, "{}: {} twice, at most {twice}", row.fault.name, row.twice);
+        assert!(
+            row.lost <= lost,
+            "{}: {} lost, at most {lost}",
+            row.fault.name,
+            row.lost
+        );
+        assert!(
+            row.twice <= twice,
+            "{}: {} twice, at most {twice}",
+            row.fault.name,
+            row.twice
+        );
         let sum = row.logged + row.twice - row.lost;
-        assert_eq!((row.samples, row.increase), (sum, sum), "{}: by topic {sum}", row.fault.name);
+        assert_eq!(
+            (row.samples, row.increase),
+            (sum, sum),
+            "{}: by topic {sum}",
+            row.fault.name
+        );
     }
 }
 

@@ -63,13 +63,18 @@ impl Receiver {
 /// Every sample of the Collectors' up to a moment, by labels. Not the 0 that a series began with before Prometheus did: that is not sent.
 fn samples(url: &str, until: u64) -> BTreeMap<String, Value> {
     let mut answer = ureq::get(url)
-        .query("query", "{job=~\"learnflow|collectors\", __name__!=\"promhttp_metric_handler_errors_total\"}[1h]")
+        .query(
+            "query",
+            "{job=~\"learnflow|collectors\", __name__!=\"promhttp_metric_handler_errors_total\"}[1h]",
+        )
         .query("time", until.to_string())
         .call()
         .expect("an answer");
     let answer: Value = answer.body_mut().read_json().expect("JSON");
     let results = answer["data"]["result"].as_array().expect("a matrix").iter();
-    results.map(|series| (series["metric"].to_string(), series["values"].clone())).collect()
+    results
+        .map(|series| (series["metric"].to_string(), series["values"].clone()))
+        .collect()
 }
 
 /// Waits until both have the same of what was scraped up to now.
@@ -80,9 +85,14 @@ fn expect_the_same(prometheus: &Prometheus, receiver: &Receiver) -> usize {
     loop {
         let (wanted, found) = (samples(&of, now), samples(&at, now));
         if wanted == found && !wanted.is_empty() {
-            return wanted.values().map(|values| values.as_array().map_or(0, Vec::len)).sum();
+            return wanted
+                .values()
+                .map(|values| values.as_array().map_or(0, Vec::len))
+                .sum();
         }
-        let mut differ = wanted.iter().filter(|(labels, values)| found.get(*labels) != Some(values));
+        let mut differ = wanted
+            .iter()
+            .filter(|(labels, values)| found.get(*labels) != Some(values));
         assert!(
             started.elapsed() < Duration::from_secs(60),
             "{} series of {}; {:#?}, and there {:#?}",
@@ -103,7 +113,10 @@ fn everything_is_written_to_the_other_one() {
     let rendered = replace(
         RENDERED,
         &[
-            ("https://mimir.example.com:8443/api/v1/push", format!("http://127.0.0.1:{}/api/v1/write", receiver.port)),
+            (
+                "https://mimir.example.com:8443/api/v1/push",
+                format!("http://127.0.0.1:{}/api/v1/write", receiver.port),
+            ),
             ("/etc/prometheus-remote-write", secret.path().display().to_string()),
         ],
     );
@@ -120,7 +133,10 @@ fn everything_is_written_to_the_other_one() {
 
     // The Secret comes later.
     publish("before.the.secret");
-    assert!(samples(&receiver.url("/api/v1/query"), u32::MAX.into()).is_empty(), "nobody may write yet");
+    assert!(
+        samples(&receiver.url("/api/v1/query"), u32::MAX.into()).is_empty(),
+        "nobody may write yet"
+    );
     fs::write(secret.path().join("username"), USER).expect("written");
     fs::write(secret.path().join("password"), PASSWORD).expect("written");
     let first = expect_the_same(&prometheus, &receiver);

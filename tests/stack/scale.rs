@@ -32,7 +32,9 @@ impl Line {
         let pods = Folder::new().expect("a folder");
         let gateway = Gateway::start(|config| config);
         let service = Service::of(gateway.grpc);
-        let mut logs: Vec<_> = (0..4).map(|n| Log::of(pods.path(), &format!("course-agent-{n}"))).collect();
+        let mut logs: Vec<_> = (0..4)
+            .map(|n| Log::of(pods.path(), &format!("course-agent-{n}")))
+            .collect();
         write(&mut logs, 0, backlog);
         Line {
             agent: Agent::start(pods.path(), service.port, |config| config),
@@ -54,14 +56,20 @@ impl Line {
     }
 
     fn processor_times(&self) -> [Duration; 3] {
-        self.parts().map(|(_, process)| process.processor_time().expect("its time"))
+        self.parts()
+            .map(|(_, process)| process.processor_time().expect("its time"))
     }
 
     fn wait_until_counted(&self) {
         let counted = || self.prometheus.number("sum(learnflow_events_total)") as u64;
         let started = Instant::now();
         while counted() < self.logged {
-            assert!(started.elapsed() < Duration::from_secs(300), "{} of {}", counted(), self.logged);
+            assert!(
+                started.elapsed() < Duration::from_secs(300),
+                "{} of {}",
+                counted(),
+                self.logged
+            );
             thread::sleep(Duration::from_millis(200));
         }
     }
@@ -97,7 +105,10 @@ fn scale() {
         line.logged += written;
         line.wait_until_counted();
         let (took, now) = (began.elapsed(), line.processor_times());
-        println!("{rate} events/s: {:.0} B each from agent to gateway", (line.service.bytes() - bytes) as f64 / written as f64);
+        println!(
+            "{rate} events/s: {:.0} B each from agent to gateway",
+            (line.service.bytes() - bytes) as f64 / written as f64
+        );
         for ((name, _), (now, before)) in line.parts().iter().zip(now.iter().zip(before)) {
             let spent = *now - before;
             println!(

@@ -39,8 +39,14 @@ fn pushed(config: String, prometheus: u16, retry: &str, deltas: bool) -> String 
     replace(
         &config,
         &[
-            ("[transform/start, deltatocumulative/totals]", "[transform/start]".into()),
-            ("[transform/start, deltatocumulative/topics]", "[transform/start]".into()),
+            (
+                "[transform/start, deltatocumulative/totals]",
+                "[transform/start]".into(),
+            ),
+            (
+                "[transform/start, deltatocumulative/topics]",
+                "[transform/start]".into(),
+            ),
         ],
     )
 }
