@@ -77,9 +77,21 @@ impl Process {
     /// Tells it to end, and waits until it has.
     #[cfg(target_os = "linux")]
     pub fn end(&self) -> Result<ExitStatus> {
-        let id = nix::unistd::Pid::from_raw(i32::try_from(self.id())?);
-        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM)?;
+        self.signal(nix::sys::signal::Signal::SIGTERM)?;
         self.wait_for_end()
+    }
+
+    /// It stands still, with its connections open, or goes on.
+    #[cfg(target_os = "linux")]
+    pub fn hold(&self, still: bool) -> Result<()> {
+        use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
+        self.signal(if still { SIGSTOP } else { SIGCONT })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
+        let id = nix::unistd::Pid::from_raw(i32::try_from(self.id())?);
+        Ok(nix::sys::signal::kill(id, signal)?)
     }
 
     /// Ends it without a word (SIGKILL).
@@ -92,6 +104,11 @@ impl Process {
 
     fn id(&self) -> u32 {
         self.child.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
+    /// Where its standard output goes.
+    pub fn output_file(&self) -> &Path {
+        &self.output
     }
 
     /// What it has written to its standard output.

@@ -49,6 +49,13 @@ impl Log {
         self.file.write_all(line.as_bytes()).expect("a line");
     }
 
+    /// What a container has said, as a runtime writes it down.
+    pub fn pass_on(&mut self, said: &str) {
+        let now = Timestamp::now();
+        let lines: String = said.lines().map(|line| format!("{now:.9} stdout F {line}\n")).collect();
+        self.file.write_all(lines.as_bytes()).expect("lines");
+    }
+
     /// The live file gets a name with the time, those before it are compressed, and a new one is begun.
     pub fn rotate(&mut self) {
         let rotated = format!("{}.log.", self.restarts);

@@ -13,6 +13,8 @@ mod gateway;
 mod logs;
 mod otlp;
 mod prometheus;
+#[cfg(target_os = "linux")]
+mod publishing;
 mod remote_write;
 mod rules;
 #[cfg(target_os = "linux")]

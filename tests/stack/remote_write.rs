@@ -147,6 +147,8 @@ fn everything_is_written_to_the_other_one() {
     publish("while.it.is.away");
     let receiver = Receiver::new(folder, port);
     let all = expect_the_same(&prometheus, &receiver);
+    let own = |what: &str| prometheus.number(&format!("sum(prometheus_remote_storage_{what}_total)"));
+    println!("{:.1} B for a sample that is written", own("bytes") / own("samples"));
     println!("{first} samples once the Secret was there, {all} after the receiver had been away");
     let query = "sum(increase(learnflow_events_total[1h] anchored))";
     assert_eq!(prometheus.number(query), 2000.0);

@@ -79,6 +79,16 @@ const WAYS: &[(&str, Way)] = &[
         },
     ),
     (
+        "scraped each 5 s, three agents",
+        Way {
+            agent: None,
+            gateway: None,
+            flags: &[],
+            prometheus: None,
+            more_agents: 2,
+        },
+    ),
+    (
         "deltas pushed",
         Way {
             agent: None,
