@@ -37,7 +37,7 @@ impl Log {
     pub fn write(&mut self, topic: &str) {
         let now = Timestamp::now();
         // As different from each other as real ones.
-        let trace = u128::from(RandomState::new().hash_one(&now)) * u128::from(u64::MAX);
+        let trace = u128::from(RandomState::new().hash_one(now)) * u128::from(u64::MAX);
         let us = 900 + trace % 3000;
         let line = format!(
             "{now:.9} stdout F time=\"{now:.9}\" level=info msg=\"{{\\\"lf\\\":1,\\\"dir\\\":\\\"publish\\\",\\\"pubsub\\\":\\\"kafka-pubsub\\\",\

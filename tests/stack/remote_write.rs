@@ -72,9 +72,16 @@ fn samples(url: &str, until: u64) -> BTreeMap<String, Value> {
         .expect("an answer");
     let answer: Value = answer.body_mut().read_json().expect("JSON");
     let results = answer["data"]["result"].as_array().expect("a matrix").iter();
-    results
-        .map(|series| (series["metric"].to_string(), series["values"].clone()))
-        .collect()
+    let all = results.map(|series| {
+        let mut labels = series["metric"].clone();
+        // What it has there beside its own: which of two it comes from.
+        let replica = labels
+            .as_object_mut()
+            .and_then(|labels| labels.remove("prometheus_replica"));
+        assert!(replica.is_none_or(|replica| replica == "prometheus"), "{labels}");
+        (labels.to_string(), series["values"].clone())
+    });
+    all.collect()
 }
 
 /// Waits until both have the same of what was scraped up to now.
@@ -123,6 +130,7 @@ fn everything_is_written_to_the_other_one() {
     let rendered: Value = serde_saphyr::from_str(&rendered).expect("YAML");
     let prometheus = Prometheus::start_at(&gateway, port(), &[], |config| {
         config["remote_write"] = rendered["remote_write"].clone();
+        config["global"]["external_labels"] = json!({ "prometheus_replica": "${REPLICA}" });
     });
     let publish = |topic: &str| {
         for _ in 0..10 {
