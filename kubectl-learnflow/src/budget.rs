@@ -4,6 +4,7 @@
 
 use crate::{
     config::{Memory, Share},
+    replicas::OTHER,
     text::{count, list},
 };
 
@@ -39,6 +40,12 @@ const PARTS: &[Part] = &[
         weight: 5,
     },
 ];
+
+/// Two Prometheus take the same.
+fn part(workload: &str) -> Option<&'static Part> {
+    let workload = if workload == OTHER { PROMETHEUS } else { workload };
+    PARTS.iter().find(|part| part.workload == workload)
+}
 
 pub(crate) const AGENT: &str = "collector-agent";
 pub(crate) const GATEWAY: &str = "collector-gateway";
@@ -236,7 +243,7 @@ fn prometheus(load: &Load, streams: u64) -> f64 {
 
 impl Workload {
     fn part(&self) -> Option<&'static Part> {
-        PARTS.iter().find(|part| part.workload == self.name && !self.stays)
+        part(&self.name).filter(|_| !self.stays)
     }
 
     fn copies(&self, load: &Load) -> u64 {
@@ -371,10 +378,7 @@ impl Size {
 
     /// Its name, when its size is for a budget to choose.
     pub(crate) fn chosen(&self) -> Option<&'static str> {
-        PARTS
-            .iter()
-            .find(|part| part.workload == self.name)
-            .map(|part| part.workload)
+        part(&self.name).map(|part| part.workload)
     }
 }
 

@@ -24,6 +24,8 @@ mod printer;
 mod problem;
 mod quota;
 mod redact;
+mod remote_write;
+mod replicas;
 mod resilience;
 mod scaling;
 mod stack;

@@ -450,10 +450,11 @@ pub(crate) fn scrape_jobs(config: &Value) -> Value {
     let own = |job: &Value| job["job_name"] == "prometheus" || job["job_name"] == "kubelet";
     let mut jobs: Vec<Value> = jobs.into_iter().filter(|job| !own(job)).collect();
     for job in &mut jobs {
-        job["scrape_interval"] = "15s".into();
-        for target in job.pointer_mut("/static_configs/0/targets/0").into_iter() {
-            let address = target.as_str().unwrap_or_default();
-            *target = address.replacen(':', &format!(".{STACK_NAMESPACE}:"), 1).into();
+        // The gateway's is what our own has: its last events are read before it ends.
+        if job["job_name"] != "learnflow" {
+            job["scrape_interval"] = "15s".into();
+        } else if job["scrape_interval"].is_null() {
+            job["scrape_interval"] = config["global"]["scrape_interval"].clone();
         }
         if let Some(namespaces) = job.pointer_mut("/kubernetes_sd_configs/0/namespaces") {
             *namespaces = json!({ "names": OUR_NAMESPACES });

@@ -249,7 +249,7 @@ fn monitors_give_the_labels_that_our_own_jobs_give() {
     }
     assert_eq!(jobs["scrape_configs"].as_array().map(Vec::len), Some(JOBS.len() + 1));
     let text = jobs.to_string();
-    assert!(text.contains("collector-gateway.learnflow-system:9464"), "{text}");
+    assert!(text.contains("app.kubernetes.io/name=collector-gateway"), "{text}");
     assert!(!text.contains("own_namespace"), "{text}");
 }
 

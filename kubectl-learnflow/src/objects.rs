@@ -7,7 +7,7 @@ use crate::{
     monitoring::Keeper,
     patches::{Shape, shaped, traced},
     problem::Problem,
-    quota, stack,
+    quota, replicas, stack,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
@@ -305,11 +305,15 @@ impl Plan {
         stack.sort_by_key(Object::is_workload);
         let revisions = config_revisions(&stack);
         let stack_set = stack::set(&stack, shape)?;
-        let members = stack.into_iter().map(|object| {
-            let object = follow_config(shaped(object, shape), &revisions);
+        let shaped = stack
+            .into_iter()
+            .flat_map(|object| replicas::of(shaped(object, shape), shape));
+        let members = shaped.map(|object| {
+            let object = follow_config(object, &revisions);
             object.member_of(STACK_NAMESPACE).labelled().versioned()
         });
         // Nothing but a set is no stack.
+        let members: Vec<Object> = members.collect();
         let stack = match members.len() {
             0 => Vec::new(),
             _ => std::iter::once(stack_set).chain(members).collect(),

@@ -7,6 +7,7 @@ use crate::{
     config::Share,
     monitoring::Keeper,
     objects::{OUR_NAMESPACES, Object},
+    remote_write::RemoteWrite,
 };
 use serde_json::{Value, json};
 use std::{
@@ -34,6 +35,8 @@ pub(crate) struct Shape {
     pub(crate) namespaces: BTreeSet<String>,
     /// What of the stack was installed before, and stays.
     pub(crate) before: BTreeSet<Concern>,
+    /// Where our own Prometheus also sends everything.
+    pub(crate) remote_write: Option<RemoteWrite>,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
     pub(crate) gateway: bool,
     /// The trace store is there, or comes: without it the gateway writes spans to its log.
@@ -54,6 +57,7 @@ impl Default for Shape {
             keeper: Keeper::Own,
             namespaces: BTreeSet::new(),
             before: BTreeSet::new(),
+            remote_write: None,
             gateway: true,
             store: true,
             fit: None,
@@ -90,7 +94,7 @@ enum Change {
     Requests { cpu: &'static str, memory: &'static str },
 }
 
-/// The gateway stays one pod: it counts, and two of them would each count a part of a series.
+/// The gateway stays one pod, which is enough for what docs/scale.md says.
 const PRODUCTION: &[Patch] = &[
     prometheus(Change::Argument(RETENTION_TIME, Cow::Borrowed("15d"))),
     prometheus(Change::Argument(RETENTION_SIZE, Cow::Borrowed("8GB"))),
@@ -212,8 +216,8 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
     if !shape.namespaces.is_empty() {
         bounded(&mut object, &shape.namespaces);
     }
-    if !shape.store
-        && !shape.concerns.has(Concern::Tracing)
+    let untraced = !shape.store && !shape.concerns.has(Concern::Tracing);
+    if untraced
         && object.kind() == "ConfigMap"
         && object.name() == GATEWAY
         && let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml")
@@ -231,6 +235,9 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
         if patch.is_for(&object) {
             patch.apply(&mut object);
         }
+    }
+    if let Some(to) = &shape.remote_write {
+        to.apply(&mut object);
     }
     for image in images_mut(&mut object) {
         if let Some(other) = shape.images.get(image) {

@@ -17,7 +17,11 @@ fn every_patch_of_a_profile_finds_what_it_changes() {
     }
     let claims = stack.iter().filter(|object| object.kind() == "PersistentVolumeClaim");
     let claims: Vec<&str> = claims.map(Object::name).collect();
-    assert_eq!(claims, ["traces", "prometheus"], "what the volumes claim");
+    assert_eq!(
+        claims,
+        ["traces", "prometheus", crate::replicas::OTHER],
+        "what the volumes claim"
+    );
 }
 
 #[test]

@@ -13,9 +13,8 @@ pub(crate) use services::services;
 pub(crate) use settings::{pubsub, storage};
 use std::collections::BTreeMap;
 
-/// Strict field validation on apply, which guards every write here, is final since 1.27; the rest is
-/// margin.
-const OLDEST_KUBERNETES: Version = Version(1, 29, 0);
+/// The gateway hands over while its `preStop` sleeps, which the kubelet itself can do since then.
+const OLDEST_KUBERNETES: Version = Version(1, 30, 0);
 /// What the middleware needs is older, but Dapr mends only its newest three minors, of which this was
 /// the last when LearnFlow was written for 1.18.
 const OLDEST_DAPR: Version = Version(1, 16, 0);

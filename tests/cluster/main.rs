@@ -6,6 +6,8 @@ mod concerns;
 #[cfg(target_os = "linux")]
 mod downtime;
 mod enrolment;
+#[cfg(target_os = "linux")]
+mod fault_table;
 mod faults;
 mod fields;
 mod gate;
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
     let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
-        // Long, and by name only: `cargo xtask test downtime`, `cargo xtask test kills`.
+        // Long, and by name only: `cargo xtask test downtime`, `… kills`, `… faults-table`.
         let asked_for = |name: &str| arguments.filter.as_ref().is_some_and(|filter| filter.contains(name));
         #[cfg(target_os = "linux")]
         {
@@ -59,6 +61,13 @@ fn main() -> ExitCode {
                     .chain(long)
                     .map(|(name, test)| trial(name, &target, *test)),
             );
+            if asked_for("faults-table") {
+                trials.extend(
+                    fault_table::TESTS
+                        .iter()
+                        .map(|(name, test)| trial(name, &target, *test)),
+                );
+            }
         }
         if asked_for("kills") {
             trials.extend(kills::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));

@@ -20,7 +20,11 @@ pub struct Gateway {
     pub metrics: u16,
     /// What it says about itself.
     pub telemetry: u16,
-    _folder: Folder,
+    /// Where the agent sends to.
+    pub grpc: u16,
+    command: Command,
+    health: String,
+    folder: Folder,
 }
 
 /// Its configuration with these ports: health, OTLP by gRPC and HTTP, series, telemetry.
@@ -43,7 +47,7 @@ pub fn config(ports: [u16; 5]) -> String {
 impl Gateway {
     pub fn start(change: impl FnOnce(String) -> String) -> Gateway {
         let ports = std::array::from_fn(|_| port());
-        let [health, _, otlp, metrics, telemetry] = ports;
+        let [health, grpc, otlp, metrics, telemetry] = ports;
         let folder = Folder::new().expect("a folder");
         let file = folder.path().join("gateway.yaml");
         fs::write(&file, change(config(ports))).expect("its configuration");
@@ -57,7 +61,15 @@ impl Gateway {
             otlp,
             metrics,
             telemetry,
-            _folder: folder,
+            grpc,
+            command,
+            health,
+            folder,
         }
+    }
+
+    /// Once more, at the same ports, after it has ended.
+    pub fn start_again(&mut self) {
+        self.process = start("collector-gateway", &mut self.command, self.folder.path(), &self.health);
     }
 }

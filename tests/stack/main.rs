@@ -1,14 +1,29 @@
 //! The stack's own programs with the configuration that is shipped, on loopback, without a cluster: the Collector's gateway and
 //! agent, Prometheus, and promtool for its rules. `cargo xtask test` runs these; the programs are parts of the lab.
 
+#[cfg(target_os = "linux")]
+mod agent;
 mod boards;
+#[cfg(target_os = "linux")]
+mod faults;
 mod figures;
 mod flood;
 mod gateway;
+#[cfg(target_os = "linux")]
+mod logs;
 mod otlp;
 mod prometheus;
+#[cfg(target_os = "linux")]
+mod publishing;
+mod remote_write;
 mod rules;
+#[cfg(target_os = "linux")]
+mod scale;
+#[cfg(target_os = "linux")]
+mod service;
 mod shipped;
+#[cfg(target_os = "linux")]
+mod tries;
 mod valid;
 
 use std::{path::Path, process::Command, sync::OnceLock};

@@ -18,6 +18,10 @@ use std::collections::BTreeSet;
 
 /// What the settings ask for, where it matters what is there already.
 pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper) -> Result<Shape, Problem> {
+    if settings.remote_write.value.is_some() && keeper != Keeper::Own {
+        let what = "`remoteWrite` is for LearnFlow's own Prometheus, and another one keeps the metrics.";
+        return Err(Problem::new(what).next("Set it there, and leave it out here. Nothing was changed."));
+    }
     let there = async |concern, name| {
         let comes = settings.concerns.value.has(concern);
         let workload = ObjectRef::deployment(STACK_NAMESPACE, name);

@@ -7,6 +7,7 @@ use super::values::{
 use crate::{
     concern::{Concern, Profile, Selection},
     problem::Problem,
+    remote_write::RemoteWrite,
 };
 use serde::Deserialize;
 use serde_saphyr::{Error, Location, Spanned, UserMessageFormatter};
@@ -52,6 +53,9 @@ pub(crate) struct File {
         schemars(with = "String", regex(pattern = r"^(own|[-a-z0-9]+/[-.a-z0-9]+(:[0-9]+(/.*)?)?)$"))
     )]
     pub(crate) prometheus: Option<Which>,
+    /// Where our own Prometheus also sends everything, to be kept for longer. Default: nowhere.
+    #[cfg_attr(test, schemars(with = "RemoteWrite"))]
+    pub(crate) remote_write: Option<RemoteWrite>,
     /// The size and the care. Default: dev.
     #[cfg_attr(test, schemars(with = "Profile"))]
     pub(crate) profile: Option<Profile>,

@@ -13,6 +13,7 @@ use crate::{
     monitoring::Keeper,
     patches::Shape,
     problem::Problem,
+    remote_write::RemoteWrite,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +21,7 @@ use std::{
 };
 
 pub(crate) use file::{Entry, File};
+pub(crate) use values::name_of;
 pub(crate) use values::{Expected, Memory, Share, Which, bytes, label, name, registry};
 
 /// A value, and where it comes from.
@@ -66,6 +68,7 @@ pub(crate) struct Settings {
     pub(crate) concerns: Setting<Selection>,
     /// None: see [`crate::commands`], where it is chosen.
     pub(crate) prometheus: Setting<Option<Which>>,
+    pub(crate) remote_write: Setting<Option<RemoteWrite>>,
     pub(crate) profile: Setting<Profile>,
     pub(crate) budget: Setting<Option<Memory>>,
     /// What the budget is for, where that is said and not counted.
@@ -115,6 +118,7 @@ impl Settings {
             pubsub: from.maybe(None, "", file.pubsub),
             concerns,
             prometheus: from.maybe(choice.prometheus.clone(), "--prometheus", file.prometheus),
+            remote_write: from.maybe(None, "", file.remote_write),
             profile: from.either(choice.profile, "--profile", file.profile, Profile::default()),
             budget: from.maybe(choice.budget.clone(), "--budget", file.budget),
             expected: from.either(choice.expect.clone(), "--expect", file.expect, Expected::default()),
@@ -238,6 +242,7 @@ impl Settings {
             keeper: Keeper::Own,
             namespaces: self.namespaces.value.iter().cloned().collect(),
             before: BTreeSet::new(),
+            remote_write: self.remote_write.value.clone(),
             gateway,
             store,
             fit: None,

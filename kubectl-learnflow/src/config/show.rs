@@ -1,7 +1,10 @@
 //! The effective settings as a `learnflow.yaml`: it can be kept, and gives the same again.
 
 use super::{Entry, Setting, Settings, Source};
-use crate::budget::{Fit, Load};
+use crate::{
+    budget::{Fit, Load},
+    remote_write::RemoteWrite,
+};
 use std::fmt::Display;
 
 impl Settings {
@@ -24,6 +27,13 @@ impl Settings {
         let only = format!("only: [{}]", only.join(", "));
         page.line(&only, &self.concerns.from);
         page.maybe("prometheus", &self.prometheus, |which| scalar(&which.to_string()));
+        if let Some(RemoteWrite { url, secret }) = &self.remote_write.value {
+            page.line("remoteWrite:", &self.remote_write.from);
+            page.0.push_str(&format!("  url: {}\n", scalar(url)));
+            if let Some(secret) = secret {
+                page.0.push_str(&format!("  secret: {}\n", scalar(secret)));
+            }
+        }
         page.line(&format!("profile: {}", self.profile.value), &self.profile.from);
         page.maybe("budget", &self.budget, |budget| scalar(&budget.to_string()));
         if let Some(fit) = fit {

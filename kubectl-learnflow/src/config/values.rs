@@ -311,7 +311,7 @@ pub(super) fn label_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     checked(deserializer, label).map(Some)
 }
 
-pub(super) fn name_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(crate) fn name_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     checked(deserializer, name).map(Some)
 }
 
