@@ -1,7 +1,7 @@
 //! The parts that can be installed apart from each other, each with a folder of manifests.
 
 use crate::{
-    assets,
+    assets, grafana,
     objects::{Object, rules_config_map},
     problem::Problem,
 };
@@ -22,6 +22,8 @@ pub(crate) enum Concern {
     Collector,
     /// Keeps the metrics.
     Prometheus,
+    /// Shows the boards.
+    Grafana,
     /// What the sidecars load, and the enrolment of the services.
     Middleware,
     /// What the sidecars do when Kafka fails.
@@ -51,10 +53,11 @@ pub(crate) struct Selection {
 }
 
 impl Concern {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Tracing,
         Self::Collector,
         Self::Prometheus,
+        Self::Grafana,
         Self::Middleware,
         Self::Resilience,
         Self::Autoscaling,
@@ -65,6 +68,7 @@ impl Concern {
             Self::Tracing => "tracing",
             Self::Collector => "collector",
             Self::Prometheus => "prometheus",
+            Self::Grafana => "grafana",
             Self::Middleware => "middleware",
             Self::Resilience => "resilience",
             Self::Autoscaling => "autoscaling",
@@ -76,6 +80,7 @@ impl Concern {
     pub(crate) fn needs(self) -> &'static [Self] {
         match self {
             Self::Prometheus => &[Self::Collector],
+            Self::Grafana => &[Self::Prometheus],
             Self::Resilience => &[Self::Middleware],
             // The Collector fills it, and writes spans to its log where there is none.
             Self::Tracing | Self::Collector | Self::Middleware | Self::Autoscaling => &[],
@@ -84,14 +89,16 @@ impl Concern {
 
     /// It goes to a namespace of its own; the others go to that of the services.
     pub(crate) fn is_of_stack(self) -> bool {
-        matches!(self, Self::Tracing | Self::Collector | Self::Prometheus)
+        matches!(self, Self::Tracing | Self::Collector | Self::Prometheus | Self::Grafana)
     }
 
     /// Its objects as they stand in the manifests; a profile may have a folder with more of them.
     pub(crate) fn objects(self, profile: Profile) -> Result<Vec<Object>, Problem> {
         let mut objects = assets::folder(self.name())?;
-        if self == Self::Prometheus {
-            objects.push(rules_config_map());
+        match self {
+            Self::Prometheus => objects.push(rules_config_map()),
+            Self::Grafana => objects.push(grafana::boards()),
+            _ => {}
         }
         objects.extend(assets::folder_if_any(&format!("{}/{profile}", self.name()))?);
         Ok(objects)
@@ -165,7 +172,7 @@ impl fmt::Display for Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Concern::{Autoscaling, Collector, Middleware, Prometheus, Resilience, Tracing};
+    use Concern::{Autoscaling, Collector, Grafana, Middleware, Prometheus, Resilience, Tracing};
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
         Selection::new(only, skip).map(|selection| selection.iter().collect())
@@ -175,10 +182,11 @@ mod tests {
     fn what_is_needed_comes_along() {
         assert_eq!(chosen(&[], &[]), Ok(Concern::ALL.to_vec()));
         assert_eq!(chosen(&[Prometheus], &[]), Ok(vec![Collector, Prometheus]));
+        assert_eq!(chosen(&[Grafana], &[]), Ok(vec![Collector, Prometheus, Grafana]));
         assert_eq!(chosen(&[Middleware], &[]), Ok(vec![Middleware]));
         assert_eq!(chosen(&[Resilience], &[]), Ok(vec![Middleware, Resilience]));
         assert_eq!(
-            chosen(&[], &[Prometheus]),
+            chosen(&[], &[Prometheus, Grafana]),
             Ok(vec![Tracing, Collector, Middleware, Resilience, Autoscaling])
         );
     }
@@ -189,6 +197,10 @@ mod tests {
         assert_eq!(
             refused(&[], &[Collector]),
             "prometheus needs collector: skip both, or neither"
+        );
+        assert_eq!(
+            refused(&[], &[Prometheus]),
+            "grafana needs prometheus: skip both, or neither"
         );
         assert_eq!(
             refused(&[Prometheus], &[Prometheus]),

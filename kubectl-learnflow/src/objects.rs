@@ -4,6 +4,7 @@ use crate::{
     applyset, assets,
     concern::Concern,
     config, enrolment,
+    grafana::{self, Host},
     monitoring::Keeper,
     patches::{Shape, shaped, traced},
     problem::Problem,
@@ -45,6 +46,8 @@ pub(crate) const RESTARTED: &str = "learnflow.dev/restarted";
 pub(crate) const BEFORE: &str = "learnflow.dev/before";
 /// On the set of the stack: whose Prometheus keeps the metrics, as JSON, when it is not ours.
 pub(crate) const KEEPER: &str = "learnflow.dev/prometheus";
+/// On the set of the stack: which Grafana shows the boards, as JSON, when it is not ours.
+pub(crate) const HOST: &str = "learnflow.dev/grafana";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
 const CONFIG_REVISION: &str = "learnflow.dev/config";
 
@@ -85,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) scales: bool,
     /// Who keeps the metrics.
     pub(crate) keeper: Keeper,
+    /// Who shows the boards.
+    pub(crate) host: Host,
 }
 
 impl Object {
@@ -300,7 +305,7 @@ impl Plan {
         // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
         stack.sort_by_key(Object::is_workload);
         let revisions = config_revisions(&stack);
-        let stack_set = stack::set(&stack, &shape.keeper)?;
+        let stack_set = stack::set(&stack, shape)?;
         let members = stack.into_iter().map(|object| {
             let object = follow_config(shaped(object, shape), &revisions);
             object.member_of(STACK_NAMESPACE).labelled().versioned()
@@ -332,6 +337,7 @@ impl Plan {
             polices: shape.concerns.has(Concern::Resilience),
             scales: shape.concerns.has(Concern::Autoscaling),
             keeper: shape.keeper.clone(),
+            host: shape.host.clone(),
         })
     }
 
@@ -411,9 +417,11 @@ pub(crate) fn revision(parts: &[&[u8]]) -> String {
         .collect()
 }
 
-/// (name, hash) of each ConfigMap of the stack.
+/// (name, hash) of each ConfigMap of the stack. Not the boards: Grafana looks for changed ones by itself.
 fn config_revisions(stack: &[Object]) -> Vec<(String, String)> {
-    let maps = stack.iter().filter(|object| object.kind() == "ConfigMap");
+    let maps = stack
+        .iter()
+        .filter(|object| object.kind() == "ConfigMap" && object.name() != grafana::BOARDS);
     maps.map(|map| (map.name().to_owned(), revision(&[map.0["data"].to_string().as_bytes()])))
         .collect()
 }

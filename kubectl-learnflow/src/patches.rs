@@ -5,6 +5,7 @@ use crate::{
     budget::{AGENT, Fit, GATEWAY, PROMETHEUS},
     concern::{Concern, Profile, Selection},
     config::Share,
+    grafana::Host,
     monitoring::Keeper,
     objects::Object,
 };
@@ -27,6 +28,8 @@ pub(crate) struct Shape {
     pub(crate) sampling: Share,
     /// Who keeps the metrics.
     pub(crate) keeper: Keeper,
+    /// Who shows the boards.
+    pub(crate) host: Host,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
     pub(crate) gateway: bool,
     /// The trace store is there, or comes: without it the gateway writes spans to its log.
@@ -45,10 +48,18 @@ impl Default for Shape {
             pull_secret: None,
             sampling: Share::ALL,
             keeper: Keeper::Own,
+            host: Host::Own,
             gateway: true,
             store: true,
             fit: None,
         }
+    }
+}
+
+impl Shape {
+    /// There is somewhere for traces to go.
+    pub(crate) fn has_store(&self) -> bool {
+        self.store || self.concerns.has(Concern::Tracing)
     }
 }
 
@@ -189,7 +200,7 @@ const LOGGED: &str = "exporters: [file]";
 
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
-    if !shape.store && !shape.concerns.has(Concern::Tracing) && object.kind() == "ConfigMap" && object.name() == GATEWAY {
+    if !shape.has_store() && object.kind() == "ConfigMap" && object.name() == GATEWAY {
         if let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml") {
             *text = text.replace(STORED, LOGGED);
         }

@@ -3,8 +3,9 @@
 use crate::{
     applyset, assets,
     concern::{Concern, Profile},
+    grafana::{self, Host},
     monitoring::{self, Keeper},
-    objects::{AGENT_NAMESPACE, KEEPER, Object, ObjectRef, STACK_NAMESPACE},
+    objects::{AGENT_NAMESPACE, HOST, KEEPER, Object, ObjectRef, STACK_NAMESPACE},
     patches::Shape,
     problem::Problem,
     quota,
@@ -33,17 +34,18 @@ pub(crate) fn kinds() -> Result<BTreeMap<String, ObjectRef>, Problem> {
     Ok(kinds)
 }
 
-/// Kinds that it has in clusters that have them: somebody else's Prometheus is told by them.
+/// Kinds that it has in namespaces of others: somebody else's Prometheus and Grafana are told by them.
 pub(crate) fn foreign_kinds() -> Result<BTreeMap<String, ObjectRef>, Problem> {
     let mut objects = assets::folder("prometheus/operator")?;
     objects.push(monitoring::rules("", &Value::Null));
+    objects.push(grafana::boards());
     let kinds = objects
         .iter()
         .map(|object| (applyset::kind(object), object.reference()));
     Ok(kinds.collect())
 }
 
-pub(crate) fn set(stack: &[Object], keeper: &Keeper) -> Result<Object, Problem> {
+pub(crate) fn set(stack: &[Object], shape: &Shape) -> Result<Object, Problem> {
     let mut kinds: BTreeSet<String> = kinds()?.into_keys().collect();
     // Kinds that not every cluster has.
     kinds.extend(stack.iter().map(applyset::kind));
@@ -53,9 +55,12 @@ pub(crate) fn set(stack: &[Object], keeper: &Keeper) -> Result<Object, Problem> 
     let elsewhere = &elsewhere | &BTreeSet::from([AGENT_NAMESPACE]);
     let elsewhere: Vec<&str> = elsewhere.into_iter().collect();
     let mut set = applyset::parent(STACK_NAMESPACE, &kinds, &elsewhere).map_err(Problem::new)?;
-    if *keeper != Keeper::Own {
-        let annotations = set.map("/metadata/annotations");
-        annotations.insert(KEEPER.into(), json!(keeper).to_string().into());
+    let annotations = set.map("/metadata/annotations");
+    if shape.keeper != Keeper::Own {
+        annotations.insert(KEEPER.into(), json!(shape.keeper).to_string().into());
+    }
+    if shape.host != Host::Own {
+        annotations.insert(HOST.into(), json!(shape.host).to_string().into());
     }
     Ok(set.labelled().versioned())
 }
@@ -131,6 +136,7 @@ pub(crate) fn objects(concern: Concern, shape: &Shape) -> Result<Vec<Object>, Pr
     let objects = concern.objects(shape.profile)?;
     match concern {
         Concern::Prometheus if shape.keeper != Keeper::Own => told(&shape.keeper, objects),
+        Concern::Grafana => grafana::objects(objects, shape),
         _ => Ok(objects),
     }
 }

@@ -78,6 +78,10 @@ impl Prometheus {
         }
     }
 
+    pub fn client(&self) -> learnflow_tests::Prometheus {
+        learnflow_tests::Prometheus::at(self.port)
+    }
+
     /// One number; 0 where nothing matches.
     pub fn number(&self, query: &str) -> f64 {
         let mut answer = ureq::get(format!("http://127.0.0.1:{}/api/v1/query", self.port))

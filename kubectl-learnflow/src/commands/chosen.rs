@@ -1,23 +1,49 @@
 //! What the settings mean in this cluster: the shape of the stack, the services, and what those get.
 
-use super::budget;
+use super::{budget, host, keeper};
 use crate::{
     cluster::Cluster,
     concern::Concern,
     config::{self, Settings},
     enrolment::Enrolments,
+    grafana::Host,
     model::{Facts, Service},
     monitoring::Keeper,
     objects::{ObjectRef, Plan, STACK_NAMESPACE},
     patches::Shape,
-    preflight,
+    preflight::{self, Check},
     problem::Problem,
     resilience, text,
 };
 use std::collections::BTreeSet;
 
+/// Whose Prometheus and whose Grafana, and what there is to say about that.
+pub(super) struct Others {
+    pub(super) keeper: Keeper,
+    pub(super) host: Host,
+    pub(super) checks: Vec<Check>,
+}
+
+impl Others {
+    pub(super) async fn choose(cluster: &Cluster, settings: &Settings) -> Result<Self, Problem> {
+        let keeper::Chosen { keeper, mut checks } = keeper::choose(cluster, settings).await?;
+        let (host, more) = host::choose(cluster, settings).await?;
+        checks.extend(more);
+        Ok(Self { keeper, host, checks })
+    }
+
+    /// What is installed.
+    pub(super) async fn installed(cluster: &Cluster) -> Result<Self, Problem> {
+        Ok(Self {
+            keeper: cluster.keeper().await?.unwrap_or_default(),
+            host: cluster.host().await?.unwrap_or_default(),
+            checks: Vec::new(),
+        })
+    }
+}
+
 /// What the settings ask for, where it matters what is there already.
-pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper) -> Result<Shape, Problem> {
+pub(super) async fn shape(cluster: &Cluster, settings: &Settings, others: &Others) -> Result<Shape, Problem> {
     let there = async |concern, name| {
         let comes = settings.concerns.value.has(concern);
         let workload = ObjectRef::deployment(STACK_NAMESPACE, name);
@@ -25,7 +51,11 @@ pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper
     };
     let gateway = there(Concern::Collector, "collector-gateway").await?;
     let shape = settings.shape(gateway, there(Concern::Tracing, "traces").await?);
-    let shape = Shape { keeper, ..shape };
+    let shape = Shape {
+        keeper: others.keeper.clone(),
+        host: others.host.clone(),
+        ..shape
+    };
     let fit = budget::fit(Some(cluster), settings, &shape).await?;
     Ok(settings.fitted(shape, fit))
 }

@@ -2,16 +2,18 @@
 
 use super::{
     applier::Applier,
-    budget, chosen, enrol,
+    budget,
+    chosen::{self, Others},
+    enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
-    keeper::{self, Chosen},
-    middleware, places, policies, prune, scaling,
+    host, keeper, middleware, places, policies, prune, scaling,
 };
 use crate::{
     cli::{DryRun, Install},
     cluster::{Cluster, Mode, Patience, Progress},
     config::Settings,
     enrolment::{Enrolments, Entry},
+    grafana,
     model::{Applied, Facts, Outcome},
     objects::{Object, ObjectRef, Plan},
     patches::Shape,
@@ -59,27 +61,28 @@ pub(super) async fn run(
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     if args.print_config {
-        let chosen = keeper::choose(cluster, &settings).await?;
-        let shape = chosen::shape(cluster, &settings, chosen.keeper).await?;
+        let others = Others::choose(cluster, &settings).await?;
+        let shape = chosen::shape(cluster, &settings, &others).await?;
         let found = stream::iter(places(cluster, &settings));
         let found = found.then(async |cluster| Ok::<_, Problem>((cluster.namespace.clone(), cluster.facts().await?)));
         let mut settings = settings.found(&found.try_collect::<Vec<_>>().await?);
         keeper::setting(&mut settings, &shape.keeper);
+        host::setting(&mut settings, &shape.host);
         let page = settings.to_yaml(shape.fit.as_ref());
         page.lines().for_each(|line| printer.data_line(Tone::Plain, line));
         return Ok(Outcome::Good);
     }
     printer.section("Checking the cluster");
-    let Chosen { keeper, checks } = keeper::choose(cluster, &settings).await?;
-    cluster.measured_by(&keeper);
-    let shape = chosen::shape(cluster, &settings, keeper).await?;
+    let others = Others::choose(cluster, &settings).await?;
+    cluster.measured_by(&others.keeper);
+    let shape = chosen::shape(cluster, &settings, &others).await?;
     let clusters = places(cluster, &settings);
     let rough = clusters
         .iter()
         .map(|one| Plan::shaped(&one.namespace, &BTreeSet::new(), &shape));
     let rough = rough.collect::<Result<Vec<_>, _>>()?;
     guard::may_install(&clusters, &rough, printer).await?;
-    guard::say(&checks, printer)?;
+    guard::say(&others.checks, printer)?;
     let all = stream::iter(&clusters).then(Cluster::facts);
     let all: Vec<Facts> = all.try_collect().await?;
     chosen::known(&settings.exclude.value, &all, &clusters)?;
@@ -275,6 +278,17 @@ impl Job<'_> {
                 .buffered(AT_ONCE)
                 .try_for_each(|_| async { Ok(()) })
                 .await?;
+            if !workloads && members.iter().any(|object| object.reference() == grafana::secret()) {
+                let give = async || {
+                    self.cluster
+                        .give_password(&grafana::secret(), grafana::PASSWORD.1)
+                        .await
+                };
+                if applier.patience.with(give).await? {
+                    let what = "chose a password for Grafana; `kubectl learnflow dashboard` says how to read it";
+                    self.printer.step(Mark::Good, what);
+                }
+            }
         }
         Ok(())
     }

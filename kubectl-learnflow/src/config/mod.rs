@@ -9,6 +9,7 @@ use crate::{
     budget::Fit,
     cli::{Choice, Global},
     concern::{Profile, Selection},
+    grafana::Host,
     model::Facts,
     monitoring::Keeper,
     patches::Shape,
@@ -17,7 +18,7 @@ use crate::{
 use std::{collections::BTreeMap, fmt};
 
 pub(crate) use file::{Entry, File};
-pub(crate) use values::{Expected, Memory, Share, Which, bytes, label, name, registry};
+pub(crate) use values::{Boards, Expected, Memory, Share, Which, bytes, label, name, registry};
 
 /// A value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) concerns: Setting<Selection>,
     /// None: see [`crate::commands`], where it is chosen.
     pub(crate) prometheus: Setting<Option<Which>>,
+    /// The same.
+    pub(crate) grafana: Setting<Option<Boards>>,
     pub(crate) profile: Setting<Profile>,
     pub(crate) budget: Setting<Option<Memory>>,
     /// What the budget is for, where that is said and not counted.
@@ -112,6 +115,7 @@ impl Settings {
             pubsub: from.maybe(None, "", file.pubsub),
             concerns,
             prometheus: from.maybe(choice.prometheus.clone(), "--prometheus", file.prometheus),
+            grafana: from.maybe(choice.grafana.clone(), "--grafana", file.grafana),
             profile: from.either(choice.profile, "--profile", file.profile, Profile::default()),
             budget: from.maybe(choice.budget.clone(), "--budget", file.budget),
             expected: from.either(choice.expect.clone(), "--expect", file.expect, Expected::default()),
@@ -233,6 +237,7 @@ impl Settings {
             pull_secret: self.pull_secret.value.clone(),
             sampling: self.sampling.value,
             keeper: Keeper::Own,
+            host: Host::Own,
             gateway,
             store,
             fit: None,

@@ -24,6 +24,7 @@ impl Settings {
         let only = format!("only: [{}]", only.join(", "));
         page.line(&only, &self.concerns.from);
         page.maybe("prometheus", &self.prometheus, |which| scalar(&which.to_string()));
+        page.maybe("grafana", &self.grafana, |which| scalar(&which.to_string()));
         page.line(&format!("profile: {}", self.profile.value), &self.profile.from);
         page.maybe("budget", &self.budget, |budget| scalar(&budget.to_string()));
         if let Some(fit) = fit {
