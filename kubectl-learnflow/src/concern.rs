@@ -115,8 +115,11 @@ impl Selection {
         if let Some(both) = only.iter().find(|concern| skip.contains(concern)) {
             return Err(format!("{both} is both in only and in skip"));
         }
-        for concern in chosen.clone() {
-            chosen.extend(concern.needs());
+        // What is needed comes earlier: so from the last one on.
+        for concern in Concern::ALL.into_iter().rev() {
+            if chosen.contains(&concern) {
+                chosen.extend(concern.needs());
+            }
         }
         chosen.retain(|concern| !skip.contains(concern));
         for concern in &chosen {

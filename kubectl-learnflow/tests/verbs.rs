@@ -224,8 +224,8 @@ fn rbac_needs_no_cluster_when_it_knows_the_namespace() {
         .iter()
         .filter_map(|r| r["kind"].as_str())
         .collect();
-    // The namespaces of Dapr and of the services, and two of ours.
-    assert_eq!(kinds, ["ClusterRole", "Role", "Role", "Role", "Role"]);
+    // The namespace of the services, and two of ours.
+    assert_eq!(kinds, ["ClusterRole", "Role", "Role", "Role"]);
 }
 
 #[test]

@@ -159,6 +159,6 @@ fn what_cannot_be_used_is_said() {
     grafana(&fake, "one", json!([sidecar("dashboard")]));
     grafana(&fake, "two", json!([sidecar("dashboard")]));
     let problem = install(&fake, &[]).result.expect_err("refused");
-    assert!(problem.what.contains("monitoring/one and monitoring/two"), "{problem}");
+    assert!(problem.what.contains("monitoring/one, monitoring/two"), "{problem}");
     assert!(fake.writes().is_empty());
 }

@@ -310,6 +310,16 @@ impl Job<'_> {
         if rest.is_empty() {
             return Ok(Outcome::Good);
         }
+        // ErrImagePull, ImagePullBackOff, ErrImageNeverPull.
+        if rest
+            .iter()
+            .any(|one| one.trouble.as_ref().is_some_and(|why| why.contains("Image")))
+        {
+            printer.hint(
+                "A node cannot get an image. Name a registry that has it with --registry (`render --images` lists all), \
+                 or a Secret to pull it with with --image-pull-secret.",
+            );
+        }
         printer.hint(
             "Nothing of the services was touched. Mend what is named above and run `kubectl learnflow install` again.",
         );
