@@ -11,7 +11,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use learnflow_boards::{Boards, made};
 use learnflow_lab::progress;
-use learnflow_tests::{Frontend, Prometheus, Target, pictures::Answers};
+use learnflow_tests::{
+    Frontend, Prometheus, Target,
+    pictures::{Answers, draw},
+};
 
 use crate::artifacts;
 
@@ -54,8 +57,15 @@ fn pictures(boards: &Boards, kubeconfig: Option<PathBuf>) -> Result<()> {
     if let Some(kubeconfig) = kubeconfig {
         asked(boards, kubeconfig)?.write(&kept)?;
     }
-    let answers = Answers::read(&kept)?;
-    let _ = answers;
+    let answers = Answers::read(&kept).context("name a cluster to ask with --kubeconfig")?;
+    let folder = artifacts::root().join("docs/boards");
+    fs::create_dir_all(&folder)?;
+    for board in &boards.boards {
+        let name = board.uid.trim_start_matches("learnflow-");
+        let file = folder.join(format!("{name}.png"));
+        fs::write(&file, draw(board, &answers)?).with_context(|| format!("cannot write {}", file.display()))?;
+        println!("docs/boards/{name}.png");
+    }
     Ok(())
 }
 

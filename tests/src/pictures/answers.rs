@@ -56,6 +56,15 @@ impl Answers {
         Ok(Answers { from, to, series })
     }
 
+    #[cfg(test)]
+    pub(super) fn none() -> Answers {
+        Answers {
+            from: 0.0,
+            to: BACK,
+            series: BTreeMap::new(),
+        }
+    }
+
     /// To a query of a board, as its source has it.
     pub fn to_query(&self, expr: &str) -> &[Series] {
         self.series.get(expr).map_or(&[], Vec::as_slice)
