@@ -200,10 +200,12 @@ const LOGGED: &str = "exporters: [file]";
 
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
-    if !shape.has_store() && object.kind() == "ConfigMap" && object.name() == GATEWAY {
-        if let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml") {
-            *text = text.replace(STORED, LOGGED);
-        }
+    if !shape.has_store()
+        && object.kind() == "ConfigMap"
+        && object.name() == GATEWAY
+        && let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml")
+    {
+        *text = text.replace(STORED, LOGGED);
     }
     if shape.profile == Profile::Production {
         for patch in PRODUCTION {

@@ -19,8 +19,8 @@ pub fn shown(value: f64, unit: &str) -> String {
     match unit {
         _ if value == 0.0 && unit != "percentunit" => "0".to_owned(),
         "percentunit" => format!("{} %", number(value * 100.0)),
-        "s" => scaled(&[(60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs")]).replace(" min", " min"),
-        "ms" => scaled(&[(1e3, "s"), (1.0, "ms"), (1e-3, "µs")]).to_owned(),
+        "s" => scaled(&[(60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs")]),
+        "ms" => scaled(&[(1e3, "s"), (1.0, "ms"), (1e-3, "µs")]),
         "bytes" | "decbytes" => scaled(&[
             (1024f64.powi(3), "GiB"),
             (1024f64.powi(2), "MiB"),
@@ -51,11 +51,8 @@ fn number(value: f64) -> String {
 /// The colour that thresholds give a value.
 pub fn of_value(thresholds: &[Threshold], value: f64) -> &str {
     let reached = |threshold: &&Threshold| threshold.from.is_none_or(|from| value >= from);
-    thresholds
-        .iter()
-        .filter(reached)
-        .next_back()
-        .map_or("", |threshold| &threshold.color)
+    let last = thresholds.iter().rfind(reached);
+    last.map_or("", |threshold| &threshold.color)
 }
 
 /// Grafana's colours by name.
