@@ -63,6 +63,7 @@ fn password(target: &Target) -> Result<String> {
 }
 
 fn an_existing_one_gets_the_boards(target: &Target) -> Result<()> {
+    target.deploy_services()?;
     target.apply(None, THEIRS)?;
     let result = told(target);
     let gone = expect(target, &["uninstall", "--unenroll"], 0).map(|_| ());
