@@ -24,7 +24,7 @@ pub const OUR_NAMESPACES: [&str; 2] = [STACK_NAMESPACE, AGENT_NAMESPACE];
 /// Nobody has Grafana's image here, so whatever installs goes without; who wants it says which. The choice is remembered in the
 /// cluster, so verbs that look need not be told.
 const WITHOUT_GRAFANA: &str = "--grafana=none";
-const INSTALLING: [&str; 3] = ["install", "diff", "render"];
+const INSTALLING: [&str; 4] = ["install", "diff", "render", "rbac"];
 
 const SERVICES: &[&str] = &["frontend", "course-agent", "user-progress"];
 const IMAGE: &str = "ghcr.io/learnflow/services:0.1.0";
