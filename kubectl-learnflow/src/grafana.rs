@@ -213,19 +213,7 @@ fn sources(manifest: &Value, shape: &Shape, prefix: Option<&str>) -> Result<Stri
             }
         }
         if let Some(prefix) = prefix {
-            for uid in [
-                Some("/uid"),
-                Some("/jsonData/exemplarTraceIdDestinations/0/datasourceUid"),
-            ] {
-                if let Some(Value::String(uid)) = uid.and_then(|place| source.pointer_mut(place)) {
-                    uid.insert_str(0, prefix);
-                }
-            }
-            source["name"] = format!("LearnFlow {}", source["name"].as_str().unwrap_or_default()).into();
-            source["isDefault"] = false.into();
-            let short = source["url"].as_str().unwrap_or_default();
-            let (host, port) = short.rsplit_once(':').unwrap_or((short, "80"));
-            source["url"] = format!("{host}.{STACK_NAMESPACE}:{port}").into();
+            among_others(source, prefix);
         }
     }
     if prefix.is_some() {
@@ -233,6 +221,21 @@ fn sources(manifest: &Value, shape: &Shape, prefix: Option<&str>) -> Result<Stri
         file.as_object_mut().map(|file| file.remove("prune"));
     }
     yaml::write(&file)
+}
+
+/// A data source of ours in a Grafana that has others: with names of its own, and an address that is good from everywhere.
+fn among_others(source: &mut Value, prefix: &str) {
+    for place in ["/uid", "/jsonData/exemplarTraceIdDestinations/0/datasourceUid"] {
+        if let Some(Value::String(uid)) = source.pointer_mut(place) {
+            uid.insert_str(0, prefix);
+        }
+    }
+    let text = |source: &Value, key: &str| source[key].as_str().unwrap_or_default().to_owned();
+    source["name"] = format!("LearnFlow {}", text(source, "name")).into();
+    source["isDefault"] = false.into();
+    let url = text(source, "url");
+    let (host, port) = url.rsplit_once(':').unwrap_or((&url, "80"));
+    source["url"] = format!("{host}.{STACK_NAMESPACE}:{port}").into();
 }
 
 /// As a pod reaches it.

@@ -227,6 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn a_grafana_of_somebody_else_is_named() {
+        let fake = Fake::sound();
+        let theirs = serde_json::json!({ "existing": { "namespace": "boards", "name": "main",
+            "boards": { "namespace": "boards" } } });
+        let annotations = serde_json::json!({ "learnflow.dev/grafana": theirs.to_string() });
+        fake.put(
+            "/api/v1/namespaces/learnflow-system/configmaps/learnflow",
+            serde_json::json!({ "metadata": { "name": "learnflow", "annotations": annotations } }),
+        );
+        let problem = fake.run(async |cluster| find(cluster, Some(Page::Grafana)).await.map(|page| page.name));
+        assert_eq!(
+            problem.expect_err("it is not ours").what,
+            "Grafana boards/main has the boards."
+        );
+    }
+
+    #[test]
     fn an_address_that_can_be_typed_is_printed() {
         let shown = |address: &str| display(address.parse().expect("an address")).to_string();
         assert_eq!(shown("0.0.0.0:80"), "127.0.0.1:80");
