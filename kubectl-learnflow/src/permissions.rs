@@ -245,6 +245,8 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
         // What holds another budget may be there.
         .need(ours("get,list,delete", "", "resourcequotas"))
         .need(ours("list,delete", "", "limitranges"))
+        // And the password of a Grafana that others take over from.
+        .need(ours("list,delete", "", "secrets"))
         .need(ours("list", "", "pods"))
         .like(ours("list", "", "events"))
         // Whether a volume will come, and how many agents there will be.
