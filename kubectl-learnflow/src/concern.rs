@@ -1,7 +1,7 @@
 //! The parts that can be installed apart from each other, each with a folder of manifests.
 
 use crate::{
-    assets,
+    assets, grafana,
     objects::{Object, rules_config_map},
     problem::Problem,
 };
@@ -24,6 +24,8 @@ pub(crate) enum Concern {
     KubeStateMetrics,
     /// Keeps the metrics.
     Prometheus,
+    /// Shows the boards.
+    Grafana,
     /// What the sidecars load, and the enrolment of the services.
     Middleware,
     /// What the sidecars do when Kafka fails.
@@ -53,11 +55,12 @@ pub(crate) struct Selection {
 }
 
 impl Concern {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Tracing,
         Self::Collector,
         Self::KubeStateMetrics,
         Self::Prometheus,
+        Self::Grafana,
         Self::Middleware,
         Self::Resilience,
         Self::Autoscaling,
@@ -69,6 +72,7 @@ impl Concern {
             Self::Collector => "collector",
             Self::KubeStateMetrics => "kube-state-metrics",
             Self::Prometheus => "prometheus",
+            Self::Grafana => "grafana",
             Self::Middleware => "middleware",
             Self::Resilience => "resilience",
             Self::Autoscaling => "autoscaling",
@@ -80,6 +84,7 @@ impl Concern {
     pub(crate) fn needs(self) -> &'static [Self] {
         match self {
             Self::Prometheus => &[Self::Collector],
+            Self::Grafana => &[Self::Prometheus],
             Self::Resilience => &[Self::Middleware],
             // The Collector fills it, and writes spans to its log where there is none.
             Self::Tracing | Self::Collector | Self::KubeStateMetrics | Self::Middleware | Self::Autoscaling => &[],
@@ -98,15 +103,17 @@ impl Concern {
     pub(crate) fn is_of_stack(self) -> bool {
         matches!(
             self,
-            Self::Tracing | Self::Collector | Self::KubeStateMetrics | Self::Prometheus
+            Self::Tracing | Self::Collector | Self::KubeStateMetrics | Self::Prometheus | Self::Grafana
         )
     }
 
     /// Its objects as they stand in the manifests; a profile may have a folder with more of them.
     pub(crate) fn objects(self, profile: Profile) -> Result<Vec<Object>, Problem> {
         let mut objects = assets::folder(self.name())?;
-        if self == Self::Prometheus {
-            objects.push(rules_config_map());
+        match self {
+            Self::Prometheus => objects.push(rules_config_map()),
+            Self::Grafana => objects.push(grafana::boards()),
+            _ => {}
         }
         objects.extend(assets::folder_if_any(&format!("{}/{profile}", self.name()))?);
         Ok(objects)
@@ -123,8 +130,11 @@ impl Selection {
         if let Some(both) = only.iter().find(|concern| skip.contains(concern)) {
             return Err(format!("{both} is both in only and in skip"));
         }
-        for concern in chosen.clone() {
-            chosen.extend(concern.needs().iter().chain(concern.likes()));
+        // What is needed comes earlier: so from the last one on.
+        for concern in Concern::ALL.into_iter().rev() {
+            if chosen.contains(&concern) {
+                chosen.extend(concern.needs().iter().chain(concern.likes()));
+            }
         }
         chosen.retain(|concern| !skip.contains(concern));
         // For whom nobody is left that would listen.
@@ -198,7 +208,7 @@ impl fmt::Display for Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Concern::{Autoscaling, Collector, KubeStateMetrics, Middleware, Prometheus, Resilience, Tracing};
+    use Concern::{Autoscaling, Collector, Grafana, KubeStateMetrics, Middleware, Prometheus, Resilience, Tracing};
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
         Selection::new(only, skip).map(|selection| selection.iter().collect())
@@ -216,10 +226,14 @@ mod tests {
             Ok(vec![Collector, Prometheus])
         );
         assert_eq!(chosen(&[KubeStateMetrics], &[]), Ok(vec![KubeStateMetrics]));
+        assert_eq!(
+            chosen(&[Grafana], &[]),
+            Ok(vec![Collector, KubeStateMetrics, Prometheus, Grafana])
+        );
         assert_eq!(chosen(&[Middleware], &[]), Ok(vec![Middleware]));
         assert_eq!(chosen(&[Resilience], &[]), Ok(vec![Middleware, Resilience]));
         assert_eq!(
-            chosen(&[], &[Prometheus]),
+            chosen(&[], &[Prometheus, Grafana]),
             Ok(vec![Tracing, Collector, Middleware, Resilience, Autoscaling])
         );
     }
@@ -230,6 +244,10 @@ mod tests {
         assert_eq!(
             refused(&[], &[Collector]),
             "prometheus needs collector: skip both, or neither"
+        );
+        assert_eq!(
+            refused(&[], &[Prometheus]),
+            "grafana needs prometheus: skip both, or neither"
         );
         assert_eq!(
             refused(&[Prometheus], &[Prometheus]),

@@ -72,6 +72,7 @@ fn peers(plan: &Plan) -> Vec<Peer> {
         ours("prometheus", STACK_NAMESPACE),
         ours("traces", STACK_NAMESPACE),
         ours("kube-state-metrics", STACK_NAMESPACE),
+        ours("grafana", STACK_NAMESPACE),
         // What the injector puts on a pod, and a Prometheus of somebody else.
         other(
             "sidecar",
@@ -122,6 +123,7 @@ fn known(name: &str) -> &'static str {
         "kube-state-metrics",
         "prometheus",
         "traces",
+        "grafana",
     ];
     names
         .into_iter()
@@ -228,6 +230,13 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
             }
         }
     }
+    let sources = config(plan, "grafana", "datasources.yaml");
+    let sources = sources["datasources"].as_array().expect("data sources");
+    for url in sources.iter().filter_map(|source| source["url"].as_str()) {
+        let (to, port) = behind(plan, url.trim_start_matches("http://"));
+        flows.insert(("grafana", to, port));
+        names.insert("grafana");
+    }
     // What ours reads from the Collectors another one may read in its place.
     let read: Vec<Flow> = flows
         .iter()
@@ -244,7 +253,7 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
         flows.extend([53, 5353].map(|port| (name, "outside", port)));
     }
     // The plugin asks through the API server, from wherever that is.
-    for asked in ["prometheus", "traces"] {
+    for asked in ["prometheus", "traces", "grafana"] {
         let port = container_port(plan, asked, "http");
         let others = peers(plan)
             .into_iter()
@@ -347,8 +356,8 @@ fn names_are_looked_up_by_udp() {
     let plan = plan();
     let peers = peers(&plan);
     let outside = peers.last().expect("outside");
-    for peer in &peers[..5] {
-        let calls = ["collector-agent", "collector-gateway"].contains(&peer.name);
+    for peer in &peers[..6] {
+        let calls = ["collector-agent", "collector-gateway", "grafana"].contains(&peer.name);
         assert_eq!(passes(&plan, peer, outside, 53, "UDP"), calls, "{}", peer.name);
         assert!(!passes(&plan, peer, outside, 443, "UDP"), "{}", peer.name);
     }

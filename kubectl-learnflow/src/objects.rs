@@ -4,6 +4,7 @@ use crate::{
     applyset, assets,
     concern::Concern,
     config, enrolment,
+    grafana::{self, Host},
     monitoring::Keeper,
     patches::{Shape, shaped, traced},
     problem::Problem,
@@ -49,6 +50,8 @@ pub(crate) const KEEPER: &str = "learnflow.dev/prometheus";
 pub(crate) const NAMESPACES: &str = "learnflow.dev/namespaces";
 /// And which parts of it: one that was left out is not missing.
 pub(crate) const PARTS: &str = "learnflow.dev/parts";
+/// On the set of the stack: which Grafana shows the boards, as JSON, when it is not ours.
+pub(crate) const HOST: &str = "learnflow.dev/grafana";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
 const CONFIG_REVISION: &str = "learnflow.dev/config";
 
@@ -89,6 +92,8 @@ pub(crate) struct Plan {
     pub(crate) scales: bool,
     /// Who keeps the metrics.
     pub(crate) keeper: Keeper,
+    /// Who shows the boards.
+    pub(crate) host: Host,
 }
 
 impl Object {
@@ -340,6 +345,7 @@ impl Plan {
             polices: shape.concerns.has(Concern::Resilience),
             scales: shape.concerns.has(Concern::Autoscaling),
             keeper: shape.keeper.clone(),
+            host: shape.host.clone(),
         })
     }
 
@@ -419,9 +425,11 @@ pub(crate) fn revision(parts: &[&[u8]]) -> String {
         .collect()
 }
 
-/// (name, hash) of each ConfigMap of the stack.
+/// (name, hash) of each ConfigMap of the stack. Not the boards: Grafana looks for changed ones by itself.
 fn config_revisions(stack: &[Object]) -> Vec<(String, String)> {
-    let maps = stack.iter().filter(|object| object.kind() == "ConfigMap");
+    let maps = stack
+        .iter()
+        .filter(|object| object.kind() == "ConfigMap" && object.name() != grafana::BOARDS);
     maps.map(|map| (map.name().to_owned(), revision(&[map.0["data"].to_string().as_bytes()])))
         .collect()
 }

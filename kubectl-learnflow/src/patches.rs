@@ -5,6 +5,7 @@ use crate::{
     budget::{AGENT, Fit, GATEWAY, KUBE_STATE_METRICS, PROMETHEUS},
     concern::{Concern, Profile, Selection},
     config::Share,
+    grafana::Host,
     monitoring::Keeper,
     objects::{OUR_NAMESPACES, Object},
     remote_write::RemoteWrite,
@@ -37,6 +38,8 @@ pub(crate) struct Shape {
     pub(crate) before: BTreeSet<Concern>,
     /// Where our own Prometheus also sends everything.
     pub(crate) remote_write: Option<RemoteWrite>,
+    /// Who shows the boards.
+    pub(crate) host: Host,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
     pub(crate) gateway: bool,
     /// The trace store is there, or comes: without it the gateway writes spans to its log.
@@ -58,10 +61,18 @@ impl Default for Shape {
             namespaces: BTreeSet::new(),
             before: BTreeSet::new(),
             remote_write: None,
+            host: Host::Own,
             gateway: true,
             store: true,
             fit: None,
         }
+    }
+}
+
+impl Shape {
+    /// There is somewhere for traces to go.
+    pub(crate) fn has_store(&self) -> bool {
+        self.store || self.concerns.has(Concern::Tracing)
     }
 }
 
@@ -216,8 +227,7 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
     if !shape.namespaces.is_empty() {
         bounded(&mut object, &shape.namespaces);
     }
-    let untraced = !shape.store && !shape.concerns.has(Concern::Tracing);
-    if untraced
+    if !shape.has_store()
         && object.kind() == "ConfigMap"
         && object.name() == GATEWAY
         && let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml")

@@ -5,6 +5,7 @@ use crate::{
     applyset,
     budget::KUBE_STATE_METRICS,
     cluster::accesses,
+    grafana::Host,
     model::Access,
     monitoring::Keeper,
     objects::{MIDDLEWARE, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
@@ -82,7 +83,7 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
         Task::Diff => diff(plan, namespace),
-        Task::Render => facts(namespace).and(choosing(&plan.keeper)),
+        Task::Render => facts(namespace).and(choosing(plan)),
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
         Task::Dashboard => dashboard(&plan.keeper),
@@ -141,7 +142,9 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
 }
 
 fn check(plan: &Plan, namespace: &str) -> Permissions {
-    let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
+    // What is in a Secret is not for whoever looks.
+    let open = plan.outside().filter(|object| object.kind() != "Secret");
+    let all: Vec<ObjectRef> = open.map(Object::reference).collect();
     let forward = ["get", "create"].map(|verb| access(verb, "", "pods/portforward", Some(namespace)));
     status(plan, namespace)
         .and(facts(namespace))
@@ -150,6 +153,7 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
         .like(both(namespace, "list", "", "resourcequotas,limitranges"))
         .like(to("list", "", "nodes,services", None))
         .like(prometheuses())
+        .like(grafanas())
 }
 
 /// Autoscalers come and go with the services that they are safe for; others' are found, and left alone.
@@ -193,7 +197,7 @@ fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
 fn install(plan: &Plan, namespace: &str) -> Permissions {
     let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
     let mut permissions = facts(namespace)
-        .and(choosing(&plan.keeper))
+        .and(choosing(plan))
         .need(accesses(all.iter(), &["get", "create", "patch"]))
         // Nobody may hand out what he does not have himself.
         .need(plan.outside().flat_map(granted));
@@ -230,10 +234,20 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
             None => permissions,
         };
     }
+    // Where others look for what is told them, what was told before is looked for as well.
+    let away = all.iter().filter(|object| {
+        let namespace = object.namespace.as_deref();
+        namespace.is_some_and(|namespace| !OUR_NAMESPACES.contains(&namespace))
+    });
+    for place in away.filter_map(|object| object.namespace.as_deref()) {
+        permissions = permissions.need(to("list,delete", "", "configmaps", Some(place)));
+    }
     permissions
         // What holds another budget may be there.
         .need(ours("get,list,delete", "", "resourcequotas"))
         .need(ours("list,delete", "", "limitranges"))
+        // And the password of a Grafana that others take over from.
+        .need(ours("list,delete", "", "secrets"))
         .need(ours("list", "", "pods"))
         .like(ours("list", "", "events"))
         // Whether a volume will come, and how many agents there will be.
@@ -299,20 +313,25 @@ fn bundle(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("list", "dapr.io", kinds, Some(namespace)))
 }
 
-/// Whose Prometheus was chosen.
+/// Whose Prometheus and whose Grafana were chosen.
 fn kept() -> BTreeSet<Access> {
     let set = applyset::reference(STACK_NAMESPACE);
-    let own = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
-    accesses([set, own].iter(), &["get"])
+    let own = ["prometheus", "grafana"].map(|name| ObjectRef::deployment(STACK_NAMESPACE, name));
+    accesses(own.iter().chain([&set]), &["get"])
 }
 
 /// And whose it could be; whether there is a kube-state-metrics, ours or another one.
-fn choosing(keeper: &Keeper) -> Permissions {
+fn choosing(plan: &Plan) -> Permissions {
     let states = ObjectRef::deployment(STACK_NAMESPACE, KUBE_STATE_METRICS);
     let permissions = Permissions::default()
         .need(kept())
         .need(accesses(std::iter::once(&states), &["get"]))
         .like(to("list", "", "pods", None));
+    let permissions = match plan.host {
+        Host::Own | Host::None => permissions.like(grafanas()),
+        Host::Existing(_) => permissions.need(grafanas()),
+    };
+    let keeper = &plan.keeper;
     match keeper {
         Keeper::Own => permissions.like(prometheuses()),
         Keeper::Operated(operated) => permissions
@@ -329,6 +348,11 @@ fn prometheuses() -> Vec<Access> {
     let mut all = to("list", MONITORING, "prometheuses", None);
     all.extend(to("get", "", "namespaces", None));
     all
+}
+
+/// Every Grafana, with what its pods run.
+fn grafanas() -> Vec<Access> {
+    to("list", "apps", "deployments,statefulsets", None)
 }
 
 fn prometheus(keeper: &Keeper) -> [Access; 1] {

@@ -3,8 +3,9 @@
 use crate::{
     applyset, assets,
     concern::{Concern, Profile},
+    grafana::{self, Host},
     monitoring::{self, Keeper},
-    objects::{AGENT_NAMESPACE, KEEPER, NAMESPACES, Object, ObjectRef, PARTS, STACK_NAMESPACE},
+    objects::{AGENT_NAMESPACE, HOST, KEEPER, NAMESPACES, Object, ObjectRef, PARTS, STACK_NAMESPACE},
     patches::Shape,
     problem::Problem,
     quota,
@@ -33,10 +34,11 @@ pub(crate) fn kinds() -> Result<BTreeMap<String, ObjectRef>, Problem> {
     Ok(kinds)
 }
 
-/// Kinds that it has in clusters that have them: somebody else's Prometheus is told by them.
+/// Kinds that it has in namespaces of others: somebody else's Prometheus and Grafana are told by them.
 pub(crate) fn foreign_kinds() -> Result<BTreeMap<String, ObjectRef>, Problem> {
     let mut objects = assets::folder("prometheus/operator")?;
     objects.push(monitoring::rules("", &Value::Null));
+    objects.push(grafana::boards());
     let kinds = objects
         .iter()
         .map(|object| (applyset::kind(object), object.reference()));
@@ -63,6 +65,9 @@ pub(crate) fn set(stack: &[Object], shape: &Shape) -> Result<Object, Problem> {
     annotations.insert(PARTS.into(), applyset::join(&parts).into());
     if !shape.namespaces.is_empty() {
         annotations.insert(NAMESPACES.into(), applyset::join(&shape.namespaces).into());
+    }
+    if shape.host != Host::Own {
+        annotations.insert(HOST.into(), json!(shape.host).to_string().into());
     }
     Ok(set.labelled().versioned())
 }
@@ -141,6 +146,7 @@ pub(crate) fn objects(concern: Concern, shape: &Shape) -> Result<Vec<Object>, Pr
     let objects = concern.objects(shape.profile)?;
     match concern {
         Concern::Prometheus if shape.keeper != Keeper::Own => told(&shape.keeper, objects),
+        Concern::Grafana => grafana::objects(objects, shape),
         _ => Ok(objects),
     }
 }

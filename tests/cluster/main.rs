@@ -12,6 +12,7 @@ mod faults;
 mod fields;
 mod gate;
 mod golden;
+mod grafana;
 mod kills;
 mod lab;
 mod line;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
             .iter()
             .chain(concerns::TESTS)
             .chain(neighbours::TESTS)
+            .chain(grafana::TESTS)
             .chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }

@@ -121,6 +121,10 @@ impl Prometheus {
         self.process = start("prometheus", &mut self.command, self.folder.path(), &ready(self.port));
     }
 
+    pub fn client(&self) -> learnflow_tests::Prometheus {
+        learnflow_tests::Prometheus::at(self.port)
+    }
+
     /// One number; 0 where nothing matches.
     pub fn number(&self, query: &str) -> f64 {
         let results = self.ask(query);

@@ -1,9 +1,10 @@
 //! `diff`: what `install` would change, field by field.
 
 use super::{
-    budget, chosen,
+    budget,
+    chosen::{self, Others},
     guard::{self, Seen, Wanted, is_ours},
-    keeper, middleware, places, prune, scaling, states,
+    middleware, places, prune, scaling,
 };
 use crate::{
     changes::{self, Change},
@@ -55,11 +56,9 @@ pub(super) async fn run(
     mut settings: Settings,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
-    let mut chosen = keeper::choose(cluster, &settings).await?;
-    let states = states::leave_out(cluster, &mut settings, &chosen.keeper).await?;
-    chosen.checks.extend(states);
-    guard::remark(&chosen.checks, printer)?;
-    let shape = chosen::shape(cluster, &settings, chosen.keeper).await?;
+    let others = Others::choose(cluster, &mut settings).await?;
+    guard::remark(&others.checks, printer)?;
+    let shape = chosen::shape(cluster, &settings, &others).await?;
     let clusters = places(cluster, &settings);
     let all = stream::iter(&clusters).then(|cluster| looked_at(cluster, &shape, printer));
     let all: Vec<Facts> = all.try_collect().await?;

@@ -2,16 +2,18 @@
 
 use super::{
     applier::Applier,
-    budget, chosen, enrol,
+    budget,
+    chosen::{self, Others},
+    enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
-    keeper::{self, Chosen},
-    middleware, places, policies, prune, scaling, states,
+    host, keeper, middleware, places, policies, prune, scaling,
 };
 use crate::{
     cli::{DryRun, Install},
     cluster::{Cluster, Mode, Patience, Progress},
     config::Settings,
     enrolment::{Enrolments, Entry},
+    grafana,
     model::{Applied, Facts, Outcome},
     objects::{Object, ObjectRef, Plan},
     patches::Shape,
@@ -59,29 +61,28 @@ pub(super) async fn run(
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     if args.print_config {
-        let chosen = keeper::choose(cluster, &settings).await?;
-        states::leave_out(cluster, &mut settings, &chosen.keeper).await?;
-        let shape = chosen::shape(cluster, &settings, chosen.keeper).await?;
+        let others = Others::choose(cluster, &mut settings).await?;
+        let shape = chosen::shape(cluster, &settings, &others).await?;
         let found = stream::iter(places(cluster, &settings));
         let found = found.then(async |cluster| Ok::<_, Problem>((cluster.namespace.clone(), cluster.facts().await?)));
         let mut settings = settings.found(&found.try_collect::<Vec<_>>().await?);
         keeper::setting(&mut settings, &shape.keeper);
+        host::setting(&mut settings, &shape.host);
         let page = settings.to_yaml(shape.fit.as_ref());
         page.lines().for_each(|line| printer.data_line(Tone::Plain, line));
         return Ok(Outcome::Good);
     }
     printer.section("Checking the cluster");
-    let Chosen { keeper, mut checks } = keeper::choose(cluster, &settings).await?;
-    checks.extend(states::leave_out(cluster, &mut settings, &keeper).await?);
-    cluster.measured_by(&keeper);
-    let shape = chosen::shape(cluster, &settings, keeper).await?;
+    let others = Others::choose(cluster, &mut settings).await?;
+    cluster.measured_by(&others.keeper);
+    let shape = chosen::shape(cluster, &settings, &others).await?;
     let clusters = places(cluster, &settings);
     let rough = clusters
         .iter()
         .map(|one| Plan::shaped(&one.namespace, &BTreeSet::new(), &shape));
     let rough = rough.collect::<Result<Vec<_>, _>>()?;
     guard::may_install(&clusters, &rough, printer).await?;
-    guard::say(&checks, printer)?;
+    guard::say(&others.checks, printer)?;
     let all = stream::iter(&clusters).then(Cluster::facts);
     let all: Vec<Facts> = all.try_collect().await?;
     chosen::known(&settings.exclude.value, &all, &clusters)?;
@@ -277,6 +278,17 @@ impl Job<'_> {
                 .buffered(AT_ONCE)
                 .try_for_each(|_| async { Ok(()) })
                 .await?;
+            if !workloads && members.iter().any(|object| object.reference() == grafana::secret()) {
+                let give = async || {
+                    self.cluster
+                        .give_password(&grafana::secret(), grafana::PASSWORD.1)
+                        .await
+                };
+                if applier.patience.with(give).await? {
+                    let what = "chose a password for Grafana; `kubectl learnflow dashboard` says how to read it";
+                    self.printer.step(Mark::Good, what);
+                }
+            }
         }
         Ok(())
     }
@@ -297,6 +309,16 @@ impl Job<'_> {
         }
         if rest.is_empty() {
             return Ok(Outcome::Good);
+        }
+        // ErrImagePull, ImagePullBackOff, ErrImageNeverPull.
+        if rest
+            .iter()
+            .any(|one| one.trouble.as_ref().is_some_and(|why| why.contains("Image")))
+        {
+            printer.hint(
+                "A node cannot get an image. Name a registry that has it with --registry (`render --images` lists all), \
+                 or a Secret to pull it with with --image-pull-secret.",
+            );
         }
         printer.hint(
             "Nothing of the services was touched. Mend what is named above and run `kubectl learnflow install` again.",

@@ -13,6 +13,7 @@ mod diff;
 mod enrol;
 mod enrol_some;
 mod guard;
+mod host;
 mod install;
 mod keeper;
 mod middleware;

@@ -1,16 +1,21 @@
 //! `render`: what `install` applies, as files.
 
-use super::{budget, chosen, connect, guard, keeper, places, scaling, states};
+use super::{
+    budget,
+    chosen::{self, Others},
+    connect, guard, host, keeper, places, scaling, states,
+};
 use crate::{
     assets,
     cli::{Global, Render},
     cluster::Cluster,
     concern::Concern,
-    config::{Settings, Which},
+    config::{Boards, Settings, Which},
     enrolment::{Enrolments, Entry},
+    grafana,
     model::{Configuration, Facts, Outcome, Service},
     monitoring::{self, Address, Keeper},
-    objects::{Object, Plan},
+    objects::{Object, Plan, STACK_NAMESPACE},
     patches,
     printer::{Mark, Printer, Tone},
     problem::Problem,
@@ -62,6 +67,7 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
             Some(which) => keeper::assumed(which),
             None => Keeper::Own,
         };
+        shape.host = settings.grafana.value.as_ref().map(host::assumed).unwrap_or_default();
         let plan = Plan::shaped("default", &BTreeSet::new(), &shape)?;
         let images: BTreeSet<String> = plan.outside().flat_map(patches::images).collect();
         images.iter().for_each(|image| printer.data_line(Tone::Plain, image));
@@ -73,7 +79,8 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
     // What it selects shows in the cluster only.
     let operated =
         matches!(settings.prometheus.value, Some(Which::Operated { .. })) && concerns.has(Concern::Prometheus);
-    let rendered = if for_services && !told || operated {
+    let existing = matches!(settings.grafana.value, Some(Boards::Existing { .. })) && concerns.has(Concern::Grafana);
+    let rendered = if for_services && !told || operated || existing {
         with_cluster(settings, global, printer).await?
     } else {
         if concerns.has(Concern::Autoscaling) {
@@ -84,6 +91,21 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
         without_cluster(&settings, printer).await?
     };
     let files = files(&rendered)?;
+    if rendered[0]
+        .plan
+        .stack
+        .iter()
+        .any(|object| object.reference() == grafana::secret())
+    {
+        let (secret, key) = grafana::PASSWORD;
+        let what =
+            format!("Secret {STACK_NAMESPACE}/{secret} is rendered without a password, and Grafana waits for one");
+        printer.step(Mark::Warn, &what);
+        printer.hint(&format!(
+            "`install` chooses one. Without it: `kubectl -n {STACK_NAMESPACE} patch secret {secret} \
+             -p '{{\"stringData\":{{\"{key}\":\"…\"}}}}'`."
+        ));
+    }
     match &args.output_dir {
         None => {
             if let Keeper::Plain(address) = &rendered[0].plan.keeper {
@@ -119,6 +141,7 @@ fn said(settings: &Settings) -> Option<Keeper> {
 async fn without_cluster(settings: &Settings, printer: &Printer) -> Result<Vec<Rendered>, Problem> {
     let mut shape = settings.shape(false, false);
     shape.keeper = said(settings).unwrap_or_default();
+    shape.host = settings.grafana.value.as_ref().map(host::assumed).unwrap_or_default();
     let fit = budget::fit(None, settings, &shape).await?;
     let shape = settings.fitted(shape, fit);
     budget::say(&shape, settings, false, printer);
@@ -161,17 +184,19 @@ async fn with_cluster(mut settings: Settings, global: &Global, printer: &Printer
     let all = stream::iter(&clusters).then(Cluster::facts).try_collect::<Vec<_>>();
     let all = all.await.map_err(|problem| also(problem, hint))?;
     chosen::known(&settings.exclude.value, &all, &clusters)?;
+    let (host, mut checks) = host::choose(&cluster, &settings).await?;
     let keeper = match said(&settings) {
         Some(keeper) => keeper,
         None => {
             let chosen = keeper::choose(&cluster, &settings).await?;
-            guard::remark(&chosen.checks, printer)?;
+            checks.extend(chosen.checks);
             chosen.keeper
         }
     };
-    let states = states::leave_out(&cluster, &mut settings, &keeper).await?;
-    guard::remark(states.as_slice(), printer)?;
-    let shape = chosen::shape(&cluster, &settings, keeper).await?;
+    checks.extend(states::leave_out(&cluster, &mut settings, &keeper).await?);
+    guard::remark(&checks, printer)?;
+    let others = Others { keeper, host, checks };
+    let shape = chosen::shape(&cluster, &settings, &others).await?;
     budget::say(&shape, &settings, true, printer);
     let mut rendered = Vec::new();
     for (n, (cluster, facts)) in clusters.iter().zip(all).enumerate() {

@@ -9,6 +9,7 @@ use crate::{
     budget::Fit,
     cli::{Choice, Global},
     concern::{Profile, Selection},
+    grafana::Host,
     model::Facts,
     monitoring::Keeper,
     patches::Shape,
@@ -22,7 +23,7 @@ use std::{
 
 pub(crate) use file::{Entry, File};
 pub(crate) use values::name_of;
-pub(crate) use values::{Expected, Memory, Share, Which, bytes, label, name, registry};
+pub(crate) use values::{Boards, Expected, Memory, Share, Which, bytes, label, name, registry};
 
 /// A value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +70,8 @@ pub(crate) struct Settings {
     /// None: see [`crate::commands`], where it is chosen.
     pub(crate) prometheus: Setting<Option<Which>>,
     pub(crate) remote_write: Setting<Option<RemoteWrite>>,
+    /// The same.
+    pub(crate) grafana: Setting<Option<Boards>>,
     pub(crate) profile: Setting<Profile>,
     pub(crate) budget: Setting<Option<Memory>>,
     /// What the budget is for, where that is said and not counted.
@@ -119,6 +122,7 @@ impl Settings {
             concerns,
             prometheus: from.maybe(choice.prometheus.clone(), "--prometheus", file.prometheus),
             remote_write: from.maybe(None, "", file.remote_write),
+            grafana: from.maybe(choice.grafana.clone(), "--grafana", file.grafana),
             profile: from.either(choice.profile, "--profile", file.profile, Profile::default()),
             budget: from.maybe(choice.budget.clone(), "--budget", file.budget),
             expected: from.either(choice.expect.clone(), "--expect", file.expect, Expected::default()),
@@ -243,6 +247,7 @@ impl Settings {
             namespaces: self.namespaces.value.iter().cloned().collect(),
             before: BTreeSet::new(),
             remote_write: self.remote_write.value.clone(),
+            host: Host::Own,
             gateway,
             store,
             fit: None,

@@ -34,6 +34,7 @@ impl Settings {
                 page.0.push_str(&format!("  secret: {}\n", scalar(secret)));
             }
         }
+        page.maybe("grafana", &self.grafana, |which| scalar(&which.to_string()));
         page.line(&format!("profile: {}", self.profile.value), &self.profile.from);
         page.maybe("budget", &self.budget, |budget| scalar(&budget.to_string()));
         if let Some(fit) = fit {
