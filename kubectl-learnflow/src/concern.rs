@@ -28,6 +28,8 @@ pub(crate) enum Concern {
     Resilience,
     /// How many pods a service runs.
     Autoscaling,
+    /// Asks Kafka for its brokers and for each consumer group's lag.
+    Kafka,
 }
 
 /// The size and the care of an installation.
@@ -51,13 +53,14 @@ pub(crate) struct Selection {
 }
 
 impl Concern {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Tracing,
         Self::Collector,
         Self::Prometheus,
         Self::Middleware,
         Self::Resilience,
         Self::Autoscaling,
+        Self::Kafka,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -68,6 +71,7 @@ impl Concern {
             Self::Middleware => "middleware",
             Self::Resilience => "resilience",
             Self::Autoscaling => "autoscaling",
+            Self::Kafka => "kafka",
         }
     }
 
@@ -78,7 +82,7 @@ impl Concern {
             Self::Prometheus => &[Self::Collector],
             Self::Resilience => &[Self::Middleware],
             // The Collector fills it, and writes spans to its log where there is none.
-            Self::Tracing | Self::Collector | Self::Middleware | Self::Autoscaling => &[],
+            Self::Tracing | Self::Collector | Self::Middleware | Self::Autoscaling | Self::Kafka => &[],
         }
     }
 
@@ -165,7 +169,7 @@ impl fmt::Display for Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Concern::{Autoscaling, Collector, Middleware, Prometheus, Resilience, Tracing};
+    use Concern::{Autoscaling, Collector, Kafka, Middleware, Prometheus, Resilience, Tracing};
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
         Selection::new(only, skip).map(|selection| selection.iter().collect())
@@ -179,7 +183,7 @@ mod tests {
         assert_eq!(chosen(&[Resilience], &[]), Ok(vec![Middleware, Resilience]));
         assert_eq!(
             chosen(&[], &[Prometheus]),
-            Ok(vec![Tracing, Collector, Middleware, Resilience, Autoscaling])
+            Ok(vec![Tracing, Collector, Middleware, Resilience, Autoscaling, Kafka])
         );
     }
 

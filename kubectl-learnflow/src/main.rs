@@ -14,6 +14,7 @@ mod commands;
 mod concern;
 mod config;
 mod enrolment;
+mod kafka;
 mod model;
 mod monitoring;
 mod objects;

@@ -3,7 +3,7 @@
 use crate::{
     applyset, assets,
     concern::Concern,
-    config, enrolment,
+    config, enrolment, kafka,
     monitoring::Keeper,
     patches::{Shape, shaped, traced},
     problem::Problem,
@@ -46,7 +46,7 @@ pub(crate) const BEFORE: &str = "learnflow.dev/before";
 /// On the set of the stack: whose Prometheus keeps the metrics, as JSON, when it is not ours.
 pub(crate) const KEEPER: &str = "learnflow.dev/prometheus";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
-const CONFIG_REVISION: &str = "learnflow.dev/config";
+pub(crate) const CONFIG_REVISION: &str = "learnflow.dev/config";
 
 /// A Kubernetes object as it stands in a manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +83,10 @@ pub(crate) struct Plan {
     pub(crate) polices: bool,
     /// Gives services a HorizontalPodAutoscaler: see [`crate::scaling`].
     pub(crate) scales: bool,
+    /// Asks Kafka for lag.
+    pub(crate) measures: bool,
+    /// What that takes in the services' namespace; what is in the cluster decides about it: see [`kafka`].
+    pub(crate) kafka: kafka::Part,
     /// Who keeps the metrics.
     pub(crate) keeper: Keeper,
 }
@@ -331,6 +335,8 @@ impl Plan {
             resiliency: None,
             polices: shape.concerns.has(Concern::Resilience),
             scales: shape.concerns.has(Concern::Autoscaling),
+            measures: shape.concerns.has(Concern::Kafka),
+            kafka: kafka::Part::default(),
             keeper: shape.keeper.clone(),
         })
     }

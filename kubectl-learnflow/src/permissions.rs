@@ -4,6 +4,7 @@
 use crate::{
     applyset,
     cluster::accesses,
+    kafka,
     model::Access,
     monitoring::Keeper,
     objects::{MIDDLEWARE, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
@@ -115,6 +116,7 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
     let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
     version()
         .need(accesses(workloads.iter(), &["get"]))
+        .need(accesses(kafka::references(namespace).last().into_iter(), &["get"]))
         .need(to("get", "dapr.io", "components,configurations", Some(namespace)))
         .need(to("get", "", "configmaps", Some(namespace)))
         .need(to("list", "dapr.io", "configurations", Some(namespace)))
@@ -162,6 +164,15 @@ fn scaling(namespace: &str) -> Permissions {
         .like(to("list", "keda.sh", "scaledobjects", here))
 }
 
+/// The collector that asks Kafka comes and goes with the Components that it can follow.
+fn measuring(namespace: &str) -> Permissions {
+    let all = kafka::references(namespace);
+    Permissions::default()
+        .need(accesses(all.iter(), &["get", "create", "patch", "delete"]))
+        .need(to("list", "", "pods", Some(namespace)))
+        .like(to("list", "", "events", Some(namespace)))
+}
+
 /// Versions of the middleware lie side by side under names of their own, so here it is kinds that count.
 fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
     let mut kinds: BTreeSet<Access> = BTreeSet::new();
@@ -205,6 +216,9 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
     }
     if plan.scales {
         permissions = permissions.and(scaling(namespace));
+    }
+    if plan.measures {
+        permissions = permissions.and(measuring(namespace));
     }
     if all.is_empty() {
         return permissions;
@@ -254,6 +268,7 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
     let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
     let here = Some(namespace);
     Permissions::default()
+        .need(accesses(kafka::references(namespace).iter(), &["get", "delete"]))
         .need(accesses(all.iter(), &["get", "delete"]))
         .need(accesses(quota::references().iter(), &["get", "delete"]))
         .need(to("get,list,delete", "", "configmaps", here))

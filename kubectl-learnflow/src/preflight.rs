@@ -88,7 +88,7 @@ pub(crate) fn cluster(facts: &Facts, namespace: &str) -> Vec<Check> {
             "Create the Dapr Component for your Kafka, or name the namespace that has it with -n.",
         )
     } else {
-        Check::good(format!("Kafka component {}", list(&facts.kafka)))
+        Check::good(format!("Kafka component {}", list(&facts.pubsubs())))
     };
     checks.push(kafka.id("kafka-component"));
     checks

@@ -6,6 +6,7 @@ use crate::{
     concern::Concern,
     config::{self, Settings},
     enrolment::Enrolments,
+    kafka,
     model::{Facts, Service},
     monitoring::Keeper,
     objects::{ObjectRef, Plan, STACK_NAMESPACE},
@@ -66,6 +67,10 @@ pub(super) fn services(
     let mut plan = Plan::shaped(namespace, &app_ids, shape)?;
     let components = resilience::components(settings.pubsub.value.as_deref(), facts);
     resilience::decide(&mut plan, facts, &components, &services)?;
+    if plan.measures {
+        let asked = shape.concerns.asks_for(Concern::Kafka);
+        plan.kafka = kafka::plan(namespace, &facts.kafka, shape, asked)?;
+    }
     Ok((services, plan))
 }
 

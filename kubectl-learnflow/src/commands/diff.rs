@@ -3,7 +3,7 @@
 use super::{
     budget, chosen,
     guard::{self, Seen, Wanted, is_ours},
-    keeper, middleware, places, prune, scaling,
+    kafka, keeper, middleware, places, prune, scaling,
 };
 use crate::{
     changes::{self, Change},
@@ -124,6 +124,7 @@ async fn differences(
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
         autoscalers: &autoscalers.objects,
+        kafka: &plan.kafka.objects,
         // What belongs to others differs as well, and is named.
         force_conflicts: true,
         patience: None,
@@ -142,6 +143,7 @@ async fn differences(
     }
     gone.extend(resilience::leftover(&plan, facts));
     gone.extend(autoscalers.gone);
+    gone.extend(kafka::leftovers(cluster, &plan).await?);
     entries.extend(gone.into_iter().map(|object| Entry {
         object,
         action: Action::Remove,

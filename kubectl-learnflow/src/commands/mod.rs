@@ -14,6 +14,7 @@ mod enrol;
 mod enrol_some;
 mod guard;
 mod install;
+mod kafka;
 mod keeper;
 mod middleware;
 mod policies;

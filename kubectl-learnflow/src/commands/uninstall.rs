@@ -1,6 +1,6 @@
 //! `uninstall`: lets the services go, then removes what is ours and nothing else.
 
-use super::{applier::patiently, enrol, guard, keeper};
+use super::{applier::patiently, enrol, guard, kafka, keeper};
 use crate::{
     cli::Uninstall,
     cluster::Cluster,
@@ -21,6 +21,7 @@ struct Found {
     services: Vec<Service>,
     /// What goes before the services are let go: see [`super::policies`].
     first: Vec<ObjectRef>,
+    /// And the collector that asks Kafka.
     middleware: Vec<ObjectRef>,
     /// They go with their Configurations.
     secrets: Vec<ObjectRef>,
@@ -205,7 +206,8 @@ async fn find(cluster: &Cluster, before: &[Cluster]) -> Result<Found, Problem> {
 
     // Applied: file, Component, Configuration, Secret. Removed: Component, Configuration (and with it
     // its Secret), file.
-    let mut middleware = ours(cluster, std::iter::once(&plan.component)).await?;
+    let mut middleware = kafka::of(cluster).await?;
+    middleware.extend(ours(cluster, std::iter::once(&plan.component)).await?);
     middleware.extend(cluster.guests_and_configurations().await?);
     let configurations = middleware.iter().filter(|object| object.kind == "Configuration");
     let secrets = configurations.map(secret_of).collect();

@@ -76,7 +76,7 @@ pub(super) async fn report(cluster: &Cluster, pre: bool, printer: &Printer) -> R
         let enrolments = enrolments.unwrap_or_else(|| Enrolments::new(&plan, &[], &[], false));
         let services = crate::preflight::services(&enrolments, &facts, &cluster.namespace, false);
         findings.add("services", services);
-        findings.add("sidecars", look::sidecars(cluster, &facts.kafka).await?);
+        findings.add("sidecars", look::sidecars(cluster, &facts.pubsubs()).await?);
     }
     if pre {
         let wanted = permissions::of(Task::Install, &plan, &cluster.namespace).required;
