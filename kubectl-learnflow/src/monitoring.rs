@@ -2,7 +2,7 @@
 
 use crate::{
     model::{Existing, Rollout},
-    objects::{MANAGER, OUR_NAMESPACES, Object, ObjectRef, STACK_NAMESPACE},
+    objects::{MANAGER, Object, ObjectRef, STACK_NAMESPACE},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -452,15 +452,12 @@ pub(crate) fn scrape_jobs(config: &Value) -> Value {
             let address = target.as_str().unwrap_or_default();
             *target = address.replacen(':', &format!(".{STACK_NAMESPACE}:"), 1).into();
         }
-        if let Some(namespaces) = job.pointer_mut("/kubernetes_sd_configs/0/namespaces") {
-            *namespaces = json!({ "names": OUR_NAMESPACES });
-        }
     }
     json!({ "scrape_configs": jobs })
 }
 
 /// The names of those jobs.
-pub(crate) const JOBS: [&str; 3] = ["learnflow", "collectors", "dapr"];
+pub(crate) const JOBS: [&str; 4] = ["learnflow", "collectors", "kafka", "dapr"];
 
 #[cfg(test)]
 #[path = "monitoring_tests.rs"]
