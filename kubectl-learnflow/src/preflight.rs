@@ -108,6 +108,10 @@ pub(crate) fn permissions(refused: &[Access], caller: Option<&str>) -> Vec<Check
         let key = (access.place(), access.verb.as_str());
         names.entry(key).or_default().extend(access.name.as_deref());
     }
+    // Who needs it of all things needs not be told of some.
+    for access in refused.iter().filter(|access| access.name.is_none()) {
+        names.insert((access.place(), access.verb.as_str()), Vec::new());
+    }
     let mut verbs: BTreeMap<(String, Vec<&str>), Vec<&str>> = BTreeMap::new();
     for ((place, verb), names) in names {
         verbs.entry((place, names)).or_default().push(verb);

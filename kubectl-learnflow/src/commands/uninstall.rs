@@ -19,9 +19,8 @@ use tokio::time::{Instant, sleep};
 #[derive(Debug, Default)]
 struct Found {
     services: Vec<Service>,
-    /// What goes before the services are let go: see [`super::policies`].
+    /// What goes before the services are let go: see [`super::policies`]. No pod of theirs reads it.
     first: Vec<ObjectRef>,
-    /// And the collector that asks Kafka.
     middleware: Vec<ObjectRef>,
     /// They go with their Configurations.
     secrets: Vec<ObjectRef>,
@@ -136,7 +135,7 @@ async fn one(
     }
 
     if !found.first.is_empty() {
-        printer.section("Removing policies and autoscalers");
+        printer.section("Removing policies, autoscalers and collectors");
     }
     if !remove(cluster, &found.first, args.timeout, printer).await? {
         return Ok(Outcome::Bad);
@@ -206,8 +205,7 @@ async fn find(cluster: &Cluster, before: &[Cluster]) -> Result<Found, Problem> {
 
     // Applied: file, Component, Configuration, Secret. Removed: Component, Configuration (and with it
     // its Secret), file.
-    let mut middleware = kafka::of(cluster).await?;
-    middleware.extend(ours(cluster, std::iter::once(&plan.component)).await?);
+    let mut middleware = ours(cluster, std::iter::once(&plan.component)).await?;
     middleware.extend(cluster.guests_and_configurations().await?);
     let configurations = middleware.iter().filter(|object| object.kind == "Configuration");
     let secrets = configurations.map(secret_of).collect();
@@ -217,6 +215,7 @@ async fn find(cluster: &Cluster, before: &[Cluster]) -> Result<Found, Problem> {
         .collect();
     let scalers = cluster.scalers().await?.into_iter().filter(|found| found.ours);
     first.extend(scalers.map(|found| ObjectRef::autoscaler(&cluster.namespace, &found.name)));
+    first.extend(kafka::of(cluster).await?);
     let (stack, namespaces, volumes) = if others.is_empty() {
         let namespaces = ours(cluster, plan.namespaces.iter()).await?;
         let mut stack = ours(cluster, plan.stack.iter()).await?;
