@@ -15,8 +15,8 @@ use crate::{
     yaml,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use receiver::{Receiver, Source};
 pub(crate) use receiver::Component;
+use receiver::{Receiver, Source};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 

@@ -174,8 +174,30 @@ fn a_namespace_whose_kafka_cannot_be_asked_gets_nothing_and_is_told() {
     assert!(part.objects.is_empty());
     let marks: Vec<Mark> = part.checks.iter().map(|check| check.mark).collect();
     assert_eq!(marks, [Mark::Warn]);
-    assert!(part.checks[0].text.contains("Component shop/kafka-pubsub"), "{:?}", part.checks);
+    assert!(
+        part.checks[0].text.contains("Component shop/kafka-pubsub"),
+        "{:?}",
+        part.checks
+    );
     let asked = plan("shop", &[oidc], &Shape::default(), true).expect("a plan");
     assert!(asked.checks.iter().any(|check| check.mark == Mark::Bad));
     assert!(planned(&[]).checks.is_empty(), "others say that there is none");
+}
+
+/// Written anew by `UPDATE_EXPECT=1`. A real Collector runs it against a real Kafka: tests/stack/kafka.rs.
+#[test]
+fn what_each_way_to_log_in_becomes_is_as_it_was() {
+    let cases = include_str!("../../tests/cases/kafka-collector.components.yaml");
+    let cases: Vec<Value> = serde_saphyr::from_str(cases).expect("cases");
+    let components: Vec<Component> = cases
+        .iter()
+        .map(|case| component(case["name"].as_str().expect("a name"), &case["metadata"], None))
+        .collect();
+    let part = planned(&components);
+    let documents = part
+        .objects
+        .iter()
+        .map(|object| yaml::write(object.value()).expect("YAML"));
+    let text: String = documents.map(|document| format!("---\n{document}")).collect();
+    crate::testing::same_as_file("tests/cases/kafka-collector.yaml", &text);
 }

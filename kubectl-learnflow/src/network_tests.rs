@@ -211,7 +211,11 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
     let kafka = config(plan, "collector-kafka", "brokers.yaml");
     for receiver in kafka["receivers"].as_object().expect("receivers").values() {
         for broker in receiver["brokers"].as_array().expect("brokers") {
-            let port = broker.as_str().and_then(|broker| broker.rsplit_once(':')).expect("a port").1;
+            let port = broker
+                .as_str()
+                .and_then(|broker| broker.rsplit_once(':'))
+                .expect("a port")
+                .1;
             flows.insert(("collector-kafka", "outside", port.parse().expect("a port")));
             names.insert("collector-kafka");
         }

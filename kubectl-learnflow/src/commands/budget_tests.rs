@@ -47,9 +47,9 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
     let fake = Fake::sound();
     let ended = installed(&fake, &["--budget=1Gi"]);
     assert!(
-        ended
-            .err
-            .contains("of the budget of 1Gi, for 1 node, 10 pods with a sidecar and 50 topics: traces 320Mi, collector-agent"),
+        ended.err.contains(
+            "of the budget of 1Gi, for 1 node, 10 pods with a sidecar and 50 topics: traces 320Mi, collector-agent"
+        ),
         "{}",
         ended.err
     );

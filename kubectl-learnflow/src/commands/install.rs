@@ -261,7 +261,8 @@ impl Job<'_> {
             printer.section("Asking Kafka for lag");
             kafka::apply(&applier, self.plan).await?;
             if args.waits() && self.wait_for(&self.plan.kafka.objects).await? == Outcome::Bad {
-                printer.hint("All else is installed. Mend what is named above and run `kubectl learnflow install` again.");
+                printer
+                    .hint("All else is installed. Mend what is named above and run `kubectl learnflow install` again.");
                 return Ok(Outcome::Bad);
             }
         }

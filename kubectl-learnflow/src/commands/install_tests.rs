@@ -101,7 +101,9 @@ fn install_applies_in_order_and_enrols_last() {
         "everything was tried first, and cart rolls twice"
     );
     assert!(
-        writes.last().is_some_and(|last| last.ends_with("deployments/collector-kafka")),
+        writes
+            .last()
+            .is_some_and(|last| last.ends_with("deployments/collector-kafka")),
         "{writes:#?}"
     );
     assert!(
@@ -335,7 +337,11 @@ fn the_collector_that_asks_kafka_follows_the_component() {
     let ended = install(&fake, &[]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     assert!(fake.get(secret).is_none(), "{}", ended.err);
-    assert!(ended.err.contains("removed Secret shop/collector-kafka"), "{}", ended.err);
+    assert!(
+        ended.err.contains("removed Secret shop/collector-kafka"),
+        "{}",
+        ended.err
+    );
     // And then there is a login that it does not know.
     let oidc = json!([{ "name": "brokers", "value": "kafka.kafka:9092" }, { "name": "authType", "value": "oidc" }]);
     fake.change(KAFKA, &json!({ "spec": { "metadata": oidc } }));
@@ -343,7 +349,11 @@ fn the_collector_that_asks_kafka_follows_the_component() {
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     let why = "The Kafka of Component shop/kafka-pubsub is not asked for lag: its authType is oidc";
     assert!(ended.err.contains(why), "{}", ended.err);
-    assert!(fake.paths().iter().all(|path| !path.contains("collector-kafka")), "{}", ended.err);
+    assert!(
+        fake.paths().iter().all(|path| !path.contains("collector-kafka")),
+        "{}",
+        ended.err
+    );
     // Whoever asks for nothing else is told that there is nothing.
     let ended = install(&fake, &["--only=kafka"]);
     assert!(ended.result.is_err(), "{}", ended.err);
@@ -364,7 +374,9 @@ fn it_needs_nothing_else_and_a_deployment_of_that_name_is_left_alone() {
     let ended = install(&fake, &["--only=kafka"]);
     assert!(ended.result.is_err());
     assert!(
-        ended.err.contains("Deployment shop/collector-kafka exists already and is not LearnFlow's"),
+        ended
+            .err
+            .contains("Deployment shop/collector-kafka exists already and is not LearnFlow's"),
         "{}",
         ended.err
     );

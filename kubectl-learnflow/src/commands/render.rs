@@ -237,7 +237,12 @@ fn files(all: &[Rendered]) -> Result<BTreeMap<String, String>, Problem> {
     {
         let enrolments = enrolments.as_ref();
         let objects = enrolments.into_iter().flat_map(Enrolments::objects);
-        for object in plan.outside().chain(objects).chain(autoscalers).chain(&plan.kafka.objects) {
+        for object in plan
+            .outside()
+            .chain(objects)
+            .chain(autoscalers)
+            .chain(&plan.kafka.objects)
+        {
             let name = format!("{number:02}-{}-{}.yaml", object.kind().to_lowercase(), object.name());
             files.insert(name, file(object)?);
             number += 1;
