@@ -5,6 +5,7 @@ mod boards;
 mod figures;
 mod flood;
 mod gateway;
+mod kafka;
 mod otlp;
 mod prometheus;
 mod rules;
@@ -32,7 +33,7 @@ fn port() -> u16 {
 fn parts() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
     PARTS.get_or_init(|| {
-        let names = ["collector", "prometheus", "jaeger"];
+        let names = ["collector", "prometheus", "jaeger", "kafka"];
         learnflow_lab::parts(&names).expect("the parts of the lab that these tests run")
     })
 }
