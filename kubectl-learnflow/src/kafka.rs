@@ -16,7 +16,7 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 pub(crate) use receiver::Component;
-use receiver::{Receiver, Source};
+use receiver::Receiver;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -25,6 +25,9 @@ const MANIFEST: &str = "kafka/collector.yaml";
 /// The file of its ConfigMap that is made out for each Component, and the Component that the manifest names.
 const FILE: &str = "/data/brokers.yaml";
 const COMPONENT: &str = "kafka-pubsub";
+/// The file of its Secret, and where that is.
+const SECRETS: &str = "secrets.yaml";
+const MOUNT: &str = "/etc/otelcol-secrets";
 
 /// What goes to the services' namespace for it, and what there is to say.
 #[derive(Debug, Clone, Default)]
@@ -84,22 +87,21 @@ pub(crate) fn references(namespace: &str) -> Vec<ObjectRef> {
 
 fn objects(namespace: &str, receivers: &[(&str, Receiver)], shape: &Shape) -> Result<Vec<Object>, Problem> {
     let mut objects = assets::manifest(MANIFEST)?;
-    let mut variables = Vec::new();
-    let mut kept = Map::new();
-    for variable in receivers.iter().flat_map(|(_, receiver)| &receiver.variables) {
-        let (secret, key) = match &variable.source {
-            Source::Secret { name, key } => (name.as_str(), key),
-            Source::Text(text) => {
-                kept.insert(variable.name.clone(), STANDARD.encode(text).into());
-                (COLLECTOR, &variable.name)
-            }
-        };
-        variables.push(json!({
-            "name": variable.name,
-            "valueFrom": { "secretKeyRef": { "name": secret, "key": key } },
-        }));
+    let variables = receivers.iter().flat_map(|(_, receiver)| &receiver.variables);
+    let variables = variables.map(|variable| {
+        let of = json!({ "secretKeyRef": { "name": variable.secret, "key": variable.key } });
+        json!({ "name": variable.name, "valueFrom": of })
+    });
+    let mut variables: Vec<Value> = variables.collect();
+    // Not as variables: the Collector would read those as YAML, and a password may look like some.
+    let mut secrets = Map::new();
+    for (name, receiver) in receivers.iter().filter(|(_, receiver)| receiver.secrets != json!({})) {
+        secrets.insert(format!("kafkametrics/{name}"), receiver.secrets.clone());
     }
-    let kept = Value::Object(kept);
+    let secrets = match secrets.is_empty() {
+        true => None,
+        false => Some(yaml::write(&json!({ "receivers": secrets }))?),
+    };
     let mut config = Value::Null;
     for object in &mut objects {
         match object.kind() {
@@ -117,29 +119,49 @@ fn objects(namespace: &str, receivers: &[(&str, Receiver)], shape: &Shape) -> Re
             }
             "Deployment" => {
                 // A process reads both once.
-                let revision = revision(&[config.to_string().as_bytes(), kept.to_string().as_bytes()]);
+                let read = secrets.as_deref().unwrap_or_default();
+                let revision = revision(&[config.to_string().as_bytes(), read.as_bytes()]);
                 object
                     .map("/spec/template/metadata/annotations")
                     .insert(CONFIG_REVISION.into(), revision.into());
                 if let Some(Value::Array(env)) = object.edit().pointer_mut("/spec/template/spec/containers/0/env") {
                     env.append(&mut variables);
                 }
+                if secrets.is_some() {
+                    mount_secrets(object.edit());
+                }
             }
             _ => {}
         }
     }
-    if kept.as_object().is_some_and(|kept| !kept.is_empty()) {
+    if let Some(secrets) = secrets {
         let secret = Object::known(json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": { "name": COLLECTOR, "labels": { "app.kubernetes.io/name": COLLECTOR } },
             "type": "Opaque",
-            "data": kept,
+            "data": { SECRETS: STANDARD.encode(secrets) },
         }));
         objects.insert(1, secret);
     }
     let ours = |object: Object| shaped(object.in_namespace(namespace), shape).labelled().versioned();
     Ok(objects.into_iter().map(ours).collect())
+}
+
+/// One file more of its configuration, which lies in a Secret.
+fn mount_secrets(deployment: &mut Value) {
+    let pod = &mut deployment["spec"]["template"]["spec"];
+    let add = |list: &mut Value, item: Value| {
+        if let Some(list) = list.as_array_mut() {
+            list.push(item);
+        }
+    };
+    let volume = json!({ "name": "secrets", "secret": { "secretName": COLLECTOR } });
+    add(&mut pod["volumes"], volume);
+    let container = &mut pod["containers"][0];
+    let mount = json!({ "name": "secrets", "mountPath": MOUNT, "readOnly": true });
+    add(&mut container["volumeMounts"], mount);
+    add(&mut container["args"], format!("--config={MOUNT}/{SECRETS}").into());
 }
 
 /// The file with a receiver of its own for each Component.

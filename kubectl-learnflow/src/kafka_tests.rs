@@ -10,6 +10,9 @@ struct Case {
     metadata: Value,
     secret_store: Option<String>,
     settings: Option<Value>,
+    /// In a Secret of ours.
+    secrets: Option<Value>,
+    /// From Secrets of others.
     #[serde(default)]
     variables: BTreeMap<String, Value>,
     ports: Option<BTreeSet<u16>>,
@@ -62,6 +65,7 @@ fn each_component_is_followed_or_left_out_with_a_reason() {
         match (receiver, &case.settings) {
             (Ok(receiver), Some(settings)) => {
                 assert_eq!(receiver.settings, *settings, "{name}");
+                assert_eq!(receiver.secrets, case.secrets.unwrap_or(json!({})), "{name}");
                 assert_eq!(receiver.ports, case.ports, "{name}");
                 let variables: BTreeMap<String, Value> = receiver.variables.into_iter().map(shown).collect();
                 assert_eq!(variables, case.variables, "{name}");
@@ -77,11 +81,7 @@ fn each_component_is_followed_or_left_out_with_a_reason() {
 }
 
 fn shown(variable: receiver::Variable) -> (String, Value) {
-    let source = match variable.source {
-        Source::Text(text) => text.into(),
-        Source::Secret { name, key } => json!({ "name": name, "key": key }),
-    };
-    (variable.name, source)
+    (variable.name, json!({ "name": variable.secret, "key": variable.key }))
 }
 
 #[test]
@@ -110,21 +110,24 @@ fn each_component_has_a_receiver_and_a_name_of_its_own() {
 #[test]
 fn a_secret_of_theirs_is_referred_to_and_what_is_secret_in_the_component_is_in_one_of_ours() {
     let part = planned(&[with_password("events")]);
-    let secret = object(&part, "Secret");
+    let secret = object(&part, "Secret")["data"][SECRETS].as_str().expect("a file");
+    let secret = String::from_utf8(STANDARD.decode(secret).expect("base64")).expect("a text");
+    let secret: Value = serde_saphyr::from_str(&secret).expect("YAML");
     assert_eq!(
-        secret["data"],
-        json!({ "KAFKA_0_PASSWORD": STANDARD.encode("sword$$fish") })
+        secret,
+        json!({ "receivers": { "kafkametrics/events": { "auth": { "sasl": { "password": "sword$$fish" } } } } })
     );
-    let env = object(&part, "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"].clone();
-    let of = |name: &str, key: &str| json!({ "secretKeyRef": { "name": name, "key": key } });
-    let wanted = [
-        ("KAFKA_0_USERNAME", of("theirs", "user")),
-        ("KAFKA_0_PASSWORD", of(COLLECTOR, "KAFKA_0_PASSWORD")),
-    ];
-    for (name, from) in wanted {
-        let mut found = env.as_array().into_iter().flatten().filter(|one| one["name"] == name);
-        assert_eq!(found.next().expect(name)["valueFrom"], from, "{name}");
-    }
+    let pod = &object(&part, "Deployment")["spec"]["template"]["spec"];
+    let last = |list: &Value| list.as_array().and_then(|list| list.last()).cloned();
+    let argument = format!("--config={MOUNT}/{SECRETS}");
+    assert_eq!(last(&pod["containers"][0]["args"]), Some(argument.into()));
+    assert_eq!(
+        last(&pod["volumes"]),
+        Some(json!({ "name": "secrets", "secret": { "secretName": COLLECTOR } }))
+    );
+    let theirs = json!({ "secretKeyRef": { "name": "theirs", "key": "user" } });
+    let wanted = json!({ "name": "KAFKA_0_USERNAME", "valueFrom": theirs });
+    assert_eq!(last(&pod["containers"][0]["env"]), Some(wanted));
     for object in part.objects.iter().filter(|object| object.kind() != "Secret") {
         assert!(!object.value().to_string().contains("fish"), "{object}");
     }

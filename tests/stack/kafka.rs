@@ -57,10 +57,15 @@ fn lag_is_exact_by_each_way_to_log_in_and_kafka_may_come_late_and_go() {
     let collector = Collector::start(&kafka, &secured, &pki);
     // It is up without Kafka, and says that it learns nothing: what LearnFlowKafkaSilent looks at.
     collector.until("counters at 0", |collector| {
-        let counts = series(&collector.page(collector.telemetry), "otelcol_scraper_scraped_metric_points")?;
+        let counts = series(
+            &collector.page(collector.telemetry),
+            "otelcol_scraper_scraped_metric_points",
+        )?;
         let silent = |name: &&str| {
             let receiver = format!("kafkametrics/{name}");
-            let of = counts.iter().filter(|(labels, _)| labels.get("receiver") == Some(&receiver));
+            let of = counts
+                .iter()
+                .filter(|(labels, _)| labels.get("receiver") == Some(&receiver));
             let of: Vec<f64> = of.map(|(_, count)| *count).collect();
             !of.is_empty() && of.iter().all(|count| *count == 0.0)
         };
@@ -81,12 +86,25 @@ fn lag_is_exact_by_each_way_to_log_in_and_kafka_may_come_late_and_go() {
         })
         .collect();
     collector.until("the lag", |collector| Ok(collector.lags()? == wanted));
-    let told = kafka.tool(GROUPS, &["--bootstrap-server", &kafka.address().to_string(), "--describe", "--group", GROUP]);
+    let told = kafka.tool(
+        GROUPS,
+        &[
+            "--bootstrap-server",
+            &kafka.address().to_string(),
+            "--describe",
+            "--group",
+            GROUP,
+        ],
+    );
     println!("{}", told.expect("Kafka's own table"));
 
     let page = collector.page(collector.metrics);
     for (metric, of_topic, value) in [
-        ("kafka_consumer_group_offset_sum", true, committed.iter().sum::<i64>() as f64),
+        (
+            "kafka_consumer_group_offset_sum",
+            true,
+            committed.iter().sum::<i64>() as f64,
+        ),
         ("kafka_topic_partitions", true, 3.0),
         ("kafka_partition_replicas", true, 3.0),
         ("kafka_partition_replicas_in_sync", true, 3.0),
@@ -94,12 +112,19 @@ fn lag_is_exact_by_each_way_to_log_in_and_kafka_may_come_late_and_go() {
         ("kafka_brokers", false, 1.0),
     ] {
         let found = series(&page, metric).expect(metric);
-        let names: Vec<&str> = found.iter().filter_map(|(labels, _)| Some(labels.get("learnflow_pubsub_name")?.as_str())).collect();
+        let names: Vec<&str> = found
+            .iter()
+            .filter_map(|(labels, _)| Some(labels.get("learnflow_pubsub_name")?.as_str()))
+            .collect();
         assert_eq!(found.len(), NAMES.len(), "{metric}: {found:?}");
         assert!(NAMES.iter().all(|name| names.contains(name)), "{metric}: {names:?}");
         for (labels, found) in &found {
             assert_eq!(*found, value, "{metric} {labels:?}");
-            assert_eq!(labels.get("topic").is_some_and(|topic| topic == TOPIC), of_topic, "{metric} {labels:?}");
+            assert_eq!(
+                labels.get("topic").is_some_and(|topic| topic == TOPIC),
+                of_topic,
+                "{metric} {labels:?}"
+            );
         }
     }
     let offsets = series(&page, "kafka_partition_current_offset").expect("offsets");
@@ -127,15 +152,30 @@ const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand
 /// Publishes to three partitions; where each ends, as Kafka's own tool says it.
 fn fill(kafka: &Kafka) -> [i64; 3] {
     let server = kafka.address().to_string();
-    let topics = ["--bootstrap-server", &server, "--create", "--topic", TOPIC, "--partitions", "3"];
-    kafka.tool("org.apache.kafka.tools.TopicCommand", &topics).expect("a topic");
+    let topics = [
+        "--bootstrap-server",
+        &server,
+        "--create",
+        "--topic",
+        TOPIC,
+        "--partitions",
+        "3",
+    ];
+    kafka
+        .tool("org.apache.kafka.tools.TopicCommand", &topics)
+        .expect("a topic");
     let load = format!(
         "--topic {TOPIC} --num-records 200 --record-size 50 --throughput -1 --producer-props bootstrap.servers={server} \
          partitioner.class=org.apache.kafka.clients.producer.RoundRobinPartitioner"
     );
     let load: Vec<&str> = load.split(' ').collect();
-    kafka.tool("org.apache.kafka.tools.ProducerPerformance", &load).expect("events");
-    let said = kafka.tool("org.apache.kafka.tools.GetOffsetShell", &["--bootstrap-server", &server, "--topic", TOPIC]);
+    kafka
+        .tool("org.apache.kafka.tools.ProducerPerformance", &load)
+        .expect("events");
+    let said = kafka.tool(
+        "org.apache.kafka.tools.GetOffsetShell",
+        &["--bootstrap-server", &server, "--topic", TOPIC],
+    );
     let said = said.expect("offsets");
     let mut ends = [0; 3];
     for line in said.lines().filter(|line| line.starts_with(TOPIC)) {
@@ -150,9 +190,22 @@ fn fill(kafka: &Kafka) -> [i64; 3] {
 }
 
 fn commit(kafka: &Kafka, partition: usize, offset: i64) {
-    let (server, at, offset) = (kafka.address().to_string(), format!("{TOPIC}:{partition}"), offset.to_string());
+    let (server, at, offset) = (
+        kafka.address().to_string(),
+        format!("{TOPIC}:{partition}"),
+        offset.to_string(),
+    );
     let line = [
-        "--bootstrap-server", &server, "--group", GROUP, "--reset-offsets", "--execute", "--topic", &at, "--to-offset", &offset,
+        "--bootstrap-server",
+        &server,
+        "--group",
+        GROUP,
+        "--reset-offsets",
+        "--execute",
+        "--topic",
+        &at,
+        "--to-offset",
+        &offset,
     ];
     kafka.tool(GROUPS, &line).expect("a commit");
 }
@@ -221,7 +274,13 @@ impl Collector {
                 ("127.0.0.1:19094", secured.mutual.to_string()),
             ],
         );
-        for (name, text) in [("config.yaml", config), ("brokers.yaml", brokers)] {
+        let kept = STANDARD.decode(of("Secret")["data"]["secrets.yaml"].as_str().expect("a file"));
+        let kept = String::from_utf8(kept.expect("base64")).expect("a text");
+        for (name, text) in [
+            ("config.yaml", config),
+            ("brokers.yaml", brokers),
+            ("secrets.yaml", kept),
+        ] {
             fs::write(folder.path().join(name), text).expect("a file");
         }
         let secrets = BTreeMap::from([
@@ -233,20 +292,17 @@ impl Collector {
             (("kafka-client", "tls.key"), pki.key.clone()),
         ]);
         let container = &of("Deployment")["spec"]["template"]["spec"]["containers"][0];
-        let mut command = Command::new(parts().file("collector-gateway", "collector-gateway"));
+        let mut command = Command::new(parts().file("collector", "collector"));
         for argument in container["args"].as_array().expect("args") {
             let argument = argument.as_str().expect("a text");
-            command.arg(argument.replace("/etc/otelcol", &folder.path().display().to_string()));
+            let file = argument.rsplit_once('/').expect("a path").1;
+            command.arg(format!("--config={}", folder.path().join(file).display()));
         }
         for variable in container["env"].as_array().expect("env") {
             let text = |value: &Value| value.as_str().expect("a text").to_owned();
             let from = &variable["valueFrom"]["secretKeyRef"];
             let value = match (&variable["value"], from["name"].as_str(), from["key"].as_str()) {
                 (Value::String(value), ..) => value.clone(),
-                (_, Some("collector-kafka"), Some(key)) => {
-                    let kept = STANDARD.decode(text(&of("Secret")["data"][key])).expect("base64");
-                    String::from_utf8(kept).expect("a text")
-                }
                 (_, Some(name), Some(key)) => secrets[&(name, key)].clone(),
                 _ => panic!("{variable}"),
             };
@@ -264,16 +320,30 @@ impl Collector {
 
     fn page(&self, port: u16) -> String {
         let answer = ureq::get(format!("http://127.0.0.1:{port}/metrics")).call();
-        answer.map_or_else(|_| String::new(), |mut answer| answer.body_mut().read_to_string().expect("a page"))
+        answer.map_or_else(
+            |_| String::new(),
+            |mut answer| answer.body_mut().read_to_string().expect("a page"),
+        )
     }
 
     fn lags(&self) -> anyhow::Result<Lags> {
         let found = series(&self.page(self.metrics), "kafka_consumer_group_lag")?;
         let lag = |(labels, lag): (BTreeMap<String, String>, f64)| {
             assert_eq!((labels["group"].as_str(), labels["topic"].as_str()), (GROUP, TOPIC));
-            ((labels["learnflow_pubsub_name"].clone(), labels["partition"].clone()), lag)
+            (
+                (labels["learnflow_pubsub_name"].clone(), labels["partition"].clone()),
+                lag,
+            )
         };
         Ok(found.into_iter().map(lag).collect())
+    }
+
+    /// Without where in the program they arose.
+    fn last_errors(&self) -> String {
+        let errors = self.process.errors();
+        let lines = errors.lines().rev().take(10);
+        let without = lines.map(|line| line.split("\"stacktrace\"").next().unwrap_or_default());
+        without.collect::<Vec<_>>().join("\n")
     }
 
     fn until(&self, what: &str, met: impl Fn(&Collector) -> anyhow::Result<bool>) {
@@ -283,7 +353,7 @@ impl Collector {
                 began.elapsed() < PATIENCE,
                 "no {what}: {}\n{}",
                 self.page(self.metrics),
-                self.process.errors()
+                self.last_errors()
             );
             thread::sleep(Duration::from_millis(500));
         }

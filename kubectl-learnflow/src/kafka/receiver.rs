@@ -36,20 +36,24 @@ pub(crate) enum Field {
 pub(super) struct Receiver {
     /// Brokers, tls and auth, in the words of the receiver.
     pub(super) settings: Value,
+    /// What of these stands in the Component and is secret.
+    pub(super) secrets: Value,
     /// What these refer to.
     pub(super) variables: Vec<Variable>,
     /// Of the brokers; `None`: they are not known here.
     pub(super) ports: Option<BTreeSet<u16>>,
 }
 
+/// One that has its value from a Secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Variable {
     pub(super) name: String,
-    pub(super) source: Source,
+    pub(super) secret: String,
+    pub(super) key: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+#[derive(Debug)]
+enum Source {
     Secret { name: String, key: String },
     Text(String),
 }
@@ -185,6 +189,7 @@ impl Receiver {
     pub(super) fn of(component: &Component, number: usize) -> Result<Self, LeftOut> {
         let mut maker = Maker {
             number,
+            secrets: json!({}),
             variables: Vec::new(),
         };
         let (brokers, ports) = maker.brokers(component)?;
@@ -200,11 +205,15 @@ impl Receiver {
                     Some("SHA-512") => "SCRAM-SHA-512",
                     _ => "PLAIN",
                 };
-                settings["auth"] = json!({ "sasl": {
+                let mut sasl = json!({
                     "mechanism": mechanism,
                     "username": maker.open("USERNAME", component.needed("saslUsername", auth)?),
-                    "password": maker.secret("PASSWORD", component.needed("saslPassword", auth)?),
-                }});
+                });
+                match component.needed("saslPassword", auth)? {
+                    Source::Text(password) => maker.secrets["auth"]["sasl"]["password"] = escaped(&password).into(),
+                    theirs => sasl["password"] = maker.open("PASSWORD", theirs),
+                }
+                settings["auth"]["sasl"] = sasl;
             }
             "mtls" => {
                 if disabled {
@@ -214,7 +223,10 @@ impl Receiver {
                     ));
                 }
                 tls["cert_pem"] = maker.open("CERT", component.needed("clientCert", auth)?);
-                tls["key_pem"] = maker.secret("KEY", component.needed("clientKey", auth)?);
+                match component.needed("clientKey", auth)? {
+                    Source::Text(key) => maker.secrets["tls"]["key_pem"] = escaped(&key).into(),
+                    theirs => tls["key_pem"] = maker.open("KEY", theirs),
+                }
             }
             "certificate" => drop(component.needed("caCert", auth)?),
             other @ ("oidc" | "oidc_private_key_jwt" | "awsiam") => {
@@ -241,6 +253,7 @@ impl Receiver {
         }
         Ok(Self {
             settings,
+            secrets: maker.secrets,
             variables: maker.variables,
             ports,
         })
@@ -249,6 +262,7 @@ impl Receiver {
 
 struct Maker {
     number: usize,
+    secrets: Value,
     variables: Vec<Variable>,
 }
 
@@ -257,23 +271,13 @@ impl Maker {
     fn open(&mut self, what: &str, source: Source) -> Value {
         match source {
             Source::Text(text) => escaped(&text).into(),
-            source => self.variable(what, source),
+            Source::Secret { name: secret, key } => {
+                let name = format!("KAFKA_{}_{what}", self.number);
+                let reference = format!("${{env:{name}}}");
+                self.variables.push(Variable { name, secret, key });
+                reference.into()
+            }
         }
-    }
-
-    fn secret(&mut self, what: &str, source: Source) -> Value {
-        let source = match source {
-            Source::Text(text) => Source::Text(escaped(&text)),
-            source => source,
-        };
-        self.variable(what, source)
-    }
-
-    fn variable(&mut self, what: &str, source: Source) -> Value {
-        let name = format!("KAFKA_{}_{what}", self.number);
-        let reference = format!("${{env:{name}}}");
-        self.variables.push(Variable { name, source });
-        reference.into()
     }
 
     fn brokers(&mut self, component: &Component) -> Result<(Value, Option<BTreeSet<u16>>), LeftOut> {
@@ -286,7 +290,7 @@ impl Maker {
             }
             Some(Source::Text(text)) => text,
             // The Collector takes a list with commas, as Dapr does.
-            Some(secret) => return Ok((self.variable("BROKERS", secret), None)),
+            Some(secret) => return Ok((self.open("BROKERS", secret), None)),
         };
         let mut brokers = Vec::new();
         let mut ports = BTreeSet::new();
