@@ -54,7 +54,8 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
         ended.err
     );
     let mib = |text: &str| text.trim_end_matches("Mi").parse::<u64>().expect("Mi");
-    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 1024);
+    // The collector that asks Kafka is beside the services.
+    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 1024 - 160);
     assert_ne!(limit(&fake), "1Gi");
     assert!(
         order(&fake, 0).is_sorted_by_key(|write| write.contains("deployments")),
@@ -65,7 +66,7 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
     let before = fake.writes().len();
     installed(&fake, &["--budget=1Gi"]);
     assert_eq!(order(&fake, before), [""; 0]);
-    installed(&fake, &["--budget=800Mi"]);
+    installed(&fake, &["--budget=960Mi"]);
     let writes = order(&fake, before);
     assert_eq!(
         writes,
@@ -77,7 +78,7 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
             format!("PATCH {OF_AGENTS}"),
         ]
     );
-    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 800);
+    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 960 - 160);
 
     // Without a budget the quotas go before the pods grow.
     let before = fake.writes().len();
@@ -101,13 +102,13 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
 fn an_old_stack_has_room_beside_the_new_one() {
     let fake = Fake::sound();
     installed(&fake, &[]);
-    let stuck = install(&fake, &["--budget=800Mi", "--no-wait"]);
+    let stuck = install(&fake, &["--budget=1Gi", "--no-wait"]);
     assert_eq!(stuck.result, Ok(Outcome::Good), "{}", stuck.err);
     let room = || crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
     assert!(room() > 1024.0 + 400.0, "both: {}", room());
     // The next run finds that nothing is on its way any more.
-    installed(&fake, &["--budget=800Mi"]);
-    assert!(room() < 800.0, "{}", room());
+    installed(&fake, &["--budget=1Gi"]);
+    assert!(room() < 1024.0, "{}", room());
 }
 
 /// Else the quota would be full of it, and keep the rest from rolling.
@@ -118,7 +119,7 @@ fn what_is_left_out_and_there_has_its_room() {
     let refused = install(&fake, &["--skip=prometheus", "--budget=1Gi"]);
     let problem = refused.result.expect_err("refused").what;
     assert!(problem.contains("prometheus 1024Mi"), "{problem}");
-    let ended = installed(&fake, &["--skip=prometheus", "--budget=1600Mi"]);
+    let ended = installed(&fake, &["--skip=prometheus", "--budget=1760Mi"]);
     assert!(ended.err.contains("prometheus 1024Mi"), "{}", ended.err);
     assert_eq!(limit(&fake), "1Gi", "it stays as it is");
     let room = crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
@@ -129,7 +130,7 @@ fn what_is_left_out_and_there_has_its_room() {
 #[test]
 fn a_chosen_sampling_is_no_other_version() {
     let fake = Fake::sound();
-    let ended = installed(&fake, &["--budget=2200Mi", "--expect=nodes=1,pods=200,topics=50"]);
+    let ended = installed(&fake, &["--budget=2360Mi", "--expect=nodes=1,pods=200,topics=50"]);
     assert!(ended.err.contains("; sampling 0."), "{}", ended.err);
     let report = fake.run(async |cluster| crate::commands::status::report(cluster).await);
     let report = report.expect("a report");
@@ -158,10 +159,11 @@ fn what_cannot_fit_is_refused_with_the_figures() {
     let problem = ended.result.expect_err("refused");
     assert_eq!(
         problem.what,
-        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 967Mi \
-         (traces 320Mi, collector-agent 92Mi on each node, collector-gateway 102Mi, prometheus 269Mi)."
+        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 1127Mi \
+         (traces 320Mi, collector-agent 92Mi on each node, collector-gateway 102Mi, prometheus 269Mi, collector-kafka \
+         160Mi)."
     );
-    assert!(problem.next.is_some_and(|next| next.contains("967Mi")));
+    assert!(problem.next.is_some_and(|next| next.contains("1127Mi")));
     assert_eq!(fake.writes(), [""; 0]);
 }
 
