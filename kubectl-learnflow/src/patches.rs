@@ -189,11 +189,13 @@ const LOGGED: &str = "exporters: [file]";
 
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
-    if !shape.store && !shape.concerns.has(Concern::Tracing) && object.kind() == "ConfigMap" && object.name() == GATEWAY
+    if !shape.store
+        && !shape.concerns.has(Concern::Tracing)
+        && object.kind() == "ConfigMap"
+        && object.name() == GATEWAY
+        && let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml")
     {
-        if let Some(Value::String(text)) = object.edit().pointer_mut("/data/config.yaml") {
-            *text = text.replace(STORED, LOGGED);
-        }
+        *text = text.replace(STORED, LOGGED);
     }
     if shape.profile == Profile::Production {
         for patch in PRODUCTION {

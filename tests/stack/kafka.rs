@@ -69,7 +69,7 @@ fn lag_is_exact_by_each_way_to_log_in_and_kafka_may_come_late_and_go() {
             let of: Vec<f64> = of.map(|(_, count)| *count).collect();
             !of.is_empty() && of.iter().all(|count| *count == 0.0)
         };
-        Ok(NAMES.iter().all(|name| silent(&name)))
+        Ok(NAMES.iter().all(silent))
     });
 
     kafka.start_again().expect("Kafka");
