@@ -147,6 +147,7 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
     status(plan, namespace)
         .and(facts(namespace))
         .need(accesses(all.iter(), &["get"]))
+        .need(accesses(kafka::references(namespace).iter(), &["get"]))
         .like(forward)
         .like(both(namespace, "list", "", "resourcequotas,limitranges"))
         .like(to("list", "", "nodes,services", None))
