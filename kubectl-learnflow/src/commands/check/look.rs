@@ -219,7 +219,13 @@ pub(super) async fn capacity(cluster: &Cluster, coming: &[&Object]) -> Result<Ve
     let mut checks = Vec::new();
     let beside = coming.iter().filter(|object| object.namespace() == Some(here));
     let needs = Needs::of_objects(beside.copied(), 1, &our_bounds);
-    checks.extend(capacity::fits(&needs, &our_quotas, &our_bounds, "The collector of Kafka", here));
+    checks.extend(capacity::fits(
+        &needs,
+        &our_quotas,
+        &our_bounds,
+        "The collector of Kafka",
+        here,
+    ));
     for (namespace, (quotas, bounds)) in [(STACK_NAMESPACE, &stack), (AGENT_NAMESPACE, &agents)] {
         let coming = coming.iter().filter(|object| object.namespace() == Some(namespace));
         let needs = Needs::of_objects(coming.copied(), nodes.max(1), bounds);
