@@ -55,3 +55,7 @@ pub(super) async fn prune(applier: &Applier<'_>, plan: &Plan) -> Result<(), Prob
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "kafka_tests.rs"]
+mod tests;
