@@ -32,6 +32,8 @@ pub(crate) enum Concern {
     Resilience,
     /// How many pods a service runs.
     Autoscaling,
+    /// Asks Kafka for its brokers and for each consumer group's lag.
+    Kafka,
 }
 
 /// The size and the care of an installation.
@@ -55,7 +57,7 @@ pub(crate) struct Selection {
 }
 
 impl Concern {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Tracing,
         Self::Collector,
         Self::KubeStateMetrics,
@@ -64,6 +66,7 @@ impl Concern {
         Self::Middleware,
         Self::Resilience,
         Self::Autoscaling,
+        Self::Kafka,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -76,6 +79,7 @@ impl Concern {
             Self::Middleware => "middleware",
             Self::Resilience => "resilience",
             Self::Autoscaling => "autoscaling",
+            Self::Kafka => "kafka",
         }
     }
 
@@ -87,7 +91,7 @@ impl Concern {
             Self::Grafana => &[Self::Prometheus],
             Self::Resilience => &[Self::Middleware],
             // The Collector fills it, and writes spans to its log where there is none.
-            Self::Tracing | Self::Collector | Self::KubeStateMetrics | Self::Middleware | Self::Autoscaling => &[],
+            Self::Tracing | Self::Collector | Self::KubeStateMetrics | Self::Middleware | Self::Autoscaling | Self::Kafka => &[],
         }
     }
 
@@ -208,7 +212,7 @@ impl fmt::Display for Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Concern::{Autoscaling, Collector, Grafana, KubeStateMetrics, Middleware, Prometheus, Resilience, Tracing};
+    use Concern::{Autoscaling, Collector, Grafana, Kafka, KubeStateMetrics, Middleware, Prometheus, Resilience, Tracing};
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
         Selection::new(only, skip).map(|selection| selection.iter().collect())
@@ -234,7 +238,7 @@ mod tests {
         assert_eq!(chosen(&[Resilience], &[]), Ok(vec![Middleware, Resilience]));
         assert_eq!(
             chosen(&[], &[Prometheus, Grafana]),
-            Ok(vec![Tracing, Collector, Middleware, Resilience, Autoscaling])
+            Ok(vec![Tracing, Collector, Middleware, Resilience, Autoscaling, Kafka])
         );
     }
 

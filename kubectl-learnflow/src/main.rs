@@ -15,6 +15,7 @@ mod concern;
 mod config;
 mod enrolment;
 mod grafana;
+mod kafka;
 mod model;
 mod monitoring;
 mod objects;

@@ -3,7 +3,7 @@
 use crate::{
     budget::KUBE_STATE_METRICS,
     model::{Existing, Rollout},
-    objects::{MANAGER, OUR_NAMESPACES, Object, ObjectRef, STACK_NAMESPACE},
+    objects::{MANAGER, Object, ObjectRef, STACK_NAMESPACE},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -468,7 +468,7 @@ pub(crate) fn scrape_jobs(config: &Value) -> Value {
 }
 
 /// The names of those jobs that it must have.
-pub(crate) const JOBS: [&str; 3] = ["learnflow", "collectors", "dapr"];
+pub(crate) const JOBS: [&str; 4] = ["learnflow", "collectors", "kafka", "dapr"];
 
 #[cfg(test)]
 #[path = "monitoring_tests.rs"]

@@ -17,8 +17,14 @@ const API: [u64; 4] = [443, 6443, 8443, 16443];
 
 type Flow = (&'static str, &'static str, u64);
 
+/// With the collector of a Kafka at `kafka:9092`, among all others: only here it does not matter whose each is.
 fn plan() -> Plan {
-    Plan::new("shop", &BTreeSet::new()).expect("the plugin's own manifests")
+    let mut plan = Plan::new("shop", &BTreeSet::new()).expect("the plugin's own manifests");
+    let metadata = json!([{ "name": "brokers", "value": "kafka:9092" }, { "name": "authType", "value": "none" }]);
+    let component = kafka::Component::read("events", &json!({ "spec": { "metadata": metadata } }));
+    let kafka = kafka::plan("shop", &[component], &Shape::default(), true).expect("its own manifests");
+    plan.stack.extend(kafka.objects);
+    plan
 }
 
 fn object<'a>(plan: &'a Plan, kind: &str, name: &str) -> &'a Value {
@@ -73,6 +79,7 @@ fn peers(plan: &Plan) -> Vec<Peer> {
         ours("traces", STACK_NAMESPACE),
         ours("kube-state-metrics", STACK_NAMESPACE),
         ours("grafana", STACK_NAMESPACE),
+        ours("collector-kafka", "shop"),
         // What the injector puts on a pod, and a Prometheus of somebody else.
         other(
             "sidecar",
@@ -144,7 +151,7 @@ fn container_port(plan: &Plan, workload_name: &str, port: &str) -> u64 {
 }
 
 fn all_ports(plan: &Plan) -> BTreeSet<u64> {
-    let mut ports = BTreeSet::from([22, 53, 80, 443, 3500, 5353, 6443, 8443, 10250, 16443, 50_000]);
+    let mut ports = BTreeSet::from([22, 53, 80, 443, 3500, 5353, 6443, 8443, 9092, 10250, 16443, 50_000]);
     for object in plan.stack.iter().filter(|object| object.is_workload()) {
         let containers = &object.value()["spec"]["template"]["spec"]["containers"];
         let each = containers
@@ -222,7 +229,7 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
                 flows.insert(("prometheus", "kube-state-metrics", port));
                 continue;
             }
-            for name in ["collector-agent", "collector-gateway", "traces"]
+            for name in ["collector-agent", "collector-gateway", "collector-kafka", "traces"]
                 .into_iter()
                 .filter(|name| selector.contains(name))
             {
@@ -236,6 +243,18 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
         let (to, port) = behind(plan, url.trim_start_matches("http://"));
         flows.insert(("grafana", to, port));
         names.insert("grafana");
+    }
+    let kafka = config(plan, "collector-kafka", "brokers.yaml");
+    for receiver in kafka["receivers"].as_object().expect("receivers").values() {
+        for broker in receiver["brokers"].as_array().expect("brokers") {
+            let port = broker
+                .as_str()
+                .and_then(|broker| broker.rsplit_once(':'))
+                .expect("a port")
+                .1;
+            flows.insert(("collector-kafka", "outside", port.parse().expect("a port")));
+            names.insert("collector-kafka");
+        }
     }
     // What ours reads from the Collectors another one may read in its place.
     let read: Vec<Flow> = flows
@@ -329,7 +348,7 @@ fn every_flow_is_let_through_and_nothing_else() {
     let peers = peers(&plan);
     let wanted = flows(&plan);
     assert!(wanted.len() > 20, "{wanted:?}");
-    let is_ours = |peer: &Peer| OUR_NAMESPACES.contains(&peer.namespace) && peer.name != "neighbour";
+    let is_ours = |peer: &Peer| peer.labels.get(PART_OF).is_some_and(|part_of| part_of == MIDDLEWARE);
     let mut seen: BTreeSet<&Flow> = BTreeSet::new();
     for (from, to) in peers.iter().flat_map(|from| peers.iter().map(move |to| (from, to))) {
         if from == to || !(is_ours(from) || is_ours(to)) {
@@ -356,8 +375,8 @@ fn names_are_looked_up_by_udp() {
     let plan = plan();
     let peers = peers(&plan);
     let outside = peers.last().expect("outside");
-    for peer in &peers[..6] {
-        let calls = ["collector-agent", "collector-gateway", "grafana"].contains(&peer.name);
+    for peer in &peers[..7] {
+        let calls = ["collector-agent", "collector-gateway", "grafana", "collector-kafka"].contains(&peer.name);
         assert_eq!(passes(&plan, peer, outside, 53, "UDP"), calls, "{}", peer.name);
         assert!(!passes(&plan, peer, outside, 443, "UDP"), "{}", peer.name);
     }

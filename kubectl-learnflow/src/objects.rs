@@ -5,6 +5,7 @@ use crate::{
     concern::Concern,
     config, enrolment,
     grafana::{self, Host},
+    config, enrolment, kafka,
     monitoring::Keeper,
     patches::{Shape, shaped, traced},
     problem::Problem,
@@ -53,7 +54,7 @@ pub(crate) const PARTS: &str = "learnflow.dev/parts";
 /// On the set of the stack: which Grafana shows the boards, as JSON, when it is not ours.
 pub(crate) const HOST: &str = "learnflow.dev/grafana";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
-const CONFIG_REVISION: &str = "learnflow.dev/config";
+pub(crate) const CONFIG_REVISION: &str = "learnflow.dev/config";
 
 /// A Kubernetes object as it stands in a manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,6 +91,10 @@ pub(crate) struct Plan {
     pub(crate) polices: bool,
     /// Gives services a HorizontalPodAutoscaler: see [`crate::scaling`].
     pub(crate) scales: bool,
+    /// Asks Kafka for lag.
+    pub(crate) measures: bool,
+    /// What that takes in the services' namespace; what is in the cluster decides about it: see [`kafka`].
+    pub(crate) kafka: kafka::Part,
     /// Who keeps the metrics.
     pub(crate) keeper: Keeper,
     /// Who shows the boards.
@@ -344,6 +349,8 @@ impl Plan {
             resiliency: None,
             polices: shape.concerns.has(Concern::Resilience),
             scales: shape.concerns.has(Concern::Autoscaling),
+            measures: shape.concerns.has(Concern::Kafka),
+            kafka: kafka::Part::default(),
             keeper: shape.keeper.clone(),
             host: shape.host.clone(),
         })

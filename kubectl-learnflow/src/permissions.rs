@@ -6,6 +6,7 @@ use crate::{
     budget::KUBE_STATE_METRICS,
     cluster::accesses,
     grafana::Host,
+    kafka,
     model::Access,
     monitoring::Keeper,
     objects::{MIDDLEWARE, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
@@ -117,6 +118,7 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
     let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
     version()
         .need(accesses(workloads.iter(), &["get"]))
+        .need(accesses(kafka::references(namespace).last().into_iter(), &["get"]))
         .need(to("get", "dapr.io", "components,configurations", Some(namespace)))
         .need(to("get", "", "configmaps", Some(namespace)))
         .need(to("list", "dapr.io", "configurations", Some(namespace)))
@@ -149,6 +151,7 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
     status(plan, namespace)
         .and(facts(namespace))
         .need(accesses(all.iter(), &["get"]))
+        .need(accesses(kafka::references(namespace).iter(), &["get"]))
         .like(forward)
         .like(both(namespace, "list", "", "resourcequotas,limitranges"))
         .like(to("list", "", "nodes,services", None))
@@ -165,6 +168,15 @@ fn scaling(namespace: &str) -> Permissions {
         // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
         .like(to("get", "", "persistentvolumeclaims", here))
         .like(to("list", "keda.sh", "scaledobjects", here))
+}
+
+/// The collector that asks Kafka comes and goes with the Components that it can follow.
+fn measuring(namespace: &str) -> Permissions {
+    let all = kafka::references(namespace);
+    Permissions::default()
+        .need(accesses(all.iter(), &["get", "create", "patch", "delete"]))
+        .need(to("list", "", "pods", Some(namespace)))
+        .like(to("list", "", "events", Some(namespace)))
 }
 
 /// Versions of the middleware lie side by side under names of their own, so here it is kinds that count.
@@ -210,6 +222,9 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
     }
     if plan.scales {
         permissions = permissions.and(scaling(namespace));
+    }
+    if plan.measures {
+        permissions = permissions.and(measuring(namespace));
     }
     if all.is_empty() {
         return permissions;
@@ -269,6 +284,7 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
     let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
     let here = Some(namespace);
     Permissions::default()
+        .need(accesses(kafka::references(namespace).iter(), &["get", "delete"]))
         .need(accesses(all.iter(), &["get", "delete"]))
         .need(accesses(quota::references().iter(), &["get", "delete"]))
         .need(to("get,list,delete", "", "configmaps", here))

@@ -11,6 +11,7 @@ mod flood;
 mod gateway;
 #[cfg(target_os = "linux")]
 mod logs;
+mod kafka;
 mod otlp;
 mod prometheus;
 #[cfg(target_os = "linux")]
@@ -47,7 +48,7 @@ fn port() -> u16 {
 fn parts() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
     PARTS.get_or_init(|| {
-        let names = ["collector", "prometheus", "jaeger"];
+        let names = ["collector", "prometheus", "jaeger", "kafka"];
         learnflow_lab::parts(&names).expect("the parts of the lab that these tests run")
     })
 }

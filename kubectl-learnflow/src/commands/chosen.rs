@@ -7,6 +7,7 @@ use crate::{
     config::{self, Settings},
     enrolment::Enrolments,
     grafana::Host,
+    kafka,
     model::{Facts, Service},
     monitoring::Keeper,
     objects::{ObjectRef, Plan, STACK_NAMESPACE},
@@ -107,6 +108,10 @@ pub(super) fn services(
     let mut plan = Plan::shaped(namespace, &app_ids, shape)?;
     let components = resilience::components(settings.pubsub.value.as_deref(), facts);
     resilience::decide(&mut plan, facts, &components, &services)?;
+    if plan.measures {
+        let asked = shape.concerns.asks_for(Concern::Kafka);
+        plan.kafka = kafka::plan(namespace, &facts.kafka, shape, asked)?;
+    }
     Ok((services, plan))
 }
 

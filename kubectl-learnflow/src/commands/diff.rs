@@ -4,7 +4,7 @@ use super::{
     budget,
     chosen::{self, Others},
     guard::{self, Seen, Wanted, is_ours},
-    middleware, places, prune, scaling,
+    kafka, middleware, places, prune, scaling,
 };
 use crate::{
     changes::{self, Change},
@@ -125,6 +125,7 @@ async fn differences(
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
         autoscalers: &autoscalers.objects,
+        kafka: &plan.kafka.objects,
         // What belongs to others differs as well, and is named.
         force_conflicts: true,
         patience: None,
@@ -143,6 +144,7 @@ async fn differences(
     }
     gone.extend(resilience::leftover(&plan, facts));
     gone.extend(autoscalers.gone);
+    gone.extend(kafka::leftovers(cluster, &plan).await?);
     entries.extend(gone.into_iter().map(|object| Entry {
         object,
         action: Action::Remove,

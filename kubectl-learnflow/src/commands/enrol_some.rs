@@ -56,6 +56,7 @@ pub(super) async fn enroll(
         outside: Vec::new(),
         enrolments: Some(&enrolments),
         autoscalers: &[],
+        kafka: &[],
         force_conflicts: args.force_conflicts,
         patience: Some(&patience),
     };

@@ -6,7 +6,7 @@ use super::{
     chosen::{self, Others},
     enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
-    host, keeper, middleware, places, policies, prune, scaling,
+    host, kafka, keeper, middleware, places, policies, prune, scaling,
 };
 use crate::{
     cli::{DryRun, Install},
@@ -182,6 +182,7 @@ async fn look(
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
         autoscalers: &autoscalers.objects,
+        kafka: &plan.kafka.objects,
         force_conflicts: args.force_conflicts,
         patience: Some(patience),
     };
@@ -204,12 +205,15 @@ impl Look {
             outside: self.plan.outside().collect(),
             enrolments: self.enrolments.as_ref(),
             autoscalers: &self.autoscalers.objects,
+            kafka: &self.plan.kafka.objects,
             force_conflicts: args.force_conflicts,
             patience: None,
         };
         list(&wanted, &self.seen, &self.cluster.namespace, printer);
         let orphans = prune::orphans(&self.cluster, &self.plan, shape, &self.seen.before).await?;
-        for object in self.gone.iter().chain(&self.autoscalers.gone).chain(&orphans) {
+        let kafka = kafka::leftovers(&self.cluster, &self.plan).await?;
+        let services = self.gone.iter().chain(&self.autoscalers.gone).chain(&kafka);
+        for object in services.chain(&orphans) {
             printer.data_line(Tone::Plain, &format!("remove {object}"));
         }
         Ok(())
@@ -251,6 +255,18 @@ impl Job<'_> {
         if !self.autoscalers.objects.is_empty() || !self.autoscalers.gone.is_empty() {
             printer.section("Scaling services");
             scaling::apply(&applier, self.autoscalers).await?;
+        }
+        if self.plan.measures {
+            kafka::prune(&applier, self.plan).await?;
+        }
+        if !self.plan.kafka.objects.is_empty() {
+            printer.section("Asking Kafka for lag");
+            kafka::apply(&applier, self.plan).await?;
+            if args.waits() && self.wait_for(&self.plan.kafka.objects).await? == Outcome::Bad {
+                printer
+                    .hint("All else is installed. Mend what is named above and run `kubectl learnflow install` again.");
+                return Ok(Outcome::Bad);
+            }
         }
         if args.waits() {
             self.prune(&applier).await?;
@@ -294,10 +310,21 @@ impl Job<'_> {
     }
 
     async fn wait_for_stack(&self) -> Result<Outcome, Problem> {
+        self.printer.section("Waiting for the stack");
+        let outcome = self.wait_for(&self.plan.stack).await?;
+        if outcome == Outcome::Bad {
+            self.printer.hint(
+                "Nothing of the services was touched. Mend what is named above and run `kubectl learnflow install` again.",
+            );
+        }
+        Ok(outcome)
+    }
+
+    /// Waits for the workloads among these.
+    async fn wait_for(&self, objects: &[Object]) -> Result<Outcome, Problem> {
         let printer = self.printer;
-        let workloads = self.plan.stack.iter().filter(|object| object.is_workload());
+        let workloads = objects.iter().filter(|object| object.is_workload());
         let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
-        printer.section("Waiting for the stack");
         let timeout = self.args.timeout;
         let rest = self.cluster.wait_ready(&workloads, timeout, tell(printer)).await?;
         printer.done_waiting();

@@ -15,6 +15,7 @@ mod enrol_some;
 mod guard;
 mod host;
 mod install;
+mod kafka;
 mod keeper;
 mod middleware;
 mod policies;

@@ -69,13 +69,22 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
         };
         shape.host = settings.grafana.value.as_ref().map(host::assumed).unwrap_or_default();
         let plan = Plan::shaped("default", &BTreeSet::new(), &shape)?;
-        let images: BTreeSet<String> = plan.outside().flat_map(patches::images).collect();
+        // Which of them there are shows in the cluster; their images do not depend on it.
+        let kafka = match plan.measures {
+            true => Concern::Kafka.objects(shape.profile)?,
+            false => Vec::new(),
+        };
+        let kafka = kafka.into_iter().map(|object| patches::shaped(object, &shape));
+        let all = plan.outside().cloned().chain(kafka);
+        let images: BTreeSet<String> = all.flat_map(|object| patches::images(&object)).collect();
         images.iter().for_each(|image| printer.data_line(Tone::Plain, image));
         return Ok(Outcome::Good);
     }
     let concerns = &settings.concerns.value;
-    let for_services = concerns.has(Concern::Middleware) || concerns.has(Concern::Autoscaling);
-    let told = !settings.services.value.is_empty() && !concerns.asks_for(Concern::Autoscaling);
+    let for_services = concerns.iter().any(|concern| !concern.is_of_stack());
+    // What these depend on shows in the cluster only.
+    let asked = concerns.asks_for(Concern::Autoscaling) || concerns.asks_for(Concern::Kafka);
+    let told = !settings.services.value.is_empty() && !asked;
     // What it selects shows in the cluster only.
     let operated =
         matches!(settings.prometheus.value, Some(Which::Operated { .. })) && concerns.has(Concern::Prometheus);
@@ -87,6 +96,11 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
             let what = "No HorizontalPodAutoscaler is rendered: whether one is safe shows in the Deployments only";
             printer.step(Mark::Warn, what);
             printer.hint("Name no services, and they are read from the cluster; or see manifests/autoscaling.");
+        }
+        if concerns.has(Concern::Kafka) {
+            let what = "No collector-kafka is rendered: how Kafka is reached shows in the Components only";
+            printer.step(Mark::Warn, what);
+            printer.hint("Name no services, and they are read from the cluster; or see manifests/kafka.");
         }
         without_cluster(&settings, printer).await?
     };
@@ -211,6 +225,7 @@ async fn with_cluster(mut settings: Settings, global: &Global, printer: &Printer
         }
         let autoscalers = scaling::plan(cluster, &plan, &facts, &services, &settings).await?;
         guard::remark(&autoscalers.checks, printer)?;
+        guard::remark(&plan.kafka.checks, printer)?;
         let mut one = Rendered::new(cluster.namespace.clone(), plan, &services, &facts.configurations);
         one.autoscalers = autoscalers.objects;
         rendered.push(one);
@@ -249,7 +264,12 @@ fn files(all: &[Rendered]) -> Result<BTreeMap<String, String>, Problem> {
     {
         let enrolments = enrolments.as_ref();
         let objects = enrolments.into_iter().flat_map(Enrolments::objects);
-        for object in plan.outside().chain(objects).chain(autoscalers) {
+        for object in plan
+            .outside()
+            .chain(objects)
+            .chain(autoscalers)
+            .chain(&plan.kafka.objects)
+        {
             let name = format!("{number:02}-{}-{}.yaml", object.kind().to_lowercase(), object.name());
             files.insert(name, file(object)?);
             number += 1;

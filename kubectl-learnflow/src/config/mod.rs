@@ -221,13 +221,13 @@ impl Settings {
                 entry.container = entry.container.take().or_else(|| known.container.clone());
             }
         }
-        let mut kafka = all.iter().flat_map(|(_, facts)| &facts.kafka);
+        let mut kafka = all.iter().flat_map(|(_, facts)| facts.pubsubs());
         if let (None, Some(first)) = (&self.pubsub.value, kafka.next())
             // Where each namespace has another one, each has its own.
             && kafka.all(|other| other == first || !several)
         {
             self.pubsub = Setting {
-                value: Some(first.clone()),
+                value: Some(first),
                 from: Source::Cluster,
             };
         }

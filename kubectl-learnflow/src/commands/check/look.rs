@@ -169,7 +169,7 @@ pub(super) async fn permissions(cluster: &Cluster, wanted: BTreeSet<Access>) -> 
 /// Is what we would apply free, or ours already? What of it is yet to come is the second value.
 pub(super) async fn names<'a>(cluster: &Cluster, plan: &'a Plan) -> Result<(Vec<Check>, Vec<&'a Object>), Problem> {
     // What is in a Secret is not for whoever looks.
-    let open = plan.outside().filter(|object| object.kind() != "Secret");
+    let open = plan.outside().chain(&plan.kafka.objects).filter(|object| object.kind() != "Secret");
     let found = stream::iter(open)
         .map(|object| async move { Ok::<_, Problem>((object, cluster.existing(&object.reference()).await?)) });
     let found: Vec<_> = found.buffered(8).try_collect().await?;
@@ -219,6 +219,15 @@ pub(super) async fn capacity(cluster: &Cluster, coming: &[&Object]) -> Result<Ve
         Err(problem) => return Err(problem),
     };
     let mut checks = Vec::new();
+    let beside = coming.iter().filter(|object| object.namespace() == Some(here));
+    let needs = Needs::of_objects(beside.copied(), 1, &our_bounds);
+    checks.extend(capacity::fits(
+        &needs,
+        &our_quotas,
+        &our_bounds,
+        "The collector of Kafka",
+        here,
+    ));
     for (namespace, (quotas, bounds)) in [(STACK_NAMESPACE, &stack), (AGENT_NAMESPACE, &agents)] {
         let coming = coming.iter().filter(|object| object.namespace() == Some(namespace));
         let needs = Needs::of_objects(coming.copied(), nodes.max(1), bounds);
