@@ -91,7 +91,12 @@ impl Concern {
             Self::Grafana => &[Self::Prometheus],
             Self::Resilience => &[Self::Middleware],
             // The Collector fills it, and writes spans to its log where there is none.
-            Self::Tracing | Self::Collector | Self::KubeStateMetrics | Self::Middleware | Self::Autoscaling | Self::Kafka => &[],
+            Self::Tracing
+            | Self::Collector
+            | Self::KubeStateMetrics
+            | Self::Middleware
+            | Self::Autoscaling
+            | Self::Kafka => &[],
         }
     }
 
@@ -212,7 +217,9 @@ impl fmt::Display for Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Concern::{Autoscaling, Collector, Grafana, Kafka, KubeStateMetrics, Middleware, Prometheus, Resilience, Tracing};
+    use Concern::{
+        Autoscaling, Collector, Grafana, Kafka, KubeStateMetrics, Middleware, Prometheus, Resilience, Tracing,
+    };
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
         Selection::new(only, skip).map(|selection| selection.iter().collect())

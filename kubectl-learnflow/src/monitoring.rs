@@ -3,7 +3,7 @@
 use crate::{
     budget::KUBE_STATE_METRICS,
     model::{Existing, Rollout},
-    objects::{MANAGER, Object, ObjectRef, STACK_NAMESPACE},
+    objects::{MANAGER, OUR_NAMESPACES, Object, ObjectRef, STACK_NAMESPACE},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

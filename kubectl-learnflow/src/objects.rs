@@ -5,7 +5,7 @@ use crate::{
     concern::Concern,
     config, enrolment,
     grafana::{self, Host},
-    config, enrolment, kafka,
+    kafka,
     monitoring::Keeper,
     patches::{Shape, shaped, traced},
     problem::Problem,

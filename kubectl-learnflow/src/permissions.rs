@@ -145,13 +145,13 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
 
 fn check(plan: &Plan, namespace: &str) -> Permissions {
     // What is in a Secret is not for whoever looks.
-    let open = plan.outside().filter(|object| object.kind() != "Secret");
-    let all: Vec<ObjectRef> = open.map(Object::reference).collect();
+    let all = plan.outside().map(Object::reference);
+    let all = all.chain(kafka::references(namespace));
+    let all: Vec<ObjectRef> = all.filter(|object| object.kind != "Secret").collect();
     let forward = ["get", "create"].map(|verb| access(verb, "", "pods/portforward", Some(namespace)));
     status(plan, namespace)
         .and(facts(namespace))
         .need(accesses(all.iter(), &["get"]))
-        .need(accesses(kafka::references(namespace).iter(), &["get"]))
         .like(forward)
         .like(both(namespace, "list", "", "resourcequotas,limitranges"))
         .like(to("list", "", "nodes,services", None))

@@ -9,9 +9,9 @@ mod faults;
 mod figures;
 mod flood;
 mod gateway;
+mod kafka;
 #[cfg(target_os = "linux")]
 mod logs;
-mod kafka;
 mod otlp;
 mod prometheus;
 #[cfg(target_os = "linux")]

@@ -335,7 +335,10 @@ fn parts_can_be_left_out() {
     assert_eq!(endpoint, "", "there is no gateway to send spans to");
 
     let fake = Fake::sound();
-    let ended = install(&fake, &["--skip=middleware,resilience,autoscaling,prometheus,grafana,kafka"]);
+    let ended = install(
+        &fake,
+        &["--skip=middleware,resilience,autoscaling,prometheus,grafana,kafka"],
+    );
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     let writes = fake.writes();
     assert!(

@@ -201,7 +201,7 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     // Policies and autoscalers went with the last service; a budget has objects of its own.
     asked(&fake, async |cluster, printer| {
         assert_eq!(
-            run_install(cluster, printer, &["--budget=1280Mi"]).await,
+            run_install(cluster, printer, &["--budget=1536Mi"]).await,
             Ok(Outcome::Good)
         );
     });
@@ -273,7 +273,9 @@ fn a_missing_permission_is_named_before_anything_is_written() {
         "{said}"
     );
     assert!(
-        said.contains("namespace learnflow-system: collector-gateway, grafana, kube-state-metrics, prometheus, traces\n"),
+        said.contains(
+            "namespace learnflow-system: collector-gateway, grafana, kube-state-metrics, prometheus, traces\n"
+        ),
         "{said}"
     );
     assert_eq!(fake.writes().iter().filter(|write| write.contains("PATCH")).count(), 0);

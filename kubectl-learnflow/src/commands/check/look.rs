@@ -169,7 +169,10 @@ pub(super) async fn permissions(cluster: &Cluster, wanted: BTreeSet<Access>) -> 
 /// Is what we would apply free, or ours already? What of it is yet to come is the second value.
 pub(super) async fn names<'a>(cluster: &Cluster, plan: &'a Plan) -> Result<(Vec<Check>, Vec<&'a Object>), Problem> {
     // What is in a Secret is not for whoever looks.
-    let open = plan.outside().chain(&plan.kafka.objects).filter(|object| object.kind() != "Secret");
+    let open = plan
+        .outside()
+        .chain(&plan.kafka.objects)
+        .filter(|object| object.kind() != "Secret");
     let found = stream::iter(open)
         .map(|object| async move { Ok::<_, Problem>((object, cluster.existing(&object.reference()).await?)) });
     let found: Vec<_> = found.buffered(8).try_collect().await?;
