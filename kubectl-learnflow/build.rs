@@ -1,4 +1,4 @@
-//! Finds the guest that the plugin carries, and notices when it, a manifest or a rule changes.
+//! Finds the guest that the plugin carries, and notices when it, a manifest, a rule or a board changes.
 
 use std::{env, fs, path::PathBuf, process::ExitCode};
 
@@ -9,7 +9,7 @@ fn main() -> ExitCode {
         env::var_os("LEARNFLOW_WASM").map_or_else(|| workspace.join("target/wasm/learnflow.wasm"), PathBuf::from);
     println!("cargo::rerun-if-env-changed=LEARNFLOW_WASM");
     println!("cargo::rerun-if-changed={}", guest.display());
-    for embedded in ["manifests", "dashboards/rules"] {
+    for embedded in ["manifests", "dashboards/rules", "dashboards/grafana"] {
         println!("cargo::rerun-if-changed={}", workspace.join(embedded).display());
     }
 

@@ -1,14 +1,13 @@
 //! A board as Grafana's JSON: the classic dashboard model, which every Grafana since 9 reads.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::{
     Boards,
+    place::{Place, What},
     source::{Board, Kind, Panel, Query, Threshold, Variable},
 };
-
-const COLUMNS: u32 = 24;
 
 pub fn board(board: &Board, all: &Boards) -> Result<Value> {
     let mut variables = vec![data_source()];
@@ -36,52 +35,21 @@ pub fn board(board: &Board, all: &Boards) -> Result<Value> {
     }))
 }
 
-/// Rows from top to bottom, the panels of each from left to right and then below.
 fn panels(board: &Board) -> Result<Vec<Value>> {
-    let mut panels = Vec::new();
-    let mut y = 0;
-    let mut id = 0;
-    let mut next = || {
-        id += 1;
-        id
-    };
-    for row in &board.rows {
-        panels.push(json!({
-            "id": next(), "type": "row", "title": row.title, "collapsed": false, "panels": [],
-            "gridPos": { "x": 0, "y": y, "w": COLUMNS, "h": 1 },
-        }));
-        y += 1;
-        let (mut x, mut height) = (0, 0);
-        for one in &row.panels {
-            ensure!(
-                (1..=COLUMNS).contains(&one.width),
-                "{}: a width of {}",
-                one.title,
-                one.width
-            );
-            if x + one.width > COLUMNS {
-                (x, y, height) = (0, y + height, 0);
-            }
-            let place = json!({ "x": x, "y": y, "w": one.width, "h": one.kind.height() });
-            panels.push(panel(one, next(), place)?);
-            x += one.width;
-            height = height.max(one.kind.height());
+    let all = board.places()?.into_iter().zip(1..);
+    let each = all.map(|(Place { what, x, y, w, h }, id)| {
+        let place = json!({ "x": x, "y": y, "w": w, "h": h });
+        match what {
+            What::Title(title) => Ok(json!({
+                "id": id, "type": "row", "title": title, "collapsed": false, "panels": [], "gridPos": place,
+            })),
+            What::Panel(one) => panel(one, id, place),
         }
-        y += height;
-    }
-    Ok(panels)
+    });
+    each.collect()
 }
 
 impl Kind {
-    fn height(self) -> u32 {
-        match self {
-            Kind::Stat => 4,
-            Kind::Lines | Kind::States => 8,
-            Kind::Table => 9,
-            Kind::Graph => 12,
-        }
-    }
-
     fn name(self) -> &'static str {
         match self {
             Kind::Stat => "stat",
@@ -90,11 +58,6 @@ impl Kind {
             Kind::Table => "table",
             Kind::Graph => "nodeGraph",
         }
-    }
-
-    /// What is of now, and not of a time.
-    fn is_instant(self) -> bool {
-        matches!(self, Kind::Stat | Kind::Table | Kind::Graph)
     }
 
     fn options(self, panel: &Panel) -> Value {

@@ -2,6 +2,7 @@
 //! (`cargo xtask boards`). The tests run the same queries on a real Prometheus.
 
 mod grafana;
+mod place;
 mod source;
 
 #[cfg(test)]
@@ -16,8 +17,9 @@ use std::{
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
+pub use place::{COLUMNS, Place, What};
 use source::Common;
-pub use source::{Board, Panel, Query, Variable, chosen};
+pub use source::{Board, Kind, Name, Panel, Query, Threshold, Variable, chosen, everything};
 
 /// All there is to make boards of.
 #[derive(Debug)]

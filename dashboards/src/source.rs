@@ -151,6 +151,13 @@ impl Board {
     }
 }
 
+impl Kind {
+    /// What is of now, and not of a time.
+    pub fn is_instant(self) -> bool {
+        matches!(self, Kind::Stat | Kind::Table | Kind::Graph)
+    }
+}
+
 impl Variable {
     /// What there is to choose, as PromQL.
     pub fn expr(&self) -> String {
@@ -163,4 +170,9 @@ pub fn chosen(expr: &str, variables: &[Variable], value: impl Fn(&str) -> String
     variables.iter().fold(expr.to_owned(), |expr, variable| {
         expr.replace(&format!("${}", variable.name), &value(&variable.name))
     })
+}
+
+/// The choice of everything, of any variable.
+pub fn everything(_: &str) -> String {
+    ".+".to_owned()
 }

@@ -240,3 +240,56 @@ fn each_metric_exists_and_is_bounded() {
     let idle: Vec<_> = exported.into_iter().filter(|name| !used.contains(*name)).collect();
     assert!(idle.is_empty(), "no panel asks for {idle:?} any more");
 }
+
+/// What is exported and kept of Kubernetes is what boards and rules ask for, and no more: each is a series for each pod.
+#[test]
+fn of_kubernetes_no_more_is_kept_than_is_asked_for() {
+    let mut exprs: Vec<String> = Vec::new();
+    for file in yaml_files(&root().join("rules")).expect("rules") {
+        let rules: Value = read(&file).expect("rules");
+        let rules = list(&rules, "groups").iter().flat_map(|group| list(group, "rules"));
+        // What the parser does not know yet is about events.
+        let exprs_of = rules.filter_map(|rule| rule["expr"].as_str());
+        exprs.extend(exprs_of.filter(|expr| !expr.contains("anchored")).map(str::to_owned));
+    }
+    for board in &boards().boards {
+        let queries = board.panels().flat_map(|panel| &panel.queries);
+        exprs.extend(queries.map(|query| query.expr.clone()));
+    }
+    let asked: BTreeSet<String> = exprs.iter().flat_map(|expr| Metrics::of(expr)).collect();
+    let manifests = root().join("../manifests");
+    let text = |path: &str| fs::read_to_string(manifests.join(path)).expect(path);
+    let part = text("kube-state-metrics/kube-state-metrics.yaml");
+    let allowed = part.split_once("--metric-allowlist=").expect("a list").1;
+    let allowed: BTreeSet<String> = allowed
+        .lines()
+        .next()
+        .expect("a line")
+        .split(',')
+        .map(str::to_owned)
+        .collect();
+    let of = |prefix: &str| -> BTreeSet<String> {
+        let begins = |name: &&String| name.starts_with(prefix);
+        asked.iter().filter(begins).cloned().collect()
+    };
+    assert_eq!(
+        of("kube_"),
+        allowed,
+        "asked for, and exported by kube-state-metrics.yaml"
+    );
+    let prometheus = text("prometheus/prometheus.yaml");
+    let kept = prometheus
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("regex: "));
+    let kept: Vec<regex::Regex> = kept
+        .filter(|regex| regex.starts_with("kube_") || regex.starts_with("container_"))
+        .map(|regex| regex::Regex::new(&format!("^(?:{regex})$")).expect("a regex"))
+        .collect();
+    assert_eq!(kept.len(), 2, "one for each job");
+    for name in of("kube_").union(&of("container_")) {
+        assert!(
+            kept.iter().any(|regex| regex.is_match(name)),
+            "prometheus.yaml drops {name}"
+        );
+    }
+}

@@ -1,4 +1,4 @@
-//! What the plugin carries: the manifests, the rules and the guest.
+//! What the plugin carries: the manifests, the rules, the boards and the guest.
 
 use crate::{objects::Object, problem::Problem};
 use include_dir::{Dir, include_dir};
@@ -9,6 +9,7 @@ use std::{
 
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../manifests");
 static RULES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../dashboards/rules");
+static BOARDS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../dashboards/grafana");
 static GUEST: &[u8] = include_bytes!(env!("LEARNFLOW_GUEST_FILE"));
 
 /// The middleware that sidecars load.
@@ -18,7 +19,16 @@ pub(crate) fn guest() -> &'static [u8] {
 
 /// Prometheus' rules, `(file name, text)`. What lies deeper are their tests.
 pub(crate) fn rules() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let files = RULES.files();
+    texts(&RULES)
+}
+
+/// The boards for Grafana, `(file name, text)`.
+pub(crate) fn boards() -> impl Iterator<Item = (&'static str, &'static str)> {
+    texts(&BOARDS)
+}
+
+fn texts(folder: &'static Dir<'_>) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let files = folder.files();
     files.filter_map(|file| Some((file.path().to_str()?, file.contents_utf8()?)))
 }
 

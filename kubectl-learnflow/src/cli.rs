@@ -5,7 +5,7 @@ mod support;
 use crate::{
     commands::completion,
     concern::{Concern, Profile},
-    config::{self, Entry, Expected, Memory, Share, Slow, Which},
+    config::{self, Boards, Entry, Expected, Memory, Share, Slow, Which},
     text::parse_duration,
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
@@ -162,6 +162,10 @@ pub(crate) struct Choice {
     /// Operator runs, or our own]
     #[arg(long, value_name = "WHICH", value_parser = Which::parse)]
     pub(crate) prometheus: Option<Which>,
+    /// Which Grafana shows the boards: own, none, or NAMESPACE/NAME of one whose sidecar reads boards from
+    /// ConfigMaps [default: the one chosen before, or the only such one that is there, or our own]
+    #[arg(long, value_name = "WHICH", value_parser = Boards::parse)]
+    pub(crate) grafana: Option<Boards>,
     /// The memory that all we install may take: sizes, retention, limits and sampling are chosen to fit
     #[arg(long, value_name = "MEMORY", value_parser = Memory::parse)]
     pub(crate) budget: Option<Memory>,

@@ -1,7 +1,7 @@
 //! The parts that can be installed apart from each other, each with a folder of manifests.
 
 use crate::{
-    assets,
+    assets, grafana,
     objects::{Object, rules_config_map},
     problem::Problem,
 };
@@ -14,20 +14,26 @@ use std::{collections::BTreeSet, fmt};
 /// A part of LearnFlow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Concern {
     /// Keeps the traces.
     Tracing,
     /// Reads the sidecars' logs and turns them into metrics and traces.
     Collector,
+    /// Tells Prometheus of pods, autoscalers and quotas.
+    KubeStateMetrics,
     /// Keeps the metrics.
     Prometheus,
+    /// Shows the boards.
+    Grafana,
     /// What the sidecars load, and the enrolment of the services.
     Middleware,
     /// What the sidecars do when Kafka fails.
     Resilience,
     /// How many pods a service runs.
     Autoscaling,
+    /// Asks Kafka for its brokers and for each consumer group's lag.
+    Kafka,
 }
 
 /// The size and the care of an installation.
@@ -51,23 +57,29 @@ pub(crate) struct Selection {
 }
 
 impl Concern {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Tracing,
         Self::Collector,
+        Self::KubeStateMetrics,
         Self::Prometheus,
+        Self::Grafana,
         Self::Middleware,
         Self::Resilience,
         Self::Autoscaling,
+        Self::Kafka,
     ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tracing => "tracing",
             Self::Collector => "collector",
+            Self::KubeStateMetrics => "kube-state-metrics",
             Self::Prometheus => "prometheus",
+            Self::Grafana => "grafana",
             Self::Middleware => "middleware",
             Self::Resilience => "resilience",
             Self::Autoscaling => "autoscaling",
+            Self::Kafka => "kafka",
         }
     }
 
@@ -76,22 +88,41 @@ impl Concern {
     pub(crate) fn needs(self) -> &'static [Self] {
         match self {
             Self::Prometheus => &[Self::Collector],
+            Self::Grafana => &[Self::Prometheus],
             Self::Resilience => &[Self::Middleware],
             // The Collector fills it, and writes spans to its log where there is none.
-            Self::Tracing | Self::Collector | Self::Middleware | Self::Autoscaling => &[],
+            Self::Tracing
+            | Self::Collector
+            | Self::KubeStateMetrics
+            | Self::Middleware
+            | Self::Autoscaling
+            | Self::Kafka => &[],
+        }
+    }
+
+    /// What comes along with it, and can be left out.
+    fn likes(self) -> &'static [Self] {
+        match self {
+            Self::Prometheus => &[Self::KubeStateMetrics],
+            _ => &[],
         }
     }
 
     /// It goes to a namespace of its own; the others go to that of the services.
     pub(crate) fn is_of_stack(self) -> bool {
-        matches!(self, Self::Tracing | Self::Collector | Self::Prometheus)
+        matches!(
+            self,
+            Self::Tracing | Self::Collector | Self::KubeStateMetrics | Self::Prometheus | Self::Grafana
+        )
     }
 
     /// Its objects as they stand in the manifests; a profile may have a folder with more of them.
     pub(crate) fn objects(self, profile: Profile) -> Result<Vec<Object>, Problem> {
         let mut objects = assets::folder(self.name())?;
-        if self == Self::Prometheus {
-            objects.push(rules_config_map());
+        match self {
+            Self::Prometheus => objects.push(rules_config_map()),
+            Self::Grafana => objects.push(grafana::boards()),
+            _ => {}
         }
         objects.extend(assets::folder_if_any(&format!("{}/{profile}", self.name()))?);
         Ok(objects)
@@ -108,10 +139,17 @@ impl Selection {
         if let Some(both) = only.iter().find(|concern| skip.contains(concern)) {
             return Err(format!("{both} is both in only and in skip"));
         }
-        for concern in chosen.clone() {
-            chosen.extend(concern.needs());
+        // What is needed comes earlier: so from the last one on.
+        for concern in Concern::ALL.into_iter().rev() {
+            if chosen.contains(&concern) {
+                chosen.extend(concern.needs().iter().chain(concern.likes()));
+            }
         }
         chosen.retain(|concern| !skip.contains(concern));
+        // For whom nobody is left that would listen.
+        if !chosen.contains(&Concern::Prometheus) && !only.contains(&Concern::KubeStateMetrics) {
+            chosen.remove(&Concern::KubeStateMetrics);
+        }
         for concern in &chosen {
             if let Some(missing) = concern.needs().iter().find(|needed| !chosen.contains(needed)) {
                 return Err(format!("{concern} needs {missing}: skip both, or neither"));
@@ -141,6 +179,20 @@ impl Selection {
         self.asked.contains(&concern)
     }
 
+    /// Everything, and of the stack just these parts. None: an installation that does not say which it has.
+    pub(crate) fn of_stack(parts: &BTreeSet<Concern>) -> Self {
+        let mut all = Self::all();
+        all.chosen
+            .retain(|concern| !concern.is_of_stack() || parts.is_empty() || parts.contains(concern));
+        all
+    }
+
+    /// The same without one of them.
+    pub(crate) fn without(mut self, concern: Concern) -> Self {
+        self.chosen.remove(&concern);
+        self
+    }
+
     /// In the order in which they are applied.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Concern> {
         self.chosen.iter().copied()
@@ -165,7 +217,9 @@ impl fmt::Display for Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Concern::{Autoscaling, Collector, Middleware, Prometheus, Resilience, Tracing};
+    use Concern::{
+        Autoscaling, Collector, Grafana, Kafka, KubeStateMetrics, Middleware, Prometheus, Resilience, Tracing,
+    };
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
         Selection::new(only, skip).map(|selection| selection.iter().collect())
@@ -174,12 +228,24 @@ mod tests {
     #[test]
     fn what_is_needed_comes_along() {
         assert_eq!(chosen(&[], &[]), Ok(Concern::ALL.to_vec()));
-        assert_eq!(chosen(&[Prometheus], &[]), Ok(vec![Collector, Prometheus]));
+        assert_eq!(
+            chosen(&[Prometheus], &[]),
+            Ok(vec![Collector, KubeStateMetrics, Prometheus])
+        );
+        assert_eq!(
+            chosen(&[Prometheus], &[KubeStateMetrics]),
+            Ok(vec![Collector, Prometheus])
+        );
+        assert_eq!(chosen(&[KubeStateMetrics], &[]), Ok(vec![KubeStateMetrics]));
+        assert_eq!(
+            chosen(&[Grafana], &[]),
+            Ok(vec![Collector, KubeStateMetrics, Prometheus, Grafana])
+        );
         assert_eq!(chosen(&[Middleware], &[]), Ok(vec![Middleware]));
         assert_eq!(chosen(&[Resilience], &[]), Ok(vec![Middleware, Resilience]));
         assert_eq!(
-            chosen(&[], &[Prometheus]),
-            Ok(vec![Tracing, Collector, Middleware, Resilience, Autoscaling])
+            chosen(&[], &[Prometheus, Grafana]),
+            Ok(vec![Tracing, Collector, Middleware, Resilience, Autoscaling, Kafka])
         );
     }
 
@@ -189,6 +255,10 @@ mod tests {
         assert_eq!(
             refused(&[], &[Collector]),
             "prometheus needs collector: skip both, or neither"
+        );
+        assert_eq!(
+            refused(&[], &[Prometheus]),
+            "grafana needs prometheus: skip both, or neither"
         );
         assert_eq!(
             refused(&[Prometheus], &[Prometheus]),

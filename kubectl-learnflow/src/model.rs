@@ -1,6 +1,6 @@
 //! What the commands know about a cluster: small plain types, no Kubernetes in them.
 
-use crate::objects::MANAGER;
+use crate::{kafka::Component, objects::MANAGER};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
@@ -220,14 +220,19 @@ pub(crate) struct Facts {
     pub(crate) dapr_kinds: Vec<String>,
     pub(crate) operator: Option<ControlPlane>,
     pub(crate) injector: Option<ControlPlane>,
-    /// Names of the `pubsub.kafka` Components.
-    pub(crate) kafka: Vec<String>,
+    /// The `pubsub.kafka` Components.
+    pub(crate) kafka: Vec<Component>,
     pub(crate) services: Vec<Service>,
     pub(crate) configurations: Vec<Configuration>,
     pub(crate) resiliencies: Vec<Resiliency>,
 }
 
 impl Facts {
+    /// What the Components for Kafka are called.
+    pub(crate) fn pubsubs(&self) -> Vec<String> {
+        self.kafka.iter().map(|component| component.name.clone()).collect()
+    }
+
     /// The version of the Dapr control plane, when it says.
     pub(crate) fn dapr(&self) -> Option<&str> {
         self.operator.as_ref()?.version.as_deref()
@@ -366,6 +371,14 @@ pub(crate) struct Neighbour {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) ports: Vec<i32>,
+}
+
+/// A kube-state-metrics of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StateMetrics {
+    pub(crate) namespace: String,
+    /// At a port that our Prometheus would take for its metrics.
+    pub(crate) readable: bool,
 }
 
 /// One value Prometheus answered with.

@@ -1,6 +1,7 @@
 //! Whose Prometheus keeps the metrics, and what our monitors must look like for it to take them.
 
 use crate::{
+    budget::KUBE_STATE_METRICS,
     model::{Existing, Rollout},
     objects::{MANAGER, OUR_NAMESPACES, Object, ObjectRef, STACK_NAMESPACE},
 };
@@ -442,27 +443,33 @@ fn without_anchors(expression: &str) -> String {
     text + rest
 }
 
-/// The jobs to add to a Prometheus that nobody operates: ours, with addresses that are good from everywhere.
+/// The jobs to add to a Prometheus that nobody operates: ours, with addresses that are good from everywhere. Kubelets
+/// it reads already.
 pub(crate) fn scrape_jobs(config: &Value) -> Value {
     let jobs = config["scrape_configs"].as_array().cloned().unwrap_or_default();
-    let mut jobs: Vec<Value> = jobs.into_iter().filter(|job| job["job_name"] != "prometheus").collect();
+    let own = |job: &Value| job["job_name"] == "prometheus" || job["job_name"] == "kubelet";
+    let mut jobs: Vec<Value> = jobs.into_iter().filter(|job| !own(job)).collect();
     for job in &mut jobs {
-        job["scrape_interval"] = "15s".into();
-        // Theirs, whatever it is.
-        job.as_object_mut().map(|job| job.remove("scrape_timeout"));
-        for target in job.pointer_mut("/static_configs/0/targets/0").into_iter() {
-            let address = target.as_str().unwrap_or_default();
-            *target = address.replacen(':', &format!(".{STACK_NAMESPACE}:"), 1).into();
+        // The gateway's is short: its last events are read before it ends.
+        if job["job_name"] != "learnflow" {
+            job["scrape_interval"] = "15s".into();
+        } else {
+            job["scrape_interval"] = config["global"]["scrape_interval"].clone();
+            job.as_object_mut().map(|job| job.remove("scrape_timeout"));
         }
         if let Some(namespaces) = job.pointer_mut("/kubernetes_sd_configs/0/namespaces") {
             *namespaces = json!({ "names": OUR_NAMESPACES });
+        }
+        if job["job_name"] == KUBE_STATE_METRICS {
+            // Another one it reads already.
+            job["kubernetes_sd_configs"][0]["namespaces"] = json!({ "names": [STACK_NAMESPACE] });
         }
     }
     json!({ "scrape_configs": jobs })
 }
 
-/// The names of those jobs.
-pub(crate) const JOBS: [&str; 3] = ["learnflow", "collectors", "dapr"];
+/// The names of those jobs that it must have.
+pub(crate) const JOBS: [&str; 4] = ["learnflow", "collectors", "kafka", "dapr"];
 
 #[cfg(test)]
 #[path = "monitoring_tests.rs"]

@@ -184,14 +184,20 @@ fn a_plan_for_somebody_elses_brings_monitors_and_no_prometheus() {
         assert_eq!(monitor.namespace(), Some("monitoring"), "{monitor}");
         assert_eq!(monitor.value()["metadata"]["labels"]["release"], "kps", "{monitor}");
     }
-    assert_eq!(of("PodMonitor").len(), JOBS.len());
+    assert_eq!(of("PodMonitor").len(), JOBS.len() + 1, "and one for kube-state-metrics");
     assert_eq!(of("PrometheusRule").len(), assets::rules().count());
     for rule in of("PrometheusRule") {
         assert_eq!(rule.namespace(), Some(STACK_NAMESPACE));
         assert!(!rule.value().to_string().contains("anchored"), "{rule}");
     }
     assert_eq!(plan.namespaces[0].value()["metadata"]["labels"]["rules"], "yes");
-    let subjects = &of("ClusterRoleBinding")[0].value()["subjects"];
+    // It reads kubelets in its own right.
+    let bound = of("ClusterRoleBinding")
+        .into_iter()
+        .map(Object::name)
+        .collect::<Vec<_>>();
+    assert_eq!(bound, ["learnflow-kube-state-metrics", "learnflow-prometheus"]);
+    let subjects = &of("ClusterRoleBinding")[1].value()["subjects"];
     assert_eq!(
         *subjects,
         json!([{ "kind": "ServiceAccount", "name": "prom", "namespace": "monitoring" }])
@@ -214,7 +220,7 @@ fn a_plan_for_somebody_elses_brings_monitors_and_no_prometheus() {
 fn monitors_give_the_labels_that_our_own_jobs_give() {
     let monitors = assets::folder("prometheus/operator").expect("the manifests");
     let jobs = stack::scrape_jobs().expect("the manifest");
-    for job in JOBS {
+    for job in JOBS.into_iter().chain([KUBE_STATE_METRICS]) {
         let mut own = jobs["scrape_configs"].as_array().into_iter().flatten();
         let own = own.find(|own| own["job_name"] == job).expect(job);
         let endpoints = monitors
@@ -241,9 +247,9 @@ fn monitors_give_the_labels_that_our_own_jobs_give() {
             assert!(has, "{job} has no {label}");
         }
     }
-    assert_eq!(jobs["scrape_configs"].as_array().map(Vec::len), Some(JOBS.len()));
+    assert_eq!(jobs["scrape_configs"].as_array().map(Vec::len), Some(JOBS.len() + 1));
     let text = jobs.to_string();
-    assert!(text.contains("collector-gateway.learnflow-system:9464"), "{text}");
+    assert!(text.contains("app.kubernetes.io/name in (collector-gateway,"), "{text}");
     assert!(!text.contains("own_namespace"), "{text}");
 }
 

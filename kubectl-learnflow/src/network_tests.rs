@@ -13,14 +13,23 @@ struct Peer {
     labels: BTreeMap<String, String>,
 }
 
+/// Where API servers listen.
+const API: [u64; 4] = [443, 6443, 8443, 16443];
+
 type Flow = (&'static str, &'static str, u64);
 
+/// With the collector of a Kafka at `kafka:9092`, among all others: only here it does not matter whose each is.
 fn plan(profile: Profile) -> Plan {
     let shape = Shape {
         profile,
         ..Shape::default()
     };
-    Plan::shaped("shop", &BTreeSet::new(), &shape).expect("the plugin's own manifests")
+    let mut plan = Plan::shaped("shop", &BTreeSet::new(), &shape).expect("the plugin's own manifests");
+    let metadata = json!([{ "name": "brokers", "value": "kafka:9092" }, { "name": "authType", "value": "none" }]);
+    let component = kafka::Component::read("events", &json!({ "spec": { "metadata": metadata } }));
+    let kafka = kafka::plan("shop", &[component], &shape, true).expect("its own manifests");
+    plan.stack.extend(kafka.objects);
+    plan
 }
 
 fn has(plan: &Plan, name: &str) -> bool {
@@ -80,6 +89,9 @@ fn peers(plan: &Plan) -> Vec<Peer> {
         ours("collector-gateway", STACK_NAMESPACE),
         ours("prometheus", STACK_NAMESPACE),
         ours("traces", STACK_NAMESPACE),
+        ours("kube-state-metrics", STACK_NAMESPACE),
+        ours("grafana", STACK_NAMESPACE),
+        ours("collector-kafka", "shop"),
     ];
     peers.extend(of_production);
     peers.extend([
@@ -96,6 +108,11 @@ fn peers(plan: &Plan) -> Vec<Peer> {
             "their-prometheus",
             "monitoring",
             &[("app.kubernetes.io/name", "prometheus")],
+        ),
+        other(
+            "their-kube-state-metrics",
+            "monitoring",
+            &[("app.kubernetes.io/name", "kube-state-metrics")],
         ),
         other("neighbour", STACK_NAMESPACE, &[("app", "x")]),
         other("stranger", "shop", &[("app", "x")]),
@@ -127,8 +144,10 @@ fn known(name: &str) -> &'static str {
         "collector-agent",
         "collector-gateway",
         "collector-spans",
+        "kube-state-metrics",
         "prometheus",
         "traces",
+        "grafana",
     ];
     names
         .into_iter()
@@ -149,7 +168,7 @@ fn container_port(plan: &Plan, workload_name: &str, port: &str) -> u64 {
 }
 
 fn all_ports(plan: &Plan) -> BTreeSet<u64> {
-    let mut ports = BTreeSet::from([22, 53, 80, 443, 3500, 5353, 6443, 8443, 16443, 50_000]);
+    let mut ports = BTreeSet::from([22, 53, 80, 443, 3500, 5353, 6443, 8443, 9092, 10250, 16443, 50_000]);
     for object in plan.stack.iter().filter(|object| object.is_workload()) {
         let containers = &object.value()["spec"]["template"]["spec"]["containers"];
         let each = containers
@@ -213,8 +232,13 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
             names.insert("prometheus");
         }
         for discovery in job["kubernetes_sd_configs"].as_array().into_iter().flatten() {
-            for port in [443, 6443, 8443, 16443] {
+            for port in API {
                 flows.insert(("prometheus", "outside", port));
+            }
+            if discovery["role"] == "node" {
+                // Where a node's kubelet says that it listens.
+                flows.insert(("prometheus", "outside", 10250));
+                continue;
             }
             let selector = discovery["selectors"][0]["label"].as_str().expect("a selector");
             let keep = job["relabel_configs"]
@@ -223,31 +247,69 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
                 .iter()
                 .find(|rule| rule["source_labels"][0] == "__meta_kubernetes_pod_container_port_name");
             let port = keep.and_then(|rule| rule["regex"].as_str()).expect("a port's name");
-            let port = port.trim_start_matches('(').trim_end_matches(")?");
+            // The port is its owner's choice.
+            let any_port = |peer| all_ports(plan).into_iter().map(move |port| ("prometheus", peer, port));
             if selector.starts_with("dapr.io/") {
-                // The port is the service's own choice.
-                flows.extend(all_ports(plan).into_iter().map(|port| ("prometheus", "sidecar", port)));
+                flows.extend(any_port("sidecar"));
                 continue;
             }
-            let read = ["collector-agent", "collector-gateway", "collector-spans", "traces"].into_iter();
-            for name in read.filter(|name| has(plan, name) && selector.contains(name)) {
+            if selector.ends_with("=kube-state-metrics") {
+                flows.extend(any_port("their-kube-state-metrics"));
+                let port = container_port(plan, "kube-state-metrics", "http-metrics");
+                flows.insert(("prometheus", "kube-state-metrics", port));
+                continue;
+            }
+            let read = [
+                "collector-agent",
+                "collector-gateway",
+                "collector-kafka",
+                "collector-spans",
+                "traces",
+            ];
+            for name in read
+                .into_iter()
+                .filter(|name| has(plan, name) && selector.contains(name))
+            {
                 flows.insert(("prometheus", name, container_port(plan, name, port)));
             }
+        }
+    }
+    let sources = config(plan, "grafana", "datasources.yaml");
+    let sources = sources["datasources"].as_array().expect("data sources");
+    for url in sources.iter().filter_map(|source| source["url"].as_str()) {
+        let (to, port) = behind(plan, url.trim_start_matches("http://"));
+        flows.insert(("grafana", to, port));
+        names.insert("grafana");
+    }
+    let kafka = config(plan, "collector-kafka", "brokers.yaml");
+    for receiver in kafka["receivers"].as_object().expect("receivers").values() {
+        for broker in receiver["brokers"].as_array().expect("brokers") {
+            let port = broker
+                .as_str()
+                .and_then(|broker| broker.rsplit_once(':'))
+                .expect("a port")
+                .1;
+            flows.insert(("collector-kafka", "outside", port.parse().expect("a port")));
+            names.insert("collector-kafka");
         }
     }
     // What ours reads from the Collectors another one may read in its place.
     let read: Vec<Flow> = flows
         .iter()
-        .filter(|(from, to, _)| *from == "prometheus" && !["outside", "sidecar"].contains(to))
+        .filter(|(from, to, _)| {
+            *from == "prometheus" && !["outside", "sidecar", "their-kube-state-metrics"].contains(to)
+        })
         .copied()
         .collect();
     flows.extend(read.into_iter().map(|(_, to, port)| ("their-prometheus", to, port)));
+    // It watches what it tells of, by the API server's address.
+    flows.extend(API.map(|port| ("kube-state-metrics", "outside", port)));
     // Names are looked up.
     for name in names {
         flows.extend([53, 5353].map(|port| (name, "outside", port)));
     }
     // The plugin asks through the API server, from wherever that is.
-    for asked in ["prometheus", "traces"] {
+    for asked in ["prometheus", "traces", "grafana"] {
         let port = container_port(plan, asked, "http");
         let others = peers(plan)
             .into_iter()
@@ -328,7 +390,7 @@ fn every_flow_of(plan: &Plan) {
     let peers = peers(plan);
     let wanted = flows(plan);
     assert!(wanted.len() > 20, "{wanted:?}");
-    let is_ours = |peer: &Peer| OUR_NAMESPACES.contains(&peer.namespace) && peer.name != "neighbour";
+    let is_ours = |peer: &Peer| peer.labels.get(PART_OF).is_some_and(|part_of| part_of == MIDDLEWARE);
     let mut seen: BTreeSet<&Flow> = BTreeSet::new();
     for (from, to) in peers.iter().flat_map(|from| peers.iter().map(move |to| (from, to))) {
         if from == to || !(is_ours(from) || is_ours(to)) {
@@ -355,8 +417,15 @@ fn names_are_looked_up_by_udp() {
     let plan = plan(Profile::Production);
     let peers = peers(&plan);
     let outside = peers.last().expect("outside");
-    for peer in &peers[..5] {
-        let calls = peer.name != "traces";
+    for peer in peers.iter().filter(|peer| has(&plan, peer.name)) {
+        let calls = [
+            "collector-agent",
+            "collector-gateway",
+            "collector-spans",
+            "grafana",
+            "collector-kafka",
+        ]
+        .contains(&peer.name);
         assert_eq!(passes(&plan, peer, outside, 53, "UDP"), calls, "{}", peer.name);
         assert!(!passes(&plan, peer, outside, 443, "UDP"), "{}", peer.name);
     }

@@ -4,10 +4,12 @@ use crate::{
     applyset, assets,
     concern::Concern,
     config, enrolment,
+    grafana::{self, Host},
+    kafka,
     monitoring::Keeper,
     patches::{Shape, shaped, traced},
     problem::Problem,
-    quota, stack,
+    quota, replicas, stack,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
@@ -45,8 +47,14 @@ pub(crate) const RESTARTED: &str = "learnflow.dev/restarted";
 pub(crate) const BEFORE: &str = "learnflow.dev/before";
 /// On the set of the stack: whose Prometheus keeps the metrics, as JSON, when it is not ours.
 pub(crate) const KEEPER: &str = "learnflow.dev/prometheus";
+/// On the set of the stack: the namespaces of services that it was installed for.
+pub(crate) const NAMESPACES: &str = "learnflow.dev/namespaces";
+/// And which parts of it: one that was left out is not missing.
+pub(crate) const PARTS: &str = "learnflow.dev/parts";
+/// On the set of the stack: which Grafana shows the boards, as JSON, when it is not ours.
+pub(crate) const HOST: &str = "learnflow.dev/grafana";
 /// On a pod template of the stack: what makes pods roll when their ConfigMap changes.
-const CONFIG_REVISION: &str = "learnflow.dev/config";
+pub(crate) const CONFIG_REVISION: &str = "learnflow.dev/config";
 
 /// A Kubernetes object as it stands in a manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,8 +91,14 @@ pub(crate) struct Plan {
     pub(crate) polices: bool,
     /// Gives services a HorizontalPodAutoscaler: see [`crate::scaling`].
     pub(crate) scales: bool,
+    /// Asks Kafka for lag.
+    pub(crate) measures: bool,
+    /// What that takes in the services' namespace; what is in the cluster decides about it: see [`kafka`].
+    pub(crate) kafka: kafka::Part,
     /// Who keeps the metrics.
     pub(crate) keeper: Keeper,
+    /// Who shows the boards.
+    pub(crate) host: Host,
 }
 
 impl Object {
@@ -300,12 +314,16 @@ impl Plan {
         // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
         stack.sort_by_key(Object::is_workload);
         let revisions = config_revisions(&stack);
-        let stack_set = stack::set(&stack, &shape.keeper)?;
-        let members = stack.into_iter().map(|object| {
-            let object = follow_config(shaped(object, shape), &revisions);
+        let stack_set = stack::set(&stack, shape)?;
+        let shaped = stack
+            .into_iter()
+            .flat_map(|object| replicas::of(shaped(object, shape), shape));
+        let members = shaped.map(|object| {
+            let object = follow_config(object, &revisions);
             object.member_of(STACK_NAMESPACE).labelled().versioned()
         });
         // Nothing but a set is no stack.
+        let members: Vec<Object> = members.collect();
         let stack = match members.len() {
             0 => Vec::new(),
             _ => std::iter::once(stack_set).chain(members).collect(),
@@ -331,7 +349,10 @@ impl Plan {
             resiliency: None,
             polices: shape.concerns.has(Concern::Resilience),
             scales: shape.concerns.has(Concern::Autoscaling),
+            measures: shape.concerns.has(Concern::Kafka),
+            kafka: kafka::Part::default(),
             keeper: shape.keeper.clone(),
+            host: shape.host.clone(),
         })
     }
 
@@ -411,9 +432,11 @@ pub(crate) fn revision(parts: &[&[u8]]) -> String {
         .collect()
 }
 
-/// (name, hash) of each ConfigMap of the stack.
+/// (name, hash) of each ConfigMap of the stack. Not the boards: Grafana looks for changed ones by itself.
 fn config_revisions(stack: &[Object]) -> Vec<(String, String)> {
-    let maps = stack.iter().filter(|object| object.kind() == "ConfigMap");
+    let maps = stack
+        .iter()
+        .filter(|object| object.kind() == "ConfigMap" && object.name() != grafana::BOARDS);
     maps.map(|map| (map.name().to_owned(), revision(&[map.0["data"].to_string().as_bytes()])))
         .collect()
 }

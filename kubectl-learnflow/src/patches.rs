@@ -2,14 +2,19 @@
 //! YAML that works with `kubectl apply`.
 
 use crate::{
-    budget::{AGENT, Fit, GATEWAY, PROMETHEUS},
+    budget::{AGENT, Fit, GATEWAY, KUBE_STATE_METRICS, PROMETHEUS},
     concern::{Concern, Profile, Selection},
     config::{Share, Slow},
+    grafana::Host,
     monitoring::Keeper,
-    objects::Object,
+    objects::{OUR_NAMESPACES, Object},
+    remote_write::RemoteWrite,
 };
 use serde_json::{Value, json};
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// How long Prometheus keeps metrics, and how much of them.
 pub(crate) const RETENTION_TIME: &str = "--storage.tsdb.retention.time";
@@ -32,6 +37,14 @@ pub(crate) struct Shape {
     pub(crate) begun: Share,
     /// Who keeps the metrics.
     pub(crate) keeper: Keeper,
+    /// Where there are services, as far as that is known: CPU, memory and objects are kept of these namespaces, and ours.
+    pub(crate) namespaces: BTreeSet<String>,
+    /// What of the stack was installed before, and stays.
+    pub(crate) before: BTreeSet<Concern>,
+    /// Where our own Prometheus also sends everything.
+    pub(crate) remote_write: Option<RemoteWrite>,
+    /// Who shows the boards.
+    pub(crate) host: Host,
     /// The gateway is there, or comes: without it the sidecars send their spans nowhere.
     pub(crate) gateway: bool,
     /// The trace store is there, or comes: without it the gateway writes spans to its log.
@@ -52,6 +65,10 @@ impl Default for Shape {
             slow: Slow::default(),
             begun: Share::ALL,
             keeper: Keeper::Own,
+            namespaces: BTreeSet::new(),
+            before: BTreeSet::new(),
+            remote_write: None,
+            host: Host::Own,
             gateway: true,
             store: true,
             fit: None,
@@ -64,6 +81,11 @@ impl Shape {
     pub(crate) fn fitted(self, fit: Option<Fit>) -> Self {
         let begun = fit.as_ref().map_or(Share::ALL, |fit| fit.begun);
         Self { begun, fit, ..self }
+    }
+
+    /// There is somewhere for traces to go.
+    pub(crate) fn has_store(&self) -> bool {
+        self.store || self.concerns.has(Concern::Tracing)
     }
 }
 
@@ -97,7 +119,7 @@ enum Change {
     Requests { cpu: &'static str, memory: &'static str },
 }
 
-/// The gateway stays one pod: it counts, and two of them would each count a part of a series.
+/// The gateway stays one pod, which is enough for what docs/scale.md says.
 const PRODUCTION: &[Patch] = &[
     prometheus(Change::Argument(RETENTION_TIME, Cow::Borrowed("15d"))),
     prometheus(Change::Argument(RETENTION_SIZE, Cow::Borrowed("8GB"))),
@@ -131,6 +153,14 @@ const PRODUCTION: &[Patch] = &[
         change: Change::Requests {
             cpu: "200m",
             memory: "400Mi",
+        },
+    },
+    Patch {
+        kind: "Deployment",
+        name: "kube-state-metrics",
+        change: Change::Requests {
+            cpu: "10m",
+            memory: "96Mi",
         },
     },
     Patch {
@@ -269,10 +299,15 @@ fn of_budget(fit: &Fit) -> Vec<Patch> {
 const STORED: &str = "exporters: [otlp_grpc, spanmetrics/kept]";
 const LOGGED: &str = "exporters: [file, spanmetrics/kept]";
 
+/// What of a cluster Prometheus keeps: as the manifest has it, of all namespaces.
+const KEPT: &str = "- source_labels: [namespace]\n        regex: .+\n";
+
 /// An object of the stack as the settings want it.
 pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
-    let logged = !shape.store && !shape.concerns.has(Concern::Tracing);
-    if logged
+    if !shape.namespaces.is_empty() {
+        bounded(&mut object, &shape.namespaces);
+    }
+    if !shape.has_store()
         && object.kind() == "ConfigMap"
         && object.name() == GATEWAY
         && let Some(Value::String(text)) = object.edit().pointer_mut("/data/spans.yaml")
@@ -292,6 +327,9 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
             patch.apply(&mut object);
         }
     }
+    if let Some(to) = &shape.remote_write {
+        to.apply(&mut object);
+    }
     for image in images_mut(&mut object) {
         if let Some(other) = shape.images.get(image) {
             image.clone_from(other);
@@ -306,6 +344,26 @@ pub(crate) fn shaped(mut object: Object, shape: &Shape) -> Object {
         object.edit()["spec"]["template"]["spec"]["imagePullSecrets"] = json!([{ "name": secret }]);
     }
     object
+}
+
+/// No more of a cluster than what the boards show.
+fn bounded(object: &mut Object, namespaces: &BTreeSet<String>) {
+    let all = namespaces.iter().map(String::as_str).chain(OUR_NAMESPACES);
+    let all: Vec<&str> = all.collect::<BTreeSet<_>>().into_iter().collect();
+    let counted = Patch {
+        kind: "Deployment",
+        name: KUBE_STATE_METRICS,
+        change: Change::Argument("--namespaces", all.join(",").into()),
+    };
+    if counted.is_for(object) {
+        counted.apply(object);
+    }
+    if object.kind() == "ConfigMap"
+        && object.name() == PROMETHEUS
+        && let Some(Value::String(text)) = object.edit().pointer_mut("/data/prometheus.yml")
+    {
+        *text = text.replace(KEPT, &KEPT.replace(".+", &all.join("|")));
+    }
 }
 
 /// The Configuration as the settings want it.

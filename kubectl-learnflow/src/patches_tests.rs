@@ -17,7 +17,11 @@ fn every_patch_of_a_profile_finds_what_it_changes() {
     }
     let claims = stack.iter().filter(|object| object.kind() == "PersistentVolumeClaim");
     let claims: Vec<&str> = claims.map(Object::name).collect();
-    assert_eq!(claims, ["traces", "prometheus"], "what the volumes claim");
+    assert_eq!(
+        claims,
+        ["traces", "prometheus", crate::replicas::OTHER],
+        "what the volumes claim"
+    );
 }
 
 #[test]
@@ -51,7 +55,7 @@ fn images_move_to_another_registry() {
         ..Shape::default()
     };
     let workloads: Vec<Object> = stack().into_iter().filter(Object::is_workload).collect();
-    assert_eq!(workloads.len(), 5);
+    assert_eq!(workloads.len(), 8);
     for object in workloads.into_iter().map(|object| shaped(object, &shape)) {
         assert!(
             images(&object).iter().all(|image| image.starts_with("r.io/")),

@@ -3,7 +3,10 @@
 
 use crate::{
     applyset,
+    budget::KUBE_STATE_METRICS,
     cluster::accesses,
+    grafana::Host,
+    kafka,
     model::Access,
     monitoring::Keeper,
     objects::{MIDDLEWARE, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
@@ -81,7 +84,7 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
         Task::Diff => diff(plan, namespace),
-        Task::Render => facts(namespace).and(choosing(&plan.keeper)),
+        Task::Render => facts(namespace).and(choosing(plan)),
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
         Task::Dashboard => dashboard(&plan.keeper),
@@ -115,6 +118,7 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
     let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
     version()
         .need(accesses(workloads.iter(), &["get"]))
+        .need(accesses(kafka::references(namespace).last().into_iter(), &["get"]))
         .need(to("get", "dapr.io", "components,configurations", Some(namespace)))
         .need(to("get", "", "configmaps", Some(namespace)))
         .need(to("list", "dapr.io", "configurations", Some(namespace)))
@@ -140,7 +144,10 @@ fn status(plan: &Plan, namespace: &str) -> Permissions {
 }
 
 fn check(plan: &Plan, namespace: &str) -> Permissions {
-    let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
+    // What is in a Secret is not for whoever looks.
+    let all = plan.outside().map(Object::reference);
+    let all = all.chain(kafka::references(namespace));
+    let all: Vec<ObjectRef> = all.filter(|object| object.kind != "Secret").collect();
     let forward = ["get", "create"].map(|verb| access(verb, "", "pods/portforward", Some(namespace)));
     status(plan, namespace)
         .and(facts(namespace))
@@ -149,6 +156,7 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
         .like(both(namespace, "list", "", "resourcequotas,limitranges"))
         .like(to("list", "", "nodes,services", None))
         .like(prometheuses())
+        .like(grafanas())
 }
 
 /// Autoscalers come and go with the services that they are safe for; others' are found, and left alone.
@@ -160,6 +168,15 @@ fn scaling(namespace: &str) -> Permissions {
         // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
         .like(to("get", "", "persistentvolumeclaims", here))
         .like(to("list", "keda.sh", "scaledobjects", here))
+}
+
+/// The collector that asks Kafka comes and goes with the Components that it can follow.
+fn measuring(namespace: &str) -> Permissions {
+    let all = kafka::references(namespace);
+    Permissions::default()
+        .need(accesses(all.iter(), &["get", "create", "patch", "delete"]))
+        .need(to("list", "", "pods", Some(namespace)))
+        .like(to("list", "", "events", Some(namespace)))
 }
 
 /// Versions of the middleware lie side by side under names of their own, so here it is kinds that count.
@@ -192,7 +209,7 @@ fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
 fn install(plan: &Plan, namespace: &str) -> Permissions {
     let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
     let mut permissions = facts(namespace)
-        .and(choosing(&plan.keeper))
+        .and(choosing(plan))
         .need(accesses(all.iter(), &["get", "create", "patch"]))
         // Nobody may hand out what he does not have himself.
         .need(plan.outside().flat_map(granted));
@@ -205,6 +222,9 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
     }
     if plan.scales {
         permissions = permissions.and(scaling(namespace));
+    }
+    if plan.measures {
+        permissions = permissions.and(measuring(namespace));
     }
     if all.is_empty() {
         return permissions;
@@ -229,10 +249,20 @@ fn install(plan: &Plan, namespace: &str) -> Permissions {
             None => permissions,
         };
     }
+    // Where others look for what is told them, what was told before is looked for as well.
+    let away = all.iter().filter(|object| {
+        let namespace = object.namespace.as_deref();
+        namespace.is_some_and(|namespace| !OUR_NAMESPACES.contains(&namespace))
+    });
+    for place in away.filter_map(|object| object.namespace.as_deref()) {
+        permissions = permissions.need(to("list,delete", "", "configmaps", Some(place)));
+    }
     permissions
         // What holds another budget may be there.
         .need(ours("get,list,delete", "", "resourcequotas"))
         .need(ours("list,delete", "", "limitranges"))
+        // And the password of a Grafana that others take over from.
+        .need(ours("list,delete", "", "secrets"))
         .need(ours("list", "", "pods"))
         .like(ours("list", "", "events"))
         // Whether a volume will come, and how many agents there will be.
@@ -254,6 +284,7 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
     let all: Vec<ObjectRef> = plan.outside().map(Object::reference).collect();
     let here = Some(namespace);
     Permissions::default()
+        .need(accesses(kafka::references(namespace).iter(), &["get", "delete"]))
         .need(accesses(all.iter(), &["get", "delete"]))
         .need(accesses(quota::references().iter(), &["get", "delete"]))
         .need(to("get,list,delete", "", "configmaps", here))
@@ -298,16 +329,25 @@ fn bundle(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("list", "dapr.io", kinds, Some(namespace)))
 }
 
-/// Whose Prometheus was chosen.
+/// Whose Prometheus and whose Grafana were chosen.
 fn kept() -> BTreeSet<Access> {
     let set = applyset::reference(STACK_NAMESPACE);
-    let own = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
-    accesses([set, own].iter(), &["get"])
+    let own = ["prometheus", "grafana"].map(|name| ObjectRef::deployment(STACK_NAMESPACE, name));
+    accesses(own.iter().chain([&set]), &["get"])
 }
 
-/// And whose it could be.
-fn choosing(keeper: &Keeper) -> Permissions {
-    let permissions = Permissions::default().need(kept());
+/// And whose it could be; whether there is a kube-state-metrics, ours or another one.
+fn choosing(plan: &Plan) -> Permissions {
+    let states = ObjectRef::deployment(STACK_NAMESPACE, KUBE_STATE_METRICS);
+    let permissions = Permissions::default()
+        .need(kept())
+        .need(accesses(std::iter::once(&states), &["get"]))
+        .like(to("list", "", "pods", None));
+    let permissions = match plan.host {
+        Host::Own | Host::None => permissions.like(grafanas()),
+        Host::Existing(_) => permissions.need(grafanas()),
+    };
+    let keeper = &plan.keeper;
     match keeper {
         Keeper::Own => permissions.like(prometheuses()),
         Keeper::Operated(operated) => permissions
@@ -324,6 +364,11 @@ fn prometheuses() -> Vec<Access> {
     let mut all = to("list", MONITORING, "prometheuses", None);
     all.extend(to("get", "", "namespaces", None));
     all
+}
+
+/// Every Grafana, with what its pods run.
+fn grafanas() -> Vec<Access> {
+    to("list", "apps", "deployments,statefulsets", None)
 }
 
 fn prometheus(keeper: &Keeper) -> [Access; 1] {

@@ -13,9 +13,8 @@ pub(crate) use services::services;
 pub(crate) use settings::{pubsub, storage};
 use std::collections::BTreeMap;
 
-/// Strict field validation on apply, which guards every write here, is final since 1.27; the rest is
-/// margin.
-const OLDEST_KUBERNETES: Version = Version(1, 29, 0);
+/// The gateway hands over while its `preStop` sleeps, which the kubelet itself can do since then.
+const OLDEST_KUBERNETES: Version = Version(1, 30, 0);
 /// What the middleware needs is older, but Dapr mends only its newest three minors, of which this was
 /// the last when LearnFlow was written for 1.18.
 const OLDEST_DAPR: Version = Version(1, 16, 0);
@@ -88,7 +87,7 @@ pub(crate) fn cluster(facts: &Facts, namespace: &str) -> Vec<Check> {
             "Create the Dapr Component for your Kafka, or name the namespace that has it with -n.",
         )
     } else {
-        Check::good(format!("Kafka component {}", list(&facts.kafka)))
+        Check::good(format!("Kafka component {}", list(&facts.pubsubs())))
     };
     checks.push(kafka.id("kafka-component"));
     checks
@@ -107,6 +106,10 @@ pub(crate) fn permissions(refused: &[Access], caller: Option<&str>) -> Vec<Check
     for access in refused {
         let key = (access.place(), access.verb.as_str());
         names.entry(key).or_default().extend(access.name.as_deref());
+    }
+    // Who needs it of all things needs not be told of some.
+    for access in refused.iter().filter(|access| access.name.is_none()) {
+        names.insert((access.place(), access.verb.as_str()), Vec::new());
     }
     let mut verbs: BTreeMap<(String, Vec<&str>), Vec<&str>> = BTreeMap::new();
     for ((place, verb), names) in names {

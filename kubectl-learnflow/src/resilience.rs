@@ -38,10 +38,10 @@ pub(crate) struct Rival<'a> {
 
 /// The Kafka components that policies are for: the one that is named, or all there are.
 pub(crate) fn components(named: Option<&str>, facts: &Facts) -> Vec<String> {
-    match (named, facts.kafka.as_slice()) {
+    match (named, facts.pubsubs()) {
         (Some(named), _) => vec![named.to_owned()],
-        (None, []) => vec![COMPONENT.to_owned()],
-        (None, found) => found.to_vec(),
+        (None, found) if found.is_empty() => vec![COMPONENT.to_owned()],
+        (None, found) => found,
     }
 }
 

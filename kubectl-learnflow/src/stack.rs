@@ -3,8 +3,9 @@
 use crate::{
     applyset, assets,
     concern::{Concern, Profile},
+    grafana::{self, Host},
     monitoring::{self, Keeper},
-    objects::{AGENT_NAMESPACE, KEEPER, Object, ObjectRef, STACK_NAMESPACE},
+    objects::{AGENT_NAMESPACE, HOST, KEEPER, NAMESPACES, Object, ObjectRef, PARTS, STACK_NAMESPACE},
     patches::Shape,
     problem::Problem,
     quota,
@@ -33,17 +34,18 @@ pub(crate) fn kinds() -> Result<BTreeMap<String, ObjectRef>, Problem> {
     Ok(kinds)
 }
 
-/// Kinds that it has in clusters that have them: somebody else's Prometheus is told by them.
+/// Kinds that it has in namespaces of others: somebody else's Prometheus and Grafana are told by them.
 pub(crate) fn foreign_kinds() -> Result<BTreeMap<String, ObjectRef>, Problem> {
     let mut objects = assets::folder("prometheus/operator")?;
     objects.push(monitoring::rules("", &Value::Null));
+    objects.push(grafana::boards());
     let kinds = objects
         .iter()
         .map(|object| (applyset::kind(object), object.reference()));
     Ok(kinds.collect())
 }
 
-pub(crate) fn set(stack: &[Object], keeper: &Keeper) -> Result<Object, Problem> {
+pub(crate) fn set(stack: &[Object], shape: &Shape) -> Result<Object, Problem> {
     let mut kinds: BTreeSet<String> = kinds()?.into_keys().collect();
     // Kinds that not every cluster has.
     kinds.extend(stack.iter().map(applyset::kind));
@@ -53,9 +55,19 @@ pub(crate) fn set(stack: &[Object], keeper: &Keeper) -> Result<Object, Problem> 
     let elsewhere = &elsewhere | &BTreeSet::from([AGENT_NAMESPACE]);
     let elsewhere: Vec<&str> = elsewhere.into_iter().collect();
     let mut set = applyset::parent(STACK_NAMESPACE, &kinds, &elsewhere).map_err(Problem::new)?;
-    if *keeper != Keeper::Own {
-        let annotations = set.map("/metadata/annotations");
-        annotations.insert(KEEPER.into(), json!(keeper).to_string().into());
+    let annotations = set.map("/metadata/annotations");
+    if shape.keeper != Keeper::Own {
+        annotations.insert(KEEPER.into(), json!(shape.keeper).to_string().into());
+    }
+    let parts = shape.concerns.iter().filter(|concern| concern.is_of_stack());
+    let parts = parts.chain(shape.before.iter().copied());
+    let parts = parts.map(|concern| concern.name().to_owned()).collect();
+    annotations.insert(PARTS.into(), applyset::join(&parts).into());
+    if !shape.namespaces.is_empty() {
+        annotations.insert(NAMESPACES.into(), applyset::join(&shape.namespaces).into());
+    }
+    if shape.host != Host::Own {
+        annotations.insert(HOST.into(), json!(shape.host).to_string().into());
     }
     Ok(set.labelled().versioned())
 }
@@ -98,14 +110,17 @@ pub(crate) fn namespaces(stack: &mut Vec<Object>, keeper: &Keeper) -> Result<Vec
     Ok(namespaces.collect())
 }
 
+/// What a Prometheus needs to find pods.
+const ROLE: &str = "learnflow-prometheus";
+
 /// Somebody else's Prometheus is told of us.
 fn told(keeper: &Keeper, own: Vec<Object>) -> Result<Vec<Object>, Problem> {
     let Keeper::Operated(operated) = keeper else {
         return Ok(Vec::new());
     };
     let mut objects = own;
-    // What lets it find pods.
-    objects.retain(|object| object.kind().starts_with("ClusterRole"));
+    // What lets it find pods. Kubelets it reads in its own right.
+    objects.retain(|object| object.kind().starts_with("ClusterRole") && object.name() == ROLE);
     objects.extend(assets::folder("prometheus/operator")?);
     if operated.rules.is_some() {
         for (file, text) in assets::rules() {
@@ -131,6 +146,7 @@ pub(crate) fn objects(concern: Concern, shape: &Shape) -> Result<Vec<Object>, Pr
     let objects = concern.objects(shape.profile)?;
     match concern {
         Concern::Prometheus if shape.keeper != Keeper::Own => told(&shape.keeper, objects),
+        Concern::Grafana => grafana::objects(objects, shape),
         _ => Ok(objects),
     }
 }

@@ -8,21 +8,19 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use learnflow_boards::{Boards, Query, chosen};
-use learnflow_tests::{Frontend, Prometheus, SERVICES_NAMESPACE, Target};
+use learnflow_boards::{Boards, chosen, everything};
+use learnflow_tests::{Frontend, Prometheus, SERVICES_NAMESPACE, Target, boards};
 
 /// Rules are computed every 15 or 30 s, of what is scraped every 5.
 const PATIENCE: Duration = Duration::from_secs(100);
-/// More lines than this nobody can read.
-const MOST: usize = 100;
 
 pub fn each_query_has_an_answer(target: &Target) -> Result<()> {
-    let boards = Boards::read()?;
+    let all = Boards::read()?;
     Frontend::of(target)?.request_lessons(50)?;
     let prometheus = Prometheus::of(target)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let wrong = wrong(&boards, &prometheus)?;
+        let wrong = wrong(&all, &prometheus)?;
         if wrong.is_empty() {
             return Ok(());
         }
@@ -37,16 +35,17 @@ pub fn each_query_has_an_answer(target: &Target) -> Result<()> {
 }
 
 /// What is wrong now, a line each: with everything chosen, and with all values that there are to choose, by name.
-fn wrong(boards: &Boards, prometheus: &Prometheus) -> Result<Vec<String>> {
+fn wrong(all: &Boards, prometheus: &Prometheus) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     let mut named = BTreeMap::new();
-    for variable in &boards.variables {
-        let samples = prometheus.query(&chosen(&variable.expr(), &boards.variables, everything))?;
+    for variable in &all.variables {
+        let samples = prometheus.query(&chosen(&variable.expr(), &all.variables, everything))?;
         let values = samples.iter().filter_map(|sample| sample.labels.get(&variable.label));
         let values: BTreeSet<String> = values.cloned().collect();
         let expected = match &*variable.name {
             "namespace" => SERVICES_NAMESPACE,
             "service" => "course-agent",
+            "group" => "user-progress",
             _ => "lesson.generated",
         };
         if !values.contains(expected) {
@@ -56,42 +55,17 @@ fn wrong(boards: &Boards, prometheus: &Prometheus) -> Result<Vec<String>> {
         let values: Vec<String> = values.into_iter().map(|value| value.replace(['(', ')'], ".")).collect();
         named.insert(variable.name.clone(), format!("({})", values.join("|")));
     }
-    for board in &boards.boards {
+    for board in &all.boards {
         for panel in board.panels() {
             for query in &panel.queries {
-                let all = answer(prometheus, query, &chosen(&query.expr, &boards.variables, everything))?;
-                let named = chosen(&query.expr, &boards.variables, |variable| named[variable].clone());
-                if let Some(why) = all.or(answer(prometheus, query, &named)?) {
+                let unchosen = chosen(&query.expr, &all.variables, everything);
+                let named = chosen(&query.expr, &all.variables, |variable| named[variable].clone());
+                let why = boards::wrong(prometheus, query, &unchosen)?;
+                if let Some(why) = why.or(boards::wrong(prometheus, query, &named)?) {
                     wrong.push(format!("{} / {} / {}: {why}", board.title, panel.title, query.name));
                 }
             }
         }
     }
     Ok(wrong)
-}
-
-fn everything(_: &str) -> String {
-    ".+".to_owned()
-}
-
-/// What is wrong with an answer.
-fn answer(prometheus: &Prometheus, query: &Query, expr: &str) -> Result<Option<String>> {
-    let samples = prometheus.query(expr)?;
-    if samples.is_empty() {
-        let there = match &query.empty_when_well {
-            Some(metric) => prometheus.number(&format!("count({metric})"))? > 0.0,
-            None => false,
-        };
-        return Ok((!there).then(|| format!("no answer to {expr}")));
-    }
-    let [from, to] = query.expected;
-    let out = samples.iter().find(|sample| !(from..=to).contains(&sample.value));
-    Ok(match out {
-        Some(sample) => Some(format!(
-            "{} {:?} is not within {from} and {to}",
-            sample.value, sample.labels
-        )),
-        None if samples.len() > MOST => Some(format!("{} series", samples.len())),
-        None => None,
-    })
 }

@@ -17,6 +17,10 @@ use crate::{Test, expect, objects};
 pub const TESTS: &[(&str, Test)] = &[
     ("concerns::installed_and_gone_again", installed_and_gone_again),
     ("concerns::what_others_have_stays", what_others_have_stays),
+    (
+        "concerns::their_kube_state_metrics_is_used",
+        their_kube_state_metrics_is_used,
+    ),
 ];
 
 const SERVICES: [&str; 3] = ["course-agent", "frontend", "user-progress"];
@@ -249,5 +253,36 @@ fn left_alone(target: &Target) -> Result<()> {
         log.contains("Loading Resiliency configuration: by-hand"),
         "theirs is not loaded"
     );
+    Ok(())
+}
+
+fn their_kube_state_metrics_is_used(target: &Target) -> Result<()> {
+    target.deploy_services()?;
+    target.apply(None, include_str!("../cases/kube-state-metrics.yaml"))?;
+    let result = read_and_bounded(target);
+    // Whatever came of it, a later test must not find theirs.
+    let gone = expect(target, &["uninstall", "--unenroll"], 0).map(|_| ());
+    let roles = [
+        "clusterrole/their-kube-state-metrics",
+        "clusterrolebinding/their-kube-state-metrics",
+    ];
+    target.run_kubectl(&[&["delete", "namespace/monitoring"], &roles[..], &["--wait"]].concat())?;
+    result.and(gone)
+}
+
+fn read_and_bounded(target: &Target) -> Result<()> {
+    target.wait_rolled_out("monitoring", "deployment/kube-state-metrics")?;
+    let (_, said) = expect(target, &["install", "--only=prometheus"], 0)?;
+    let sentence = "√ The kube-state-metrics in namespace monitoring is used";
+    ensure!(said.contains(sentence), "{said}");
+    let ours = ["--namespace", "learnflow-system", "get", "deployments", "--output=name"];
+    let ours = target.run_kubectl(&ours)?;
+    ensure!(!ours.contains("kube-state-metrics"), "{ours}");
+    let prometheus = Prometheus::of(target)?;
+    let all = format!("count(kube_deployment_spec_replicas{{namespace=\"{SERVICES_NAMESPACE}\"}})");
+    prometheus.wait_for(&all, SERVICES.len() as f64, Duration::from_secs(60))?;
+    // It tells of all namespaces; Kafka's is none of LearnFlow's business.
+    let others = "count(kube_pod_container_resource_limits{namespace!~\"learnflow.*\"}) or vector(0)";
+    ensure!(prometheus.number(others)? == 0.0, "{:?}", prometheus.query(others)?);
     Ok(())
 }

@@ -39,7 +39,7 @@ const VARIES: &[(&str, &str)] = &[
     (r"\b(learnflow(?:-wasm)?)-[0-9a-f]{12}\b", "$1-HASH"),
     (r#"("?learnflow\.dev/[a-z]+"?: +"?)[0-9a-f-]{12,}"#, "${1}HASH"),
     (
-        r"\b(course-agent|frontend|user-progress|collector-gateway|prometheus)-[0-9a-f]{5,10}-[a-z0-9]{5}\b",
+        r"\b(course-agent|frontend|user-progress|collector-gateway|kube-state-metrics|prometheus)-[0-9a-f]{5,10}-[a-z0-9]{5}\b",
         "$1-POD",
     ),
     (r"\bcollector-agent-[a-z0-9]{5}\b", "collector-agent-POD"),

@@ -6,10 +6,13 @@ mod concerns;
 #[cfg(target_os = "linux")]
 mod downtime;
 mod enrolment;
+#[cfg(target_os = "linux")]
+mod fault_table;
 mod faults;
 mod fields;
 mod gate;
 mod golden;
+mod grafana;
 mod kills;
 mod lab;
 mod line;
@@ -48,7 +51,7 @@ fn main() -> ExitCode {
     let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
-        // Long, and by name only: `cargo xtask test downtime`, `cargo xtask test kills`.
+        // Long, and by name only: `cargo xtask test downtime`, `… kills`, `… faults-table`.
         let asked_for = |name: &str| arguments.filter.as_ref().is_some_and(|filter| filter.contains(name));
         #[cfg(target_os = "linux")]
         {
@@ -59,6 +62,13 @@ fn main() -> ExitCode {
                     .chain(long)
                     .map(|(name, test)| trial(name, &target, *test)),
             );
+            if asked_for("faults-table") {
+                trials.extend(
+                    fault_table::TESTS
+                        .iter()
+                        .map(|(name, test)| trial(name, &target, *test)),
+                );
+            }
         }
         if asked_for("kills") {
             trials.extend(kills::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
@@ -67,6 +77,7 @@ fn main() -> ExitCode {
             .iter()
             .chain(concerns::TESTS)
             .chain(neighbours::TESTS)
+            .chain(grafana::TESTS)
             .chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }

@@ -17,7 +17,7 @@ pub const TESTS: &[(&str, Test)] = &[(
 )];
 
 const THEIRS: &str = include_str!("../cases/prometheus-operator.yaml");
-const JOBS: [&str; 3] = ["learnflow", "collectors", "dapr"];
+const JOBS: [&str; 4] = ["learnflow", "collectors", "dapr", "kube-state-metrics"];
 const LESSONS: usize = 20;
 
 /// Removes the Operator with everything of it, whatever happens in between.
@@ -97,7 +97,9 @@ fn used(target: &Target) -> Result<()> {
     ensure!(said.contains(sentence), "{said}");
     let workloads = ["--namespace", STACK_NAMESPACE, "get", "deployments", "--output=name"];
     let workloads = target.run_kubectl(&workloads)?;
-    ensure!(workloads.trim() == "deployment.apps/collector-gateway", "{workloads}");
+    let workloads: Vec<&str> = workloads.lines().collect();
+    let ours = ["collector-gateway", "kube-state-metrics", "traces"].map(|name| format!("deployment.apps/{name}"));
+    ensure!(workloads == ours, "{workloads:?}");
 
     expect(target, &["status", "--wait=120s"], 0)?;
     let (table, _) = expect(target, &["status"], 0)?;

@@ -32,6 +32,7 @@ const HELPFUL: &[&str] = &[
     "list nodes",
     "list prometheuses",
     "list services",
+    "list statefulsets",
     "list resourcequotas",
     "list storageclasses",
     "list limitranges",
@@ -45,6 +46,8 @@ const HELPFUL: &[&str] = &[
     "get services/proxy in diff",
     // KEDA shows in its autoscaler as well.
     "list scaledobjects",
+    // Whether there is another kube-state-metrics; ours is there already.
+    "list pods in render",
     "list horizontalpodautoscalers in status",
     "list horizontalpodautoscalers in check",
     // Only where something is not ready.
@@ -75,6 +78,8 @@ impl Rule {
             // To create something is never allowed by name.
             && (self.name.is_some() || self.verb == "create")
             && task != "uninstall";
+        // It is looked for where no choice of a Grafana is noted, and here one is.
+        let grafana = what == "get deployments" && self.name.as_deref() == Some("grafana");
         let pods = what == "list pods" && task == "uninstall";
         // The volume is for another profile than the one that is installed here.
         let volume = self.resource == "persistentvolumeclaims";
@@ -82,6 +87,7 @@ impl Rule {
             || measured
             || budget
             || volume
+            || grafana
             || pods
             || HELPFUL.contains(&what.as_str())
             || HELPFUL.contains(&format!("{what} in {task}").as_str())

@@ -1,11 +1,13 @@
 //! The harness. For a cluster: which one is meant, LearnFlow's services on it, load, and the three places where an event can
 //! be seen again (Prometheus, spans, the sidecars' logs). Without one: real sidecars, Kafka and Envoy as processes.
 
+pub mod boards;
 pub mod envoy;
 pub mod exposition;
 pub mod http;
 #[cfg(target_os = "linux")]
 mod load;
+pub mod pictures;
 pub mod process;
 mod prometheus;
 pub mod sidecar;
@@ -20,7 +22,7 @@ use anyhow::{Result, ensure};
 
 #[cfg(target_os = "linux")]
 pub use load::{Failure, Load, Tally};
-pub use prometheus::{Prometheus, Sample};
+pub use prometheus::{Prometheus, Sample, Series};
 pub use spans::{Span, read_spans, spans_by};
 pub use target::{AGENT_NAMESPACE, OUR_NAMESPACES, PortForward, SERVICES_NAMESPACE, STACK_NAMESPACE, Target};
 pub use timeline::Timeline;

@@ -74,6 +74,43 @@ impl Process {
         }
     }
 
+    /// Tells it to end, and waits until it has.
+    #[cfg(target_os = "linux")]
+    pub fn end(&self) -> Result<ExitStatus> {
+        self.signal(nix::sys::signal::Signal::SIGTERM)?;
+        self.wait_for_end()
+    }
+
+    /// It stands still, with its connections open, or goes on.
+    #[cfg(target_os = "linux")]
+    pub fn hold(&self, still: bool) -> Result<()> {
+        use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
+        self.signal(if still { SIGSTOP } else { SIGCONT })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
+        let id = nix::unistd::Pid::from_raw(i32::try_from(self.id())?);
+        Ok(nix::sys::signal::kill(id, signal)?)
+    }
+
+    /// Ends it without a word (SIGKILL).
+    pub fn kill(&self) -> Result<()> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    fn id(&self) -> u32 {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).id()
+    }
+
+    /// Where its standard output goes.
+    pub fn output_file(&self) -> &Path {
+        &self.output
+    }
+
     /// What it has written to its standard output.
     pub fn output(&self) -> String {
         read(&self.output)
@@ -84,23 +121,27 @@ impl Process {
         read(&self.errors)
     }
 
+    /// How long it has been on a processor.
+    pub fn processor_time(&self) -> Result<Duration> {
+        // Nanoseconds, summed over its threads: /proc/ID/schedstat has the first thread's alone.
+        let mut nanoseconds = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let text = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+            nanoseconds += text
+                .split(' ')
+                .next()
+                .and_then(|one| one.parse::<u64>().ok())
+                .unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
     /// The most memory it has ever had, in bytes.
     pub fn peak_memory(&self) -> Result<u64> {
-        let id = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
-        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().next());
         Ok(kilobytes.context("VmHWM")?.parse::<u64>()? * 1024)
-    }
-
-    /// The processor time that it has taken, in seconds.
-    pub fn processor_time(&self) -> Result<f64> {
-        let id = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
-        let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
-        // After the name, which may hold anything: the 12th and the 13th field, in hundredths.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |n: usize| -> Result<f64> { Ok(fields.get(n).context("a field of stat")?.parse()?) };
-        Ok((ticks(11)? + ticks(12)?) / 100.0)
     }
 
     fn last_words(&self) -> String {

@@ -1,4 +1,4 @@
-//! Questions to the Prometheus that the plugin installed.
+//! Questions to a Prometheus: the one that the plugin installed, or one on loopback.
 
 use std::{
     collections::BTreeMap,
@@ -7,13 +7,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::target::{PortForward, STACK_NAMESPACE, Target};
 
 #[derive(Debug)]
 pub struct Prometheus {
-    forward: PortForward,
+    url: String,
+    _forward: Option<PortForward>,
 }
 
 #[derive(Debug, Clone)]
@@ -22,33 +24,70 @@ pub struct Sample {
     pub value: f64,
 }
 
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Series {
+    pub labels: BTreeMap<String, String>,
+    /// When, in seconds since 1970, and what.
+    pub points: Vec<(f64, f64)>,
+}
+
 impl Prometheus {
     pub fn of(target: &Target) -> Result<Prometheus> {
         let forward = target.port_forward(STACK_NAMESPACE, "service/prometheus", 9090)?;
-        Ok(Prometheus { forward })
+        Ok(Prometheus {
+            url: forward.url(""),
+            _forward: Some(forward),
+        })
+    }
+
+    /// One that listens on loopback.
+    pub fn at(port: u16) -> Prometheus {
+        Prometheus {
+            url: format!("http://127.0.0.1:{port}"),
+            _forward: None,
+        }
     }
 
     pub fn query(&self, query: &str) -> Result<Vec<Sample>> {
-        let answer: Value = ureq::get(self.forward.url("/api/v1/query"))
-            .query("query", query)
+        let sample = |result: &Value| {
+            Ok(Sample {
+                labels: labels(result)?,
+                value: result["value"][1].as_str().context("a value")?.parse()?,
+            })
+        };
+        self.ask("query", &[("query", query)])?.iter().map(sample).collect()
+    }
+
+    /// The values from one time to another, in seconds since 1970, `step` seconds apart.
+    pub fn range(&self, query: &str, (from, to): (f64, f64), step: f64) -> Result<Vec<Series>> {
+        let [from, to, step] = [from, to, step].map(|number| format!("{number:.3}"));
+        let asked = [("query", query), ("start", &from), ("end", &to), ("step", &step)];
+        let series = |result: &Value| {
+            let point = |point: &Value| {
+                let value = point[1].as_str().context("a value")?.parse()?;
+                Ok((point[0].as_f64().context("a time")?, value))
+            };
+            let points = result["values"].as_array().context("values")?.iter().map(point);
+            Ok(Series {
+                labels: labels(result)?,
+                points: points.collect::<Result<_>>()?,
+            })
+        };
+        self.ask("query_range", &asked)?.iter().map(series).collect()
+    }
+
+    fn ask(&self, way: &str, asked: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let query = asked.first().map(|(_, query)| *query).unwrap_or_default();
+        let mut answer: Value = ureq::get(format!("{}/api/v1/{way}", self.url))
+            .query_pairs(asked.iter().copied())
             .call()
             .with_context(|| format!("Prometheus did not answer {query}"))?
             .body_mut()
             .read_json()?;
-        let results = answer["data"]["result"].as_array().context("an instant vector")?;
-        results
-            .iter()
-            .map(|result| {
-                let labels = result["metric"].as_object().context("labels")?;
-                Ok(Sample {
-                    labels: labels
-                        .iter()
-                        .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-                        .collect(),
-                    value: result["value"][1].as_str().context("a value")?.parse()?,
-                })
-            })
-            .collect()
+        match answer["data"]["result"].take() {
+            Value::Array(results) => Ok(results),
+            _ => bail!("{query} has no vector for an answer"),
+        }
     }
 
     /// One number; 0 where nothing matches.
@@ -79,4 +118,10 @@ impl Prometheus {
             thread::sleep(Duration::from_millis(500));
         }
     }
+}
+
+fn labels(result: &Value) -> Result<BTreeMap<String, String>> {
+    let labels = result["metric"].as_object().context("labels")?.iter();
+    let text = |(name, value): (&String, &Value)| (name.clone(), value.as_str().unwrap_or_default().to_owned());
+    Ok(labels.map(text).collect())
 }

@@ -18,7 +18,7 @@ use crate::{
     process::Folder,
 };
 
-use kafka::Kafka;
+pub use kafka::{Kafka, Secured};
 
 pub use daprd::{Setup, Sidecar};
 pub use middleware::{Middleware, released};

@@ -21,6 +21,11 @@ pub const AGENT_NAMESPACE: &str = "learnflow-agents";
 /// All that `kubectl learnflow install` makes.
 pub const OUR_NAMESPACES: [&str; 2] = [STACK_NAMESPACE, AGENT_NAMESPACE];
 
+/// Nobody has Grafana's image here, so whatever installs goes without; who wants it says which. The choice is remembered in the
+/// cluster, so verbs that look need not be told.
+const WITHOUT_GRAFANA: &str = "--grafana=none";
+const INSTALLING: [&str; 4] = ["install", "diff", "render", "rbac"];
+
 const SERVICES: &[&str] = &["frontend", "course-agent", "user-progress"];
 const IMAGE: &str = "ghcr.io/learnflow/services:0.1.0";
 
@@ -102,6 +107,10 @@ impl Target {
             .args(arguments)
             .args(["--namespace", namespace])
             .stdin(Stdio::null());
+        let installs = arguments.first().is_some_and(|verb| INSTALLING.contains(verb));
+        if installs && !arguments.iter().any(|argument| argument.contains("grafana")) {
+            command.arg(WITHOUT_GRAFANA);
+        }
         if let Some(context) = &self.context {
             command.args(["--context", context]);
         }

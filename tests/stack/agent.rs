@@ -1,79 +1,71 @@
-//! The agent as it is shipped: it reads sidecars' logs in a folder, and sends what they record to a gateway.
+//! The agent as it is shipped, reading a folder of ours instead of a node's.
 
 use std::{
-    fs::{self, File},
-    io::Write,
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     process::Command,
 };
 
 use learnflow_tests::process::{Folder, Process};
 
 use crate::{
-    gateway::Gateway,
     parts, port,
     shipped::{self, replace},
     start,
 };
 
-const MANIFEST: &str = "collector/agent.yaml";
+pub const MANIFEST: &str = "collector/agent.yaml";
 
 pub struct Agent {
     pub process: Process,
+    command: Command,
+    health: String,
     folder: Folder,
 }
 
 impl Agent {
-    pub fn start(gateway: &Gateway) -> Agent {
-        let health = port();
+    /// Reads what is under `pods`, and hands it to a gateway's port.
+    pub fn start(pods: &Path, gateway: u16, change: impl FnOnce(String) -> String) -> Agent {
+        let (health, telemetry) = (port(), port());
         let folder = Folder::new().expect("a folder");
-        let place = |name: &str| folder.path().join(name).display().to_string();
-        fs::create_dir_all(folder.path().join("checkpoints")).expect("a folder");
+        let checkpoint = folder.path().join("checkpoint");
+        fs::create_dir(&checkpoint).expect("a folder");
         let config = replace(
             &shipped::config(MANIFEST, "config.yaml"),
             &[
-                ("/var/log/pods", place("pods")),
-                ("/var/lib/learnflow/collector", place("checkpoints")),
-                ("\":13133\"", format!("\"127.0.0.1:{health}\"")),
+                ("/var/log/pods/", format!("{}/", pods.display())),
+                ("/var/lib/learnflow/collector", checkpoint.display().to_string()),
                 (
                     "collector-gateway.learnflow-system:4317",
-                    format!("127.0.0.1:{}", gateway.grpc),
+                    format!("127.0.0.1:{gateway}"),
                 ),
+                ("\":13133\"", format!("\"127.0.0.1:{health}\"")),
                 ("host: \"\"", "host: 127.0.0.1".into()),
-                ("port: 8888", format!("port: {}", port())),
+                ("port: 8888", format!("port: {telemetry}")),
             ],
         );
-        let file = folder.path().join("agent.yaml");
-        fs::write(&file, config).expect("its configuration");
+        let file: PathBuf = folder.path().join("agent.yaml");
+        fs::write(&file, change(config)).expect("its configuration");
+        let container = shipped::container(MANIFEST);
+        let flags = container["args"].as_array().expect("args").iter();
+        let flags = flags.map(|flag| flag.as_str().expect("a text"));
         let mut command = Command::new(parts().file("collector", "collector"));
-        command.arg(format!("--config={}", file.display()));
-        command.envs(shipped::environment(&shipped::container(MANIFEST)));
+        command
+            .args(flags.filter(|flag| !flag.starts_with("--config=")))
+            .arg(format!("--config={}", file.display()))
+            .envs(shipped::environment(&container));
         let health = format!("http://127.0.0.1:{health}/");
         let process = start("collector-agent", &mut command, folder.path(), &health);
-        Agent { process, folder }
+        Agent {
+            process,
+            command,
+            health,
+            folder,
+        }
     }
 
-    fn log(&self, service: &str) -> PathBuf {
-        let folder = self.folder.path().join(format!("pods/shop_{service}-1_1f6ad1a4/daprd"));
-        fs::create_dir_all(&folder).expect("a folder");
-        folder.join("0.log")
-    }
-
-    /// A sidecar's log appears, whole, as a node's runtime has written it.
-    pub fn give(&self, service: &str, lines: &str) {
-        let log = self.log(service);
-        let aside = self.folder.path().join("aside.log");
-        fs::write(&aside, lines).expect("a log");
-        fs::rename(aside, log).expect("a log in its place");
-    }
-
-    /// A log that grows.
-    pub fn append(&self, service: &str) -> impl FnMut(&str) {
-        let mut file = File::options()
-            .append(true)
-            .create(true)
-            .open(self.log(service))
-            .expect("a log");
-        move |lines| file.write_all(lines.as_bytes()).expect("a line")
+    /// Once more, with its checkpoint and its queue, after it has ended.
+    pub fn start_again(&mut self) {
+        self.process = start("collector-agent", &mut self.command, self.folder.path(), &self.health);
     }
 }

@@ -4,6 +4,9 @@
 //! `cargo test -p learnflow-tests --test stack -- --ignored --nocapture costs`
 
 use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -11,7 +14,7 @@ use std::{
 
 use learnflow_tests::{
     http::{Answer, serve},
-    process::Process,
+    process::{Folder, Process},
     sidecar::{Middleware, PUBSUB, Rig, app},
 };
 use serde_json::json;
@@ -116,7 +119,7 @@ fn processor_time(processes: &[&Process], gateway: &Gateway, metric: &str, wante
     let time = || -> f64 {
         processes
             .iter()
-            .map(|process| process.processor_time().expect("its time"))
+            .map(|process| process.processor_time().expect("its time").as_secs_f64())
             .sum()
     };
     thread::sleep(Duration::from_secs(1));
@@ -153,17 +156,18 @@ fn records_against_span_metrics() {
     let (mut ratios, mut ours, mut agents, mut theirs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let gateway = Gateway::start(|config| config);
-        let agent = Agent::start(&gateway);
+        let logs = Folder::new().expect("a folder");
+        let agent = Agent::start(logs.path(), gateway.grpc, |config| config);
         let log = traces.log.repeat(TIMES);
-        let agent_before = agent.process.processor_time().expect("its time");
+        let agent_before = agent.process.processor_time().expect("its time").as_secs_f64();
         let records = processor_time(
             &[&agent.process, &gateway.process],
             &gateway,
             "learnflow_events_total",
             2.0 * events,
-            || agent.give("agent", &log),
+            || appear(logs.path(), &log),
         );
-        agents.push((agent.process.processor_time().expect("its time") - agent_before) / events * 1000.0);
+        agents.push((agent.process.processor_time().expect("its time").as_secs_f64() - agent_before) / events * 1000.0);
         drop((agent, gateway));
         let gateway = Gateway::with(|config| config, &only_counted);
         let spans = processor_time(
@@ -200,15 +204,17 @@ fn until_it_is_seen() {
     const LOOKS: usize = 100;
     let traces = of_one();
     let gateway = Gateway::start(|config| config);
-    let agent = Agent::start(&gateway);
+    let logs = Folder::new().expect("a folder");
+    let _agent = Agent::start(logs.path(), gateway.grpc, |config| config);
     let prometheus = Prometheus::start(&gateway);
-    let mut append = agent.append("agent");
+    appear(logs.path(), "");
+    let mut log = File::options().append(true).open(place(logs.path())).expect("the log");
     let mut waits = Vec::new();
     for n in 1..=LOOKS {
         // Not in step with any interval.
         thread::sleep(Duration::from_millis((n as u64 * 379) % 1000));
         let started = Instant::now();
-        append(&traces);
+        log.write_all(traces.as_bytes()).expect("a line");
         while prometheus.number("sum(learnflow_events_total)") < n as f64 {
             assert!(started.elapsed() < Duration::from_secs(30), "event {n} is not seen");
             thread::sleep(Duration::from_millis(10));
@@ -218,6 +224,19 @@ fn until_it_is_seen() {
     waits.sort_by(f64::total_cmp);
     figure("flow.screen_latency.p50_s", &[waits[LOOKS / 2]]);
     figure("flow.screen_latency.p99_s", &[waits[LOOKS * 99 / 100 - 1]]);
+}
+
+/// Where a node keeps a sidecar's log.
+fn place(logs: &Path) -> PathBuf {
+    logs.join("shop_agent-1_1f6ad1a4/daprd/0.log")
+}
+
+/// A sidecar's log appears, whole, as a node's runtime has written it.
+fn appear(logs: &Path, lines: &str) {
+    let (aside, place) = (logs.join("aside.log"), place(logs));
+    fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
+    fs::write(&aside, lines).expect("a log");
+    fs::rename(aside, place).expect("a log in its place");
 }
 
 fn of_one() -> String {
@@ -236,14 +255,13 @@ fn what_an_interval_costs() {
     for (name, topics) in [("10 topics", 10), ("every row taken", 20_000)] {
         for interval in ["1s", "5s"] {
             let gateway = Gateway::start(|config| config);
-            let prometheus = Prometheus::with(&gateway, |mut config| {
+            let prometheus = Prometheus::start_at(&gateway, port(), &[], |config| {
                 for job in config["scrape_configs"].as_array_mut().expect("jobs") {
                     if job["job_name"] == "learnflow" {
                         job["scrape_interval"] = interval.into();
                         job["scrape_timeout"] = if interval == "1s" { "1s" } else { "2s" }.into();
                     }
                 }
-                config
             });
             for start in (0..topics).step_by(500) {
                 let records: Vec<Record> = match topics {
@@ -254,7 +272,7 @@ fn what_an_interval_costs() {
                 thread::sleep(Duration::from_millis(50));
             }
             thread::sleep(Duration::from_secs(12));
-            let time = |process: &Process| process.processor_time().expect("its time");
+            let time = |process: &Process| process.processor_time().expect("its time").as_secs_f64();
             let (before, measured) = (
                 [&gateway.process, &prometheus.process].map(time),
                 Duration::from_secs(20),

@@ -23,7 +23,9 @@ pub struct Gateway {
     pub metrics: u16,
     /// What it says about itself.
     pub telemetry: u16,
-    _folder: Folder,
+    command: Command,
+    health: String,
+    folder: Folder,
 }
 
 /// Its configuration with these ports: health, OTLP by gRPC and HTTP, series, telemetry.
@@ -102,7 +104,14 @@ impl Gateway {
             grpc,
             metrics,
             telemetry,
-            _folder: folder,
+            command,
+            health,
+            folder,
         }
+    }
+
+    /// Once more, at the same ports, after it has ended.
+    pub fn start_again(&mut self) {
+        self.process = start("collector-gateway", &mut self.command, self.folder.path(), &self.health);
     }
 }

@@ -1,19 +1,36 @@
 //! The stack's own programs with the configuration that is shipped, on loopback, without a cluster: the Collector's gateway and
 //! agent, Prometheus, and promtool for its rules. `cargo xtask test` runs these; the programs are parts of the lab.
 
+#[cfg(target_os = "linux")]
 mod agent;
 mod boards;
+#[cfg(target_os = "linux")]
 mod costs;
+#[cfg(target_os = "linux")]
 mod dapr;
+#[cfg(target_os = "linux")]
+mod faults;
 mod figures;
 mod flood;
 mod gateway;
 mod jaeger;
+mod kafka;
+#[cfg(target_os = "linux")]
+mod logs;
 mod otlp;
 mod prometheus;
+#[cfg(target_os = "linux")]
+mod publishing;
+mod remote_write;
 mod rules;
+#[cfg(target_os = "linux")]
+mod scale;
+#[cfg(target_os = "linux")]
+mod service;
 mod shipped;
 mod traces;
+#[cfg(target_os = "linux")]
+mod tries;
 mod valid;
 
 use std::{path::Path, process::Command, sync::OnceLock};
@@ -37,7 +54,7 @@ fn port() -> u16 {
 fn parts() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
     PARTS.get_or_init(|| {
-        let names = ["collector", "prometheus", "jaeger"];
+        let names = ["collector", "prometheus", "jaeger", "kafka"];
         learnflow_lab::parts(&names).expect("the parts of the lab that these tests run")
     })
 }

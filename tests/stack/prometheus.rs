@@ -13,20 +13,21 @@ use crate::{
 };
 
 pub const MANIFEST: &str = "prometheus/prometheus.yaml";
+/// Where it finds the gateways.
+const TARGETS: &str = "gateways.json";
 
 pub struct Prometheus {
     pub process: Process,
     port: u16,
-    _folder: Folder,
+    command: Command,
+    folder: Folder,
 }
 
 /// Its configuration for one gateway. Pods cannot be looked up here, so that the jobs that do are given theirs.
 pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
-    let local = |port: u16| format!("127.0.0.1:{port}");
     let text = replace(
         &shipped::config(MANIFEST, "prometheus.yml"),
         &[
-            ("collector-gateway:9464", local(metrics)),
             ("localhost:9090", local(own)),
             (
                 "/etc/prometheus-rules/*.yaml",
@@ -36,12 +37,17 @@ pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
     );
     let mut config: Value = serde_saphyr::from_str(&text).expect("YAML");
     let jobs = config["scrape_configs"].as_array_mut().expect("jobs");
-    jobs.retain(|job| job["job_name"] != "dapr");
-    for job in jobs.iter_mut().filter(|job| job["job_name"] == "learnflow") {
-        for of_cluster in ["kubernetes_sd_configs", "relabel_configs"] {
-            job.as_object_mut().expect("a job").remove(of_cluster);
-        }
-    }
+    let of_a_cluster = |job: &Value| {
+        ["dapr", "kube-state-metrics", "kubelet"]
+            .iter()
+            .any(|name| job["job_name"] == *name)
+    };
+    jobs.retain(|job| !of_a_cluster(job));
+    let events = jobs.iter_mut().find(|job| job["job_name"] == "learnflow");
+    let events = events.and_then(Value::as_object_mut).expect("the job of the events");
+    events.remove("kubernetes_sd_configs");
+    events.remove("relabel_configs");
+    events.insert("static_configs".into(), json!([{ "targets": [local(metrics)] }]));
     for job in jobs.iter_mut().filter(|job| job["job_name"] == "collectors") {
         let labels = json!({ "collector": "collector-gateway", "pod": "collector-gateway-1" });
         *job = json!({
@@ -54,15 +60,23 @@ pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
 
 impl Prometheus {
     pub fn start(gateway: &Gateway) -> Prometheus {
-        Self::with(gateway, |config| config)
+        Self::start_at(gateway, port(), &[], |_| ())
     }
 
-    /// With another configuration than the shipped one.
-    pub fn with(gateway: &Gateway, change: impl FnOnce(Value) -> Value) -> Prometheus {
-        let port = port();
+    /// With a port of its own, more flags, and a changed configuration.
+    pub fn start_at(gateway: &Gateway, port: u16, flags: &[&str], change: impl FnOnce(&mut Value)) -> Prometheus {
         let folder = Folder::new().expect("a folder");
         let file = folder.path().join("prometheus.yml");
-        let config = change(config(gateway.metrics, gateway.telemetry, port));
+        let mut config = config(gateway.metrics, gateway.telemetry, port);
+        let targets = folder.path().join(TARGETS);
+        let jobs = config["scrape_configs"].as_array_mut().expect("jobs");
+        for job in jobs.iter_mut().filter(|job| job["job_name"] == "learnflow") {
+            let job = job.as_object_mut().expect("a job");
+            let discovered = job.remove("static_configs").expect("static targets");
+            fs::write(&targets, discovered.to_string()).expect("its targets");
+            job.insert("file_sd_configs".into(), json!([{ "files": [targets] }]));
+        }
+        change(&mut config);
         fs::write(&file, config.to_string()).expect("its configuration");
         let container = shipped::container(MANIFEST);
         let arguments = container["args"].as_array().expect("args");
@@ -77,14 +91,15 @@ impl Prometheus {
         let mut command = Command::new(parts().file("prometheus", "prometheus"));
         command
             .args(arguments)
+            .args(flags)
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .envs(shipped::environment(&container));
-        let ready = format!("http://127.0.0.1:{port}/-/ready");
-        let process = start("prometheus", &mut command, folder.path(), &ready);
+        let process = start("prometheus", &mut command, folder.path(), &ready(port));
         Prometheus {
             process,
             port,
-            _folder: folder,
+            command,
+            folder,
         }
     }
 
@@ -101,18 +116,53 @@ impl Prometheus {
         points.map(id).collect()
     }
 
+    /// The gateways that there are now, as it would find their pods.
+    pub fn find(&self, gateways: &[&Gateway]) {
+        let targets: Vec<_> = gateways.iter().map(|gateway| local(gateway.metrics)).collect();
+        // In one step: it reads the file as soon as it changes.
+        let (new, file) = (self.folder.path().join("new"), self.folder.path().join(TARGETS));
+        fs::write(&new, json!([{ "targets": targets }]).to_string()).expect("targets");
+        fs::rename(new, file).expect("renamed");
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Once more, with its data, after it has ended.
+    pub fn start_again(&mut self) {
+        self.process = start("prometheus", &mut self.command, self.folder.path(), &ready(self.port));
+    }
+
+    pub fn client(&self) -> learnflow_tests::Prometheus {
+        learnflow_tests::Prometheus::at(self.port)
+    }
+
     /// One number; 0 where nothing matches.
     pub fn number(&self, query: &str) -> f64 {
-        let mut answer = ureq::get(format!("http://127.0.0.1:{}/api/v1/query", self.port))
-            .query("query", query)
-            .call()
-            .unwrap_or_else(|error| panic!("{query}: {error}"));
-        let answer: Value = answer.body_mut().read_json().expect("JSON");
-        let results = answer["data"]["result"].as_array().expect("a vector");
+        let results = self.ask(query);
         assert!(results.len() <= 1, "{query} has {} results", results.len());
         let value = results
             .first()
             .map_or("0", |result| result["value"][1].as_str().expect("a value"));
         value.parse().expect("a number")
     }
+
+    /// What a query gives: an instant vector, or for a range of samples a matrix.
+    pub fn ask(&self, query: &str) -> Vec<Value> {
+        let mut answer = ureq::get(format!("http://127.0.0.1:{}/api/v1/query", self.port))
+            .query("query", query)
+            .call()
+            .unwrap_or_else(|error| panic!("{query}: {error}"));
+        let answer: Value = answer.body_mut().read_json().expect("JSON");
+        answer["data"]["result"].as_array().expect("results").clone()
+    }
+}
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+fn ready(port: u16) -> String {
+    format!("http://127.0.0.1:{port}/-/ready")
 }

@@ -100,7 +100,12 @@ fn prometheus_configuration_is_valid() {
         )
     };
     // As it is shipped, cluster and all, and as the other tests here use it, with the rules.
-    let (valid, said) = check(&shipped::config(prometheus::MANIFEST, "prometheus.yml"));
+    let shipped = shipped::config(prometheus::MANIFEST, "prometheus.yml");
+    // It is looked for.
+    let token = folder.path().join("token");
+    fs::write(&token, "").expect("a file");
+    let mounted = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    let (valid, said) = check(&replace(&shipped, &[(mounted, token.display().to_string())]));
     assert!(valid, "{said}");
     // What is to be added to somebody else's.
     let (valid, said) = check(include_str!("../cases/scrape-config.yaml"));

@@ -52,7 +52,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     progress::line("deploying LearnFlow's services: frontend, course-agent, user-progress");
     target.deploy_services()?;
 
-    println!("\n$ kubectl learnflow install --namespace learnflow");
+    println!("\n$ kubectl learnflow install --namespace learnflow --grafana=none");
     plugin(&target, &["install"])?;
     println!("\n$ kubectl learnflow status --namespace learnflow");
     plugin(&target, &["status"])?;

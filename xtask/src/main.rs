@@ -33,8 +33,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure: ratios against a peer or a floor, in one run
     Bench(bench::Arguments),
-    /// Make the boards for Grafana of their sources: dashboards/grafana/
-    Boards,
+    /// Make the boards for Grafana of their sources: dashboards/grafana/. And draw pictures of them
+    Boards(boards::Arguments),
     /// Send random calls through the middleware, in the host that Dapr embeds
     Fuzz(fuzz::Arguments),
     /// Formatting, lints, licences: what the tests do not look at
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Test(arguments) => test::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
-        Command::Boards => boards::run(),
+        Command::Boards(arguments) => boards::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(arguments),
         Command::Ci => ci::run(),
         Command::Lab(arguments) => lab::run(arguments),

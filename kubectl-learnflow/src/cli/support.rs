@@ -1,7 +1,10 @@
 //! The verbs that look, explain and help, and change nothing.
 
 use super::parse_timeout;
-use crate::{config::Which, permissions::Task};
+use crate::{
+    config::{Boards, Which},
+    permissions::Task,
+};
 use clap::{Args, ValueEnum};
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
@@ -43,6 +46,9 @@ pub(crate) struct Rbac {
     /// Whose Prometheus keeps the metrics, as for `install`
     #[arg(long, value_name = "WHICH", default_value = "own", value_parser = Which::parse)]
     pub(crate) prometheus: Which,
+    /// Which Grafana shows the boards, as for `install`
+    #[arg(long, value_name = "WHICH", default_value = "own", value_parser = Boards::parse)]
+    pub(crate) grafana: Boards,
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub(crate) output: RbacFormat,

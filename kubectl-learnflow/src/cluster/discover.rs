@@ -2,6 +2,7 @@
 
 use super::{Cluster, Workload, apply::existing, is_absent};
 use crate::{
+    kafka::Component,
     model::{Before, Configuration, ControlPlane, Existing, Facts, Gap, Resiliency, Rollout, Service, Setting},
     objects::{BEFORE, GUEST, MANAGED_BY, MANAGER, MIDDLEWARE, ObjectRef, RESTARTED, REVISION, VERSION_LABEL},
     permissions::DAPR_NAMESPACE,
@@ -133,13 +134,13 @@ impl Cluster {
     }
 
     /// The `pubsub.kafka` Components of the services' namespace.
-    async fn kafka(&self) -> Result<Vec<String>, Problem> {
+    async fn kafka(&self) -> Result<Vec<Component>, Problem> {
         let api = self.dynamic(&self.of_dapr("Component"));
         match api.list(&ListParams::default()).await {
             Ok(list) => Ok(list
                 .into_iter()
                 .filter(|c| c.data.pointer("/spec/type").and_then(|t| t.as_str()) == Some("pubsub.kafka"))
-                .map(|component| component.name_any())
+                .map(|component| Component::read(&component.name_any(), &component.data))
                 .collect()),
             Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Components", Some(self.namespace.as_str()))(e)),

@@ -57,7 +57,12 @@ impl Fake {
         fake.put("/api/v1/namespaces/shop", json!({ "metadata": { "name": "shop" } }));
         fake.put(
             "/apis/dapr.io/v1alpha1/namespaces/shop/components/kafka-pubsub",
-            json!({ "metadata": { "name": "kafka-pubsub" }, "spec": { "type": "pubsub.kafka" } }),
+            json!({ "metadata": { "name": "kafka-pubsub" }, "spec": { "type": "pubsub.kafka", "metadata": [
+                { "name": "brokers", "value": "kafka.kafka:9092" },
+                { "name": "authType", "value": "password" },
+                { "name": "saslUsername", "value": "shop" },
+                { "name": "saslPassword", "value": "secret" },
+            ] } }),
         );
         fake.service("cart");
         fake

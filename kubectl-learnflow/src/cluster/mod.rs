@@ -12,6 +12,7 @@ mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
 mod forward;
+mod grafana;
 mod http2;
 mod leftovers;
 mod load;

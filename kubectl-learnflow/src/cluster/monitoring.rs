@@ -3,16 +3,17 @@
 use super::{Cluster, is_absent};
 use crate::{
     applyset,
+    concern::Concern,
     model::Existing,
     monitoring::{Address, Candidate, Home, Keeper, Labels},
-    objects::{KEEPER, MANAGER, ObjectRef, STACK_NAMESPACE},
+    objects::{KEEPER, MANAGER, NAMESPACES, ObjectRef, PARTS, STACK_NAMESPACE},
     problem::Problem,
 };
 use kube::{
     ResourceExt,
     api::{DynamicObject, ListParams},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Cluster {
     /// Who keeps the metrics of what is installed; none: nobody was chosen yet.
@@ -30,6 +31,20 @@ impl Cluster {
         let own = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
         let ours = |existing: Existing| existing.managed_by.as_deref() == Some(MANAGER);
         Ok(self.existing(&own).await?.is_some_and(ours).then_some(Keeper::Own))
+    }
+
+    /// The namespaces of services that the stack was installed for, and its parts.
+    pub(crate) async fn installed_for(&self) -> Result<(BTreeSet<String>, BTreeSet<Concern>), Problem> {
+        let set = self.existing(&applyset::reference(STACK_NAMESPACE)).await?;
+        let listed = |name| {
+            let text = set.as_ref().and_then(|set| annotation(set, name));
+            applyset::split(text.unwrap_or_default())
+        };
+        let parts = listed(PARTS);
+        let parts = Concern::ALL
+            .into_iter()
+            .filter(|concern| parts.contains(concern.name()));
+        Ok((listed(NAMESPACES), parts.collect()))
     }
 
     /// From now on it is asked for metrics. What was decided first stays.
@@ -120,7 +135,11 @@ impl Cluster {
 }
 
 fn annotated(set: &Existing) -> Option<&str> {
-    set.value["metadata"]["annotations"][KEEPER].as_str()
+    annotation(set, KEEPER)
+}
+
+fn annotation<'a>(set: &'a Existing, name: &str) -> Option<&'a str> {
+    set.value["metadata"]["annotations"][name].as_str()
 }
 
 fn labels(existing: &Existing) -> Labels {

@@ -3,7 +3,7 @@
 
 use super::Cluster;
 use crate::{
-    model::{Bounds, Neighbour, Quota},
+    model::{Bounds, Neighbour, Quota, StateMetrics},
     problem::Problem,
 };
 use k8s_openapi::{
@@ -127,6 +127,22 @@ impl Cluster {
             found.entry(app_id).or_insert(spec);
         }
         Ok(found.into_iter().collect())
+    }
+
+    /// Each kube-state-metrics that is not ours, as our Prometheus would find it.
+    pub(crate) async fn state_metrics(&self) -> Result<Vec<StateMetrics>, Problem> {
+        let api: Api<Pod> = Api::all(self.client.clone());
+        let labels = "app.kubernetes.io/name=kube-state-metrics,app.kubernetes.io/part-of!=learnflow";
+        let pods = api.list(&ListParams::default().labels(labels)).await;
+        let found = pods.map_err(self.list_of("Pods", None))?.into_iter().map(|pod| {
+            let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+            let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
+            StateMetrics {
+                namespace: pod.namespace().unwrap_or_default(),
+                readable: ports.any(|port| matches!(port.name.as_deref(), Some("http" | "http-metrics"))),
+            }
+        });
+        Ok(found.collect())
     }
 
     /// Services of a Prometheus or a Grafana that is not ours.

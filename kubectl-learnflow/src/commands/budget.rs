@@ -5,7 +5,7 @@ use crate::{
     budget::{self, Fit, GATEWAY, Load, PROMETHEUS, Shipped, Workload},
     capacity::Needs,
     cluster::{Cluster, Mode},
-    concern::{Profile, Selection},
+    concern::{Concern, Profile, Selection},
     config::{Expected, Memory, Settings, Share, bytes},
     model::Applied,
     objects::{MANAGER, OUR_NAMESPACES, Object, Plan},
@@ -30,6 +30,9 @@ pub(super) async fn fit(cluster: Option<&Cluster>, settings: &Settings, shape: &
     };
     let load = load(expected, &counted);
     let mut workloads = workloads(&plan.stack);
+    if plan.measures {
+        workloads.extend(beside_services(shape, settings.namespaces.value.len().max(1))?);
+    }
     if let Some(cluster) = cluster {
         workloads.extend(left_out(cluster, &plan, shape).await?);
     }
@@ -100,6 +103,15 @@ async fn left_out(cluster: &Cluster, plan: &Plan, shape: &Shape) -> Result<Vec<W
         ..workload
     };
     Ok(workloads(&there).into_iter().map(stays).collect())
+}
+
+/// The collector that asks Kafka: one in each namespace with services, whatever its Components say.
+fn beside_services(shape: &Shape, namespaces: usize) -> Result<Vec<Workload>, Problem> {
+    let mut each = workloads(&Concern::Kafka.objects(shape.profile)?);
+    for workload in &mut each {
+        workload.pods = u64::try_from(namespaces).ok();
+    }
+    Ok(each)
 }
 
 /// In the order in which they are applied.

@@ -45,16 +45,17 @@ fn order(fake: &Fake, before: usize) -> Vec<String> {
 #[test]
 fn a_budget_chooses_and_the_quotas_hold_it() {
     let fake = Fake::sound();
-    let ended = installed(&fake, &["--budget=1Gi"]);
+    let ended = installed(&fake, &["--budget=1536Mi"]);
     assert!(
         ended.err.contains(
-            "of the budget of 1Gi, for 1 node, 10 pods with a sidecar and 50 topics: traces 320Mi, collector-agent"
+            "of the budget of 1536Mi, for 1 node, 10 pods with a sidecar and 50 topics: traces 320Mi, collector-agent"
         ),
         "{}",
         ended.err
     );
     let mib = |text: &str| text.trim_end_matches("Mi").parse::<u64>().expect("Mi");
-    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 1024);
+    // The collector that asks Kafka is beside the services.
+    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 1536 - 160);
     assert_ne!(limit(&fake), "1Gi");
     assert!(
         order(&fake, 0).is_sorted_by_key(|write| write.contains("deployments")),
@@ -63,9 +64,9 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
 
     // The same again changes nothing; another budget takes the quotas out of the way while pods go.
     let before = fake.writes().len();
-    installed(&fake, &["--budget=1Gi"]);
+    installed(&fake, &["--budget=1536Mi"]);
     assert_eq!(order(&fake, before), [""; 0]);
-    installed(&fake, &["--budget=820Mi"]);
+    installed(&fake, &["--budget=1400Mi"]);
     let writes = order(&fake, before);
     assert_eq!(
         writes,
@@ -77,7 +78,7 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
             format!("PATCH {OF_AGENTS}"),
         ]
     );
-    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 820);
+    assert_eq!(mib(&hard(&fake, QUOTA)) + mib(&hard(&fake, OF_AGENTS)), 1400 - 160);
 
     // Without a budget the quotas go before the pods grow.
     let before = fake.writes().len();
@@ -101,13 +102,13 @@ fn a_budget_chooses_and_the_quotas_hold_it() {
 fn an_old_stack_has_room_beside_the_new_one() {
     let fake = Fake::sound();
     installed(&fake, &[]);
-    let stuck = install(&fake, &["--budget=820Mi", "--no-wait"]);
+    let stuck = install(&fake, &["--budget=1400Mi", "--no-wait"]);
     assert_eq!(stuck.result, Ok(Outcome::Good), "{}", stuck.err);
     let room = || crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
     assert!(room() > 1024.0 + 400.0, "both: {}", room());
     // The next run finds that nothing is on its way any more.
-    installed(&fake, &["--budget=820Mi"]);
-    assert!(room() < 800.0, "{}", room());
+    installed(&fake, &["--budget=1400Mi"]);
+    assert!(room() < 1400.0, "{}", room());
 }
 
 /// Else the quota would be full of it, and keep the rest from rolling.
@@ -115,10 +116,10 @@ fn an_old_stack_has_room_beside_the_new_one() {
 fn what_is_left_out_and_there_has_its_room() {
     let fake = Fake::sound();
     installed(&fake, &[]);
-    let refused = install(&fake, &["--skip=prometheus", "--budget=1Gi"]);
+    let refused = install(&fake, &["--skip=prometheus,grafana", "--budget=1536Mi"]);
     let problem = refused.result.expect_err("refused").what;
     assert!(problem.contains("prometheus 1024Mi"), "{problem}");
-    let ended = installed(&fake, &["--skip=prometheus", "--budget=1600Mi"]);
+    let ended = installed(&fake, &["--skip=prometheus,grafana", "--budget=2200Mi"]);
     assert!(ended.err.contains("prometheus 1024Mi"), "{}", ended.err);
     assert_eq!(limit(&fake), "1Gi", "it stays as it is");
     let room = crate::capacity::quantity(&hard(&fake, QUOTA)).expect("an amount") / 1024f64.powi(2);
@@ -129,7 +130,7 @@ fn what_is_left_out_and_there_has_its_room() {
 #[test]
 fn a_chosen_sampling_is_no_other_version() {
     let fake = Fake::sound();
-    let ended = installed(&fake, &["--budget=2200Mi", "--expect=nodes=1,pods=200,topics=50"]);
+    let ended = installed(&fake, &["--budget=2800Mi", "--expect=nodes=1,pods=200,topics=50"]);
     assert!(ended.err.contains("; the sidecars begin 0."), "{}", ended.err);
     let report = fake.run(async |cluster| crate::commands::status::report(cluster).await);
     let report = report.expect("a report");
@@ -146,7 +147,7 @@ fn what_is_not_ours_holds_nobody_up() {
     let theirs = json!({ "metadata": { "name": "theirs" }, "spec": { "hard": { "limits.memory": "8Gi" } } });
     let path = format!("/api/v1/namespaces/{STACK_NAMESPACE}/resourcequotas/theirs");
     fake.put(&path, theirs.clone());
-    installed(&fake, &["--budget=1Gi"]);
+    installed(&fake, &["--budget=1536Mi"]);
     installed(&fake, &[]);
     assert_eq!(fake.get(&path), Some(theirs));
 }
@@ -158,19 +159,20 @@ fn what_cannot_fit_is_refused_with_the_figures() {
     let problem = ended.result.expect_err("refused");
     assert_eq!(
         problem.what,
-        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 989Mi \
-         (traces 320Mi, collector-agent 92Mi on each node, collector-gateway 102Mi, prometheus 291Mi)."
+        "A budget of 300Mi is too small for 3 nodes, 10 pods with a sidecar and 50 topics: the least is 1556Mi \
+         (traces 320Mi, collector-agent 92Mi on each node, collector-gateway 102Mi for each of 2 pods, \
+         kube-state-metrics 43Mi, prometheus 297Mi, grafana 256Mi, collector-kafka 160Mi)."
     );
-    assert!(problem.next.is_some_and(|next| next.contains("989Mi")));
+    assert!(problem.next.is_some_and(|next| next.contains("1556Mi")));
     assert_eq!(fake.writes(), [""; 0]);
 }
 
 #[test]
 fn what_was_chosen_is_shown_and_can_be_kept() {
     let fake = Fake::sound();
-    let page = installed(&fake, &["--budget=1Gi", "--print-config"]).out;
+    let page = installed(&fake, &["--budget=1536Mi", "--print-config"]).out;
     for line in [
-        "budget: 1Gi",
+        "budget: 1536Mi",
         "expect: {nodes: 1, pods: 10, topics: 50}",
         "#   prometheus ",
         "#   metrics are kept for",

@@ -99,7 +99,9 @@ pub(super) async fn run(cluster: &Cluster, args: &Bundle, printer: &Printer) -> 
 /// Ours by name; the rest of what matters by kind.
 async fn objects(cluster: &Cluster, archive: &mut Archive) -> Result<(), Problem> {
     let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
-    for object in plan.outside().map(Object::reference) {
+    // What is in a Secret is for nobody else.
+    let open = plan.outside().filter(|object| object.kind() != "Secret");
+    for object in open.map(Object::reference) {
         match cluster.raw(&object).await {
             Ok(Some(found)) => archive.object(&object.kind.clone(), object.namespace.as_deref(), found),
             // Not there: `status.json` says so.

@@ -1,23 +1,56 @@
 //! What the settings mean in this cluster: the shape of the stack, the services, and what those get.
 
-use super::budget;
+use super::{budget, host, keeper, places, states};
 use crate::{
     cluster::Cluster,
     concern::Concern,
     config::{self, Settings},
     enrolment::Enrolments,
+    grafana::Host,
+    kafka,
     model::{Facts, Service},
     monitoring::Keeper,
     objects::{ObjectRef, Plan, STACK_NAMESPACE},
     patches::Shape,
-    preflight,
+    preflight::{self, Check},
     problem::Problem,
     resilience, text,
 };
 use std::collections::BTreeSet;
 
+/// Whose Prometheus, kube-state-metrics and Grafana, and what there is to say about that.
+pub(super) struct Others {
+    pub(super) keeper: Keeper,
+    pub(super) host: Host,
+    pub(super) checks: Vec<Check>,
+}
+
+impl Others {
+    /// What somebody else does already is left out of the settings.
+    pub(super) async fn choose(cluster: &Cluster, settings: &mut Settings) -> Result<Self, Problem> {
+        let keeper::Chosen { keeper, mut checks } = keeper::choose(cluster, settings).await?;
+        checks.extend(states::leave_out(cluster, settings, &keeper).await?);
+        let (host, more) = host::choose(cluster, settings).await?;
+        checks.extend(more);
+        Ok(Self { keeper, host, checks })
+    }
+
+    /// What is installed.
+    pub(super) async fn installed(cluster: &Cluster) -> Result<Self, Problem> {
+        Ok(Self {
+            keeper: cluster.keeper().await?.unwrap_or_default(),
+            host: cluster.host().await?.unwrap_or_default(),
+            checks: Vec::new(),
+        })
+    }
+}
+
 /// What the settings ask for, where it matters what is there already.
-pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper) -> Result<Shape, Problem> {
+pub(super) async fn shape(cluster: &Cluster, settings: &Settings, others: &Others) -> Result<Shape, Problem> {
+    if settings.remote_write.value.is_some() && others.keeper != Keeper::Own {
+        let what = "`remoteWrite` is for LearnFlow's own Prometheus, and another one keeps the metrics.";
+        return Err(Problem::new(what).next("Set it there, and leave it out here. Nothing was changed."));
+    }
     let there = async |concern, name| {
         let comes = settings.concerns.value.has(concern);
         let workload = ObjectRef::deployment(STACK_NAMESPACE, name);
@@ -25,7 +58,16 @@ pub(super) async fn shape(cluster: &Cluster, settings: &Settings, keeper: Keeper
     };
     let gateway = there(Concern::Collector, "collector-gateway").await?;
     let shape = settings.shape(gateway, there(Concern::Tracing, "traces").await?);
-    let shape = Shape { keeper, ..shape };
+    // Who was served before still is.
+    let (mut namespaces, before) = cluster.installed_for().await?;
+    namespaces.extend(places(cluster, settings).into_iter().map(|place| place.namespace));
+    let shape = Shape {
+        namespaces,
+        before,
+        keeper: others.keeper.clone(),
+        host: others.host.clone(),
+        ..shape
+    };
     let fit = budget::fit(Some(cluster), settings, &shape).await?;
     Ok(shape.fitted(fit))
 }
@@ -66,6 +108,10 @@ pub(super) fn services(
     let mut plan = Plan::shaped(namespace, &app_ids, shape)?;
     let components = resilience::components(settings.pubsub.value.as_deref(), facts);
     resilience::decide(&mut plan, facts, &components, &services)?;
+    if plan.measures {
+        let asked = shape.concerns.asks_for(Concern::Kafka);
+        plan.kafka = kafka::plan(namespace, &facts.kafka, shape, asked)?;
+    }
     Ok((services, plan))
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     cli::{Dashboard, Page},
     cluster::Cluster,
+    grafana::{Host, PASSWORD},
     model::Outcome,
     monitoring::{Address, Keeper},
     objects::STACK_NAMESPACE,
@@ -36,6 +37,7 @@ const PAGES: [(Page, &str, &str); 3] = [
 /// A page, and how its pods are found.
 #[derive(Debug, Clone)]
 struct Found {
+    page: Page,
     name: &'static str,
     way: Way,
 }
@@ -77,7 +79,9 @@ pub(super) async fn run(cluster: &Cluster, args: &Dashboard, printer: &Printer) 
             Mark::Warn,
             &format!("Whoever can reach {} can use this page", address.ip()),
         );
-        printer.hint("It has no password of its own and reads with your permissions.");
+        if page.page != Page::Grafana {
+            printer.hint("It has no password of its own and reads with your permissions.");
+        }
     }
     let (scheme, path) = match &page.way {
         Way::At(address) if address.tls => ("https", &*address.path),
@@ -86,6 +90,13 @@ pub(super) async fn run(cluster: &Cluster, args: &Dashboard, printer: &Printer) 
     };
     let url = format!("{scheme}://{}{path}/", display(address));
     printer.data_line(Tone::Plain, &url);
+    if page.page == Page::Grafana {
+        let (secret, key) = PASSWORD;
+        printer.hint(&format!(
+            "User admin; its password: `kubectl -n {STACK_NAMESPACE} get secret {secret} -o \
+             go-template='{{{{.data.{key} | base64decode}}}}'`."
+        ));
+    }
     printer.hint(&format!("{} of this cluster. Ctrl-C ends it.", page.name));
     if !args.no_open && std::io::stdout().is_terminal() {
         open(&url);
@@ -130,9 +141,13 @@ async fn find(cluster: &Cluster, page: Option<Page>) -> Result<Found, Problem> {
             _ => Way::Ours(app, port),
         };
         if way.pod(cluster).await?.is_some() {
-            return Ok(Found { name, way });
+            return Ok(Found { page: *page, name, way });
         }
         missing.push(name);
+    }
+    if let (Some(Page::Grafana), Some(Host::Existing(theirs))) = (page, cluster.host().await?) {
+        let what = format!("Grafana {}/{} has the boards.", theirs.namespace, theirs.name);
+        return Err(Problem::new(what).next("Open it as you always do: LearnFlow brings none of its own here."));
     }
     Err(Problem::new(match missing.as_slice() {
         [one] => format!("{one} is not installed, or not ready."),
@@ -208,6 +223,23 @@ mod tests {
         assert_eq!(
             problem.expect_err("nothing").what,
             "No page is installed in learnflow-system."
+        );
+    }
+
+    #[test]
+    fn a_grafana_of_somebody_else_is_named() {
+        let fake = Fake::sound();
+        let theirs = serde_json::json!({ "existing": { "namespace": "boards", "name": "main",
+            "boards": { "namespace": "boards" } } });
+        let annotations = serde_json::json!({ "learnflow.dev/grafana": theirs.to_string() });
+        fake.put(
+            "/api/v1/namespaces/learnflow-system/configmaps/learnflow",
+            serde_json::json!({ "metadata": { "name": "learnflow", "annotations": annotations } }),
+        );
+        let problem = fake.run(async |cluster| find(cluster, Some(Page::Grafana)).await.map(|page| page.name));
+        assert_eq!(
+            problem.expect_err("it is not ours").what,
+            "Grafana boards/main has the boards."
         );
     }
 

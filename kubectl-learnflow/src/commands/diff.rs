@@ -1,9 +1,10 @@
 //! `diff`: what `install` would change, field by field.
 
 use super::{
-    budget, chosen,
+    budget,
+    chosen::{self, Others},
     guard::{self, Seen, Wanted, is_ours},
-    keeper, middleware, places, prune, scaling,
+    kafka, middleware, places, prune, scaling,
 };
 use crate::{
     changes::{self, Change},
@@ -52,12 +53,12 @@ enum Action {
 pub(super) async fn run(
     cluster: &Cluster,
     args: &Diff,
-    settings: Settings,
+    mut settings: Settings,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
-    let chosen = keeper::choose(cluster, &settings).await?;
-    guard::remark(&chosen.checks, printer)?;
-    let shape = chosen::shape(cluster, &settings, chosen.keeper).await?;
+    let others = Others::choose(cluster, &mut settings).await?;
+    guard::remark(&others.checks, printer)?;
+    let shape = chosen::shape(cluster, &settings, &others).await?;
     let clusters = places(cluster, &settings);
     let all = stream::iter(&clusters).then(|cluster| looked_at(cluster, &shape, printer));
     let all: Vec<Facts> = all.try_collect().await?;
@@ -124,6 +125,7 @@ async fn differences(
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
         autoscalers: &autoscalers.objects,
+        kafka: &plan.kafka.objects,
         // What belongs to others differs as well, and is named.
         force_conflicts: true,
         patience: None,
@@ -142,6 +144,7 @@ async fn differences(
     }
     gone.extend(resilience::leftover(&plan, facts));
     gone.extend(autoscalers.gone);
+    gone.extend(kafka::leftovers(cluster, &plan).await?);
     entries.extend(gone.into_iter().map(|object| Entry {
         object,
         action: Action::Remove,

@@ -2,7 +2,8 @@
 
 use super::{
     applier::Applier,
-    chosen, enrol,
+    chosen::{self, Others},
+    enrol,
     guard::{self, Wanted},
     install, middleware, policies, scaling,
 };
@@ -40,8 +41,8 @@ pub(super) async fn enroll(
         .chain(&services)
         .filter_map(|service| service.app_id.clone())
         .collect();
-    let keeper = cluster.keeper().await?.unwrap_or_default();
-    let shape = chosen::shape(cluster, settings, keeper).await?;
+    let installed = Others::installed(cluster).await?;
+    let shape = chosen::shape(cluster, settings, &installed).await?;
     let mut plan = Plan::shaped(&cluster.namespace, &app_ids, &shape)?;
     // Whatever the settings leave out: this is what was asked for.
     plan.enrols = true;
@@ -55,6 +56,7 @@ pub(super) async fn enroll(
         outside: Vec::new(),
         enrolments: Some(&enrolments),
         autoscalers: &[],
+        kafka: &[],
         force_conflicts: args.force_conflicts,
         patience: Some(&patience),
     };

@@ -47,6 +47,7 @@ pub(super) struct Wanted<'a> {
     /// None: the services are left alone.
     pub(super) enrolments: Option<&'a Enrolments>,
     pub(super) autoscalers: &'a [Object],
+    pub(super) kafka: &'a [Object],
     /// Fields that a tool owns may be taken over.
     pub(super) force_conflicts: bool,
     /// None: only a look, which does not wait for a webhook that is away.
@@ -58,7 +59,7 @@ impl<'a> Wanted<'a> {
     pub(super) fn objects(&self) -> impl Iterator<Item = &'a Object> {
         let enrolments = self.enrolments.into_iter().flat_map(Enrolments::objects);
         let objects = self.outside.clone().into_iter().chain(enrolments);
-        objects.chain(self.autoscalers)
+        objects.chain(self.autoscalers).chain(self.kafka)
     }
 
     /// What applying it would make of an object.
@@ -124,14 +125,14 @@ pub(super) async fn settings(
 ) -> Result<(), Problem> {
     let mut checks = Vec::new();
     let pubsub = settings.pubsub.value.as_deref();
-    checks.extend(preflight::pubsub(pubsub, &facts.kafka));
+    checks.extend(preflight::pubsub(pubsub, &facts.pubsubs()));
     checks.extend(resilience::checks(
         plan,
         facts,
         &resilience::components(pubsub, facts),
         services,
     ));
-    checks.extend(autoscalers.checks.iter().cloned());
+    checks.extend(autoscalers.checks.iter().chain(&plan.kafka.checks).cloned());
     // A claim that no storage answers would leave its pod pending for ever.
     for claim in plan.outside().filter(|object| object.kind() == "PersistentVolumeClaim") {
         if cluster.existing(&claim.reference()).await?.is_none() {

@@ -2,16 +2,18 @@
 
 use super::{
     applier::Applier,
-    budget, chosen, enrol,
+    budget,
+    chosen::{self, Others},
+    enrol,
     guard::{self, AT_ONCE, Seen, Wanted, is_ours},
-    keeper::{self, Chosen},
-    middleware, places, policies, prune, scaling,
+    host, kafka, keeper, middleware, places, policies, prune, scaling,
 };
 use crate::{
     cli::{DryRun, Install},
     cluster::{Cluster, Mode, Patience, Progress},
     config::Settings,
     enrolment::{Enrolments, Entry},
+    grafana,
     model::{Applied, Facts, Outcome},
     objects::{Object, ObjectRef, Plan},
     patches::Shape,
@@ -55,31 +57,32 @@ struct Job<'a> {
 pub(super) async fn run(
     cluster: &Cluster,
     args: &Install,
-    settings: Settings,
+    mut settings: Settings,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     if args.print_config {
-        let chosen = keeper::choose(cluster, &settings).await?;
-        let shape = chosen::shape(cluster, &settings, chosen.keeper).await?;
+        let others = Others::choose(cluster, &mut settings).await?;
+        let shape = chosen::shape(cluster, &settings, &others).await?;
         let found = stream::iter(places(cluster, &settings));
         let found = found.then(async |cluster| Ok::<_, Problem>((cluster.namespace.clone(), cluster.facts().await?)));
         let mut settings = settings.found(&found.try_collect::<Vec<_>>().await?);
         keeper::setting(&mut settings, &shape.keeper);
+        host::setting(&mut settings, &shape.host);
         let page = settings.to_yaml(shape.fit.as_ref());
         page.lines().for_each(|line| printer.data_line(Tone::Plain, line));
         return Ok(Outcome::Good);
     }
     printer.section("Checking the cluster");
-    let Chosen { keeper, checks } = keeper::choose(cluster, &settings).await?;
-    cluster.measured_by(&keeper);
-    let shape = chosen::shape(cluster, &settings, keeper).await?;
+    let others = Others::choose(cluster, &mut settings).await?;
+    cluster.measured_by(&others.keeper);
+    let shape = chosen::shape(cluster, &settings, &others).await?;
     let clusters = places(cluster, &settings);
     let rough = clusters
         .iter()
         .map(|one| Plan::shaped(&one.namespace, &BTreeSet::new(), &shape));
     let rough = rough.collect::<Result<Vec<_>, _>>()?;
     guard::may_install(&clusters, &rough, printer).await?;
-    guard::say(&checks, printer)?;
+    guard::say(&others.checks, printer)?;
     let all = stream::iter(&clusters).then(Cluster::facts);
     let all: Vec<Facts> = all.try_collect().await?;
     chosen::known(&settings.exclude.value, &all, &clusters)?;
@@ -179,6 +182,7 @@ async fn look(
         outside: plan.outside().collect(),
         enrolments: enrolments.as_ref(),
         autoscalers: &autoscalers.objects,
+        kafka: &plan.kafka.objects,
         force_conflicts: args.force_conflicts,
         patience: Some(patience),
     };
@@ -201,12 +205,15 @@ impl Look {
             outside: self.plan.outside().collect(),
             enrolments: self.enrolments.as_ref(),
             autoscalers: &self.autoscalers.objects,
+            kafka: &self.plan.kafka.objects,
             force_conflicts: args.force_conflicts,
             patience: None,
         };
         list(&wanted, &self.seen, &self.cluster.namespace, printer);
         let orphans = prune::orphans(&self.cluster, &self.plan, shape, &self.seen.before).await?;
-        for object in self.gone.iter().chain(&self.autoscalers.gone).chain(&orphans) {
+        let kafka = kafka::leftovers(&self.cluster, &self.plan).await?;
+        let services = self.gone.iter().chain(&self.autoscalers.gone).chain(&kafka);
+        for object in services.chain(&orphans) {
             printer.data_line(Tone::Plain, &format!("remove {object}"));
         }
         Ok(())
@@ -249,6 +256,18 @@ impl Job<'_> {
             printer.section("Scaling services");
             scaling::apply(&applier, self.autoscalers).await?;
         }
+        if self.plan.measures {
+            kafka::prune(&applier, self.plan).await?;
+        }
+        if !self.plan.kafka.objects.is_empty() {
+            printer.section("Asking Kafka for lag");
+            kafka::apply(&applier, self.plan).await?;
+            if args.waits() && self.wait_for(&self.plan.kafka.objects).await? == Outcome::Bad {
+                printer
+                    .hint("All else is installed. Mend what is named above and run `kubectl learnflow install` again.");
+                return Ok(Outcome::Bad);
+            }
+        }
         if args.waits() {
             self.prune(&applier).await?;
         }
@@ -275,15 +294,37 @@ impl Job<'_> {
                 .buffered(AT_ONCE)
                 .try_for_each(|_| async { Ok(()) })
                 .await?;
+            if !workloads && members.iter().any(|object| object.reference() == grafana::secret()) {
+                let give = async || {
+                    self.cluster
+                        .give_password(&grafana::secret(), grafana::PASSWORD.1)
+                        .await
+                };
+                if applier.patience.with(give).await? {
+                    let what = "chose a password for Grafana; `kubectl learnflow dashboard` says how to read it";
+                    self.printer.step(Mark::Good, what);
+                }
+            }
         }
         Ok(())
     }
 
     async fn wait_for_stack(&self) -> Result<Outcome, Problem> {
+        self.printer.section("Waiting for the stack");
+        let outcome = self.wait_for(&self.plan.stack).await?;
+        if outcome == Outcome::Bad {
+            self.printer.hint(
+                "Nothing of the services was touched. Mend what is named above and run `kubectl learnflow install` again.",
+            );
+        }
+        Ok(outcome)
+    }
+
+    /// Waits for the workloads among these.
+    async fn wait_for(&self, objects: &[Object]) -> Result<Outcome, Problem> {
         let printer = self.printer;
-        let workloads = self.plan.stack.iter().filter(|object| object.is_workload());
+        let workloads = objects.iter().filter(|object| object.is_workload());
         let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
-        printer.section("Waiting for the stack");
         let timeout = self.args.timeout;
         let rest = self.cluster.wait_ready(&workloads, timeout, tell(printer)).await?;
         printer.done_waiting();
@@ -295,6 +336,16 @@ impl Job<'_> {
         }
         if rest.is_empty() {
             return Ok(Outcome::Good);
+        }
+        // ErrImagePull, ImagePullBackOff, ErrImageNeverPull.
+        if rest
+            .iter()
+            .any(|one| one.trouble.as_ref().is_some_and(|why| why.contains("Image")))
+        {
+            printer.hint(
+                "A node cannot get an image. Name a registry that has it with --registry (`render --images` lists all), \
+                 or a Secret to pull it with with --image-pull-secret.",
+            );
         }
         printer.hint(
             "Nothing of the services was touched. Mend what is named above and run `kubectl learnflow install` again.",

@@ -83,6 +83,10 @@ fn install_applies_in_order_and_enrols_last() {
         "namespaces/shop/deployments/cart",
         // Only now: its sidecars no longer restart for it.
         "resiliencies/learnflow",
+        "configmaps/collector-kafka",
+        "secrets/collector-kafka",
+        "networkpolicies/collector-kafka",
+        "deployments/collector-kafka",
     ];
     let positions: Vec<usize> = order.iter().map(|part| position(&writes, part)).collect();
     assert!(positions.is_sorted(), "{writes:#?}");
@@ -92,12 +96,14 @@ fn install_applies_in_order_and_enrols_last() {
         .filter(|write| write.ends_with("(dry run)"))
         .count();
     assert_eq!(
-        dry + 1,
+        dry + 2,
         writes.len(),
-        "everything was tried first, and cart rolls twice"
+        "everything was tried first; cart rolls twice, and a password is chosen"
     );
     assert!(
-        writes.last().is_some_and(|last| last.ends_with("deployments/cart")),
+        writes
+            .last()
+            .is_some_and(|last| last.ends_with("deployments/collector-kafka")),
         "{writes:#?}"
     );
     assert!(
@@ -329,7 +335,10 @@ fn parts_can_be_left_out() {
     assert_eq!(endpoint, "", "there is no gateway to send spans to");
 
     let fake = Fake::sound();
-    let ended = install(&fake, &["--skip=middleware,resilience,autoscaling,prometheus"]);
+    let ended = install(
+        &fake,
+        &["--skip=middleware,resilience,autoscaling,prometheus,grafana,kafka"],
+    );
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     let writes = fake.writes();
     assert!(

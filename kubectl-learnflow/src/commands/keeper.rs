@@ -1,6 +1,7 @@
 //! Whose Prometheus keeps the metrics. What was chosen once stays until a person says otherwise: nothing is
 //! switched because somebody else installed a Prometheus meanwhile.
 
+use super::chosen::Others;
 use crate::{
     cluster::Cluster,
     concern::Concern,
@@ -99,10 +100,11 @@ pub(super) async fn installed_plan(cluster: &Cluster, app_ids: &BTreeSet<String>
 
 /// The defaults, and what stays as it was chosen.
 pub(super) async fn installed_shape(cluster: &Cluster) -> Result<Shape, Problem> {
-    let keeper = cluster.keeper().await?.unwrap_or_default();
+    let Others { keeper, host, .. } = Others::installed(cluster).await?;
     cluster.measured_by(&keeper);
     Ok(Shape {
         keeper,
+        host,
         ..Shape::default()
     })
 }

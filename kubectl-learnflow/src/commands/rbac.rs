@@ -5,7 +5,8 @@ use crate::{
     cli::{Format, Global, Rbac, RbacFormat},
     cluster::Cluster,
     concern::Profile,
-    config::Which,
+    config::{Boards, Which},
+    grafana::{Host, Theirs},
     model::Outcome,
     monitoring::{Keeper, Operated},
     objects::{OUR_NAMESPACES, Plan, STACK_NAMESPACE},
@@ -25,21 +26,24 @@ pub(super) async fn run(args: &Rbac, global: &Global, printer: &Printer) -> Resu
         Some(namespace) => namespace.clone(),
         None => Cluster::connect(global).await?.namespace,
     };
-    let plan = |profile, fit, keeper: &Keeper| {
+    let plan = |profile, fit, (keeper, host): &(Keeper, Host)| {
         let shape = Shape {
             profile,
             fit,
             keeper: keeper.clone(),
+            host: host.clone(),
             ..Shape::default()
         };
         Plan::shaped(&namespace, &BTreeSet::new(), &shape)
     };
-    let keepers = keepers(&args.prometheus);
+    let hosts = hosts(&args.grafana);
+    let others = keepers(&args.prometheus).into_iter();
+    let others = others.flat_map(|keeper| hosts.iter().map(move |host| (keeper.clone(), host.clone())));
     // Whichever of the two is installed, or is there from before; with a budget or without.
-    let plans = keepers.iter().flat_map(|keeper| {
+    let plans = others.flat_map(|others| {
         [
-            plan(Profile::Dev, None, keeper),
-            plan(Profile::Production, Some(budget::any()), keeper),
+            plan(Profile::Dev, None, &others),
+            plan(Profile::Production, Some(budget::any()), &others),
         ]
     });
     let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
@@ -85,6 +89,17 @@ fn keepers(which: &Which) -> Vec<Keeper> {
         Which::Service(address) => vec![Keeper::Plain(address.clone())],
         Which::Operated { namespace, name } => [STACK_NAMESPACE, namespace]
             .map(|place| Keeper::Operated(Box::new(Operated::assumed(namespace, name, place))))
+            .into(),
+    }
+}
+
+/// Nor here: boards go to our namespace, or to that of the Grafana.
+fn hosts(which: &Boards) -> Vec<Host> {
+    match which {
+        Boards::Own => vec![Host::Own],
+        Boards::None => vec![Host::None],
+        Boards::Existing { namespace, name } => [STACK_NAMESPACE, namespace]
+            .map(|place| Host::Existing(Box::new(Theirs::assumed(namespace, name, place))))
             .into(),
     }
 }

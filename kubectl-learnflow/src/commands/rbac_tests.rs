@@ -201,7 +201,7 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     // Policies and autoscalers went with the last service; a budget has objects of its own.
     asked(&fake, async |cluster, printer| {
         assert_eq!(
-            run_install(cluster, printer, &["--budget=1Gi"]).await,
+            run_install(cluster, printer, &["--budget=1536Mi"]).await,
             Ok(Outcome::Good)
         );
     });
@@ -228,6 +228,39 @@ const ENROLS: [&str; 10] = [
 const UNUSED: [&str; 3] = ["list pods", "list replicasets", "delete "];
 
 #[test]
+fn the_grafana_of_somebody_else_takes_what_is_said() {
+    let fake = Fake::sound();
+    let env = json!([{ "name": "LABEL", "value": "grafana_dashboard" }]);
+    fake.put(
+        "/apis/apps/v1/namespaces/boards/deployments/main",
+        json!({ "metadata": { "name": "main", "namespace": "boards", "labels": { "app.kubernetes.io/name": "grafana" } },
+            "spec": { "template": { "spec": { "containers": [{ "name": "sidecar", "env": env }] } } } }),
+    );
+    let asked = asked(&fake, async |cluster, printer| {
+        for _ in 0..2 {
+            assert_eq!(run_install(cluster, printer, &[]).await, Ok(Outcome::Good));
+        }
+    });
+    let shape = Shape {
+        host: fake
+            .run(async |cluster| cluster.host().await)
+            .expect("a host")
+            .expect("one"),
+        ..Shape::default()
+    };
+    let plan = Plan::shaped(SHOP, &BTreeSet::new(), &shape).expect("a plan");
+    let permissions = of(Task::Install, &plan, SHOP);
+    let allowed = |access: &&Access| only_tried(access) || permissions.all().any(|have| covers(have, access));
+    let missing: Vec<&Access> = asked.iter().filter(|access| !allowed(access)).collect();
+    assert!(missing.is_empty(), "install also needs {missing:#?}");
+    assert!(
+        asked
+            .iter()
+            .any(|access| access.verb == "list" && access.namespace.as_deref() == Some("boards"))
+    );
+}
+
+#[test]
 fn a_missing_permission_is_named_before_anything_is_written() {
     let fake = Fake::sound();
     fake.refuse("patch deployments");
@@ -240,7 +273,9 @@ fn a_missing_permission_is_named_before_anything_is_written() {
         "{said}"
     );
     assert!(
-        said.contains("namespace learnflow-system: collector-gateway, prometheus, traces\n"),
+        said.contains(
+            "namespace learnflow-system: collector-gateway, grafana, kube-state-metrics, prometheus, traces\n"
+        ),
         "{said}"
     );
     assert_eq!(fake.writes().iter().filter(|write| write.contains("PATCH")).count(), 0);

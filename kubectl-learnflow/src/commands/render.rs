@@ -1,16 +1,21 @@
 //! `render`: what `install` applies, as files.
 
-use super::{budget, chosen, connect, guard, keeper, places, scaling};
+use super::{
+    budget,
+    chosen::{self, Others},
+    connect, guard, host, keeper, places, scaling, states,
+};
 use crate::{
     assets,
     cli::{Global, Render},
     cluster::Cluster,
     concern::Concern,
-    config::{Settings, Which},
+    config::{Boards, Settings, Which},
     enrolment::{Enrolments, Entry},
+    grafana,
     model::{Configuration, Facts, Outcome, Service},
     monitoring::{self, Address, Keeper},
-    objects::{Object, Plan},
+    objects::{Object, Plan, STACK_NAMESPACE},
     patches,
     printer::{Mark, Printer, Tone},
     problem::Problem,
@@ -62,18 +67,29 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
             Some(which) => keeper::assumed(which),
             None => Keeper::Own,
         };
+        shape.host = settings.grafana.value.as_ref().map(host::assumed).unwrap_or_default();
         let plan = Plan::shaped("default", &BTreeSet::new(), &shape)?;
-        let images: BTreeSet<String> = plan.outside().flat_map(patches::images).collect();
+        // Which of them there are shows in the cluster; their images do not depend on it.
+        let kafka = match plan.measures {
+            true => Concern::Kafka.objects(shape.profile)?,
+            false => Vec::new(),
+        };
+        let kafka = kafka.into_iter().map(|object| patches::shaped(object, &shape));
+        let all = plan.outside().cloned().chain(kafka);
+        let images: BTreeSet<String> = all.flat_map(|object| patches::images(&object)).collect();
         images.iter().for_each(|image| printer.data_line(Tone::Plain, image));
         return Ok(Outcome::Good);
     }
     let concerns = &settings.concerns.value;
-    let for_services = concerns.has(Concern::Middleware) || concerns.has(Concern::Autoscaling);
-    let told = !settings.services.value.is_empty() && !concerns.asks_for(Concern::Autoscaling);
+    let for_services = concerns.iter().any(|concern| !concern.is_of_stack());
+    // What these depend on shows in the cluster only.
+    let asked = concerns.asks_for(Concern::Autoscaling) || concerns.asks_for(Concern::Kafka);
+    let told = !settings.services.value.is_empty() && !asked;
     // What it selects shows in the cluster only.
     let operated =
         matches!(settings.prometheus.value, Some(Which::Operated { .. })) && concerns.has(Concern::Prometheus);
-    let rendered = if for_services && !told || operated {
+    let existing = matches!(settings.grafana.value, Some(Boards::Existing { .. })) && concerns.has(Concern::Grafana);
+    let rendered = if for_services && !told || operated || existing {
         with_cluster(settings, global, printer).await?
     } else {
         if concerns.has(Concern::Autoscaling) {
@@ -81,9 +97,29 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
             printer.step(Mark::Warn, what);
             printer.hint("Name no services, and they are read from the cluster; or see manifests/autoscaling.");
         }
+        if concerns.has(Concern::Kafka) {
+            let what = "No collector-kafka is rendered: how Kafka is reached shows in the Components only";
+            printer.step(Mark::Warn, what);
+            printer.hint("Name no services, and they are read from the cluster; or see manifests/kafka.");
+        }
         without_cluster(&settings, printer).await?
     };
     let files = files(&rendered)?;
+    if rendered[0]
+        .plan
+        .stack
+        .iter()
+        .any(|object| object.reference() == grafana::secret())
+    {
+        let (secret, key) = grafana::PASSWORD;
+        let what =
+            format!("Secret {STACK_NAMESPACE}/{secret} is rendered without a password, and Grafana waits for one");
+        printer.step(Mark::Warn, &what);
+        printer.hint(&format!(
+            "`install` chooses one. Without it: `kubectl -n {STACK_NAMESPACE} patch secret {secret} \
+             -p '{{\"stringData\":{{\"{key}\":\"…\"}}}}'`."
+        ));
+    }
     match &args.output_dir {
         None => {
             if let Keeper::Plain(address) = &rendered[0].plan.keeper {
@@ -119,6 +155,7 @@ fn said(settings: &Settings) -> Option<Keeper> {
 async fn without_cluster(settings: &Settings, printer: &Printer) -> Result<Vec<Rendered>, Problem> {
     let mut shape = settings.shape(false, false);
     shape.keeper = said(settings).unwrap_or_default();
+    shape.host = settings.grafana.value.as_ref().map(host::assumed).unwrap_or_default();
     let fit = budget::fit(None, settings, &shape).await?;
     let shape = shape.fitted(fit);
     budget::say(&shape, settings, false, printer);
@@ -152,7 +189,7 @@ async fn without_cluster(settings: &Settings, printer: &Printer) -> Result<Vec<R
     each.collect()
 }
 
-async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) -> Result<Vec<Rendered>, Problem> {
+async fn with_cluster(mut settings: Settings, global: &Global, printer: &Printer) -> Result<Vec<Rendered>, Problem> {
     let hint = "To render without a cluster, name the services with --service or in learnflow.yaml.";
     let cluster = connect(global, &settings)
         .await
@@ -161,15 +198,19 @@ async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) ->
     let all = stream::iter(&clusters).then(Cluster::facts).try_collect::<Vec<_>>();
     let all = all.await.map_err(|problem| also(problem, hint))?;
     chosen::known(&settings.exclude.value, &all, &clusters)?;
+    let (host, mut checks) = host::choose(&cluster, &settings).await?;
     let keeper = match said(&settings) {
         Some(keeper) => keeper,
         None => {
             let chosen = keeper::choose(&cluster, &settings).await?;
-            guard::remark(&chosen.checks, printer)?;
+            checks.extend(chosen.checks);
             chosen.keeper
         }
     };
-    let shape = chosen::shape(&cluster, &settings, keeper).await?;
+    checks.extend(states::leave_out(&cluster, &mut settings, &keeper).await?);
+    guard::remark(&checks, printer)?;
+    let others = Others { keeper, host, checks };
+    let shape = chosen::shape(&cluster, &settings, &others).await?;
     budget::say(&shape, &settings, true, printer);
     let mut rendered = Vec::new();
     for (n, (cluster, facts)) in clusters.iter().zip(all).enumerate() {
@@ -184,6 +225,7 @@ async fn with_cluster(settings: Settings, global: &Global, printer: &Printer) ->
         }
         let autoscalers = scaling::plan(cluster, &plan, &facts, &services, &settings).await?;
         guard::remark(&autoscalers.checks, printer)?;
+        guard::remark(&plan.kafka.checks, printer)?;
         let mut one = Rendered::new(cluster.namespace.clone(), plan, &services, &facts.configurations);
         one.autoscalers = autoscalers.objects;
         rendered.push(one);
@@ -222,7 +264,12 @@ fn files(all: &[Rendered]) -> Result<BTreeMap<String, String>, Problem> {
     {
         let enrolments = enrolments.as_ref();
         let objects = enrolments.into_iter().flat_map(Enrolments::objects);
-        for object in plan.outside().chain(objects).chain(autoscalers) {
+        for object in plan
+            .outside()
+            .chain(objects)
+            .chain(autoscalers)
+            .chain(&plan.kafka.objects)
+        {
             let name = format!("{number:02}-{}-{}.yaml", object.kind().to_lowercase(), object.name());
             files.insert(name, file(object)?);
             number += 1;

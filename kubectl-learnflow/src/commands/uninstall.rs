@@ -1,6 +1,6 @@
 //! `uninstall`: lets the services go, then removes what is ours and nothing else.
 
-use super::{applier::patiently, enrol, guard, keeper};
+use super::{applier::patiently, enrol, guard, kafka, keeper};
 use crate::{
     cli::Uninstall,
     cluster::Cluster,
@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 #[derive(Debug, Default)]
 struct Found {
     services: Vec<Service>,
-    /// What goes before the services are let go: see [`super::policies`].
+    /// What goes before the services are let go: see [`super::policies`]. No pod of theirs reads it.
     first: Vec<ObjectRef>,
     middleware: Vec<ObjectRef>,
     /// They go with their Configurations.
@@ -135,7 +135,7 @@ async fn one(
     }
 
     if !found.first.is_empty() {
-        printer.section("Removing policies and autoscalers");
+        printer.section("Removing policies, autoscalers and collectors");
     }
     if !remove(cluster, &found.first, args.timeout, printer).await? {
         return Ok(Outcome::Bad);
@@ -215,6 +215,7 @@ async fn find(cluster: &Cluster, before: &[Cluster]) -> Result<Found, Problem> {
         .collect();
     let scalers = cluster.scalers().await?.into_iter().filter(|found| found.ours);
     first.extend(scalers.map(|found| ObjectRef::autoscaler(&cluster.namespace, &found.name)));
+    first.extend(kafka::of(cluster).await?);
     let (stack, namespaces, volumes) = if others.is_empty() {
         let namespaces = ours(cluster, plan.namespaces.iter()).await?;
         let mut stack = ours(cluster, plan.stack.iter()).await?;

@@ -104,7 +104,9 @@ fn a_dry_run_lists_and_deletes_nothing() {
     assert_eq!(ended, Ok(Outcome::Good));
     assert!(
         out.starts_with(
-            "delete Resiliency shop/learnflow\nrelease and roll Deployment shop/cart\n\
+            "delete Resiliency shop/learnflow\ndelete Deployment shop/collector-kafka\n\
+             delete NetworkPolicy shop/collector-kafka\ndelete Secret shop/collector-kafka\n\
+             delete ConfigMap shop/collector-kafka\nrelease and roll Deployment shop/cart\n\
              delete Component shop/learnflow\n"
         ),
         "{out}"

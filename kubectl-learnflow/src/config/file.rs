@@ -2,12 +2,13 @@
 //! `docs/learnflow.schema.json` is made of these types.
 
 use super::values::{
-    Expected, Image, Memory, Share, Slow, Which, expected_of, label_of, name_of, needed_label_of, needed_name_of,
-    registry_of,
+    Boards, Expected, Image, Memory, Share, Slow, Which, expected_of, label_of, name_of, needed_label_of,
+    needed_name_of, registry_of,
 };
 use crate::{
     concern::{Concern, Profile, Selection},
     problem::Problem,
+    remote_write::RemoteWrite,
 };
 use serde::Deserialize;
 use serde_saphyr::{Error, Location, Spanned, UserMessageFormatter};
@@ -53,6 +54,16 @@ pub(crate) struct File {
         schemars(with = "String", regex(pattern = r"^(own|[-a-z0-9]+/[-.a-z0-9]+(:[0-9]+(/.*)?)?)$"))
     )]
     pub(crate) prometheus: Option<Which>,
+    /// Where our own Prometheus also sends everything, to be kept for longer. Default: nowhere.
+    #[cfg_attr(test, schemars(with = "RemoteWrite"))]
+    pub(crate) remote_write: Option<RemoteWrite>,
+    /// Which Grafana shows the boards: `own`, `none`, or NAMESPACE/NAME of one whose sidecar reads boards from
+    /// ConfigMaps. Default: the one that was chosen before, or else the only one that is there, or else our own.
+    #[cfg_attr(
+        test,
+        schemars(with = "String", regex(pattern = r"^(own|none|[-a-z0-9]+/[-.a-z0-9]+)$"))
+    )]
+    pub(crate) grafana: Option<Boards>,
     /// The size and the care. Default: dev.
     #[cfg_attr(test, schemars(with = "Profile"))]
     pub(crate) profile: Option<Profile>,

@@ -8,15 +8,21 @@ mod values;
 use crate::{
     cli::{Choice, Global},
     concern::{Profile, Selection},
+    grafana::Host,
     model::Facts,
     monitoring::Keeper,
     patches::Shape,
     problem::Problem,
+    remote_write::RemoteWrite,
 };
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 pub(crate) use file::{Entry, File};
-pub(crate) use values::{Expected, Memory, Share, Slow, Which, bytes, label, name, registry};
+pub(crate) use values::name_of;
+pub(crate) use values::{Boards, Expected, Memory, Share, Slow, Which, bytes, label, name, registry};
 
 /// A value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +65,9 @@ pub(crate) struct Settings {
     pub(crate) concerns: Setting<Selection>,
     /// None: see [`crate::commands`], where it is chosen.
     pub(crate) prometheus: Setting<Option<Which>>,
+    pub(crate) remote_write: Setting<Option<RemoteWrite>>,
+    /// The same.
+    pub(crate) grafana: Setting<Option<Boards>>,
     pub(crate) profile: Setting<Profile>,
     pub(crate) budget: Setting<Option<Memory>>,
     /// What the budget is for, where that is said and not counted.
@@ -109,6 +118,8 @@ impl Settings {
             pubsub: from.maybe(None, "", file.pubsub),
             concerns,
             prometheus: from.maybe(choice.prometheus.clone(), "--prometheus", file.prometheus),
+            remote_write: from.maybe(None, "", file.remote_write),
+            grafana: from.maybe(choice.grafana.clone(), "--grafana", file.grafana),
             profile: from.either(choice.profile, "--profile", file.profile, Profile::default()),
             budget: from.maybe(choice.budget.clone(), "--budget", file.budget),
             expected: from.either(choice.expect.clone(), "--expect", file.expect, Expected::default()),
@@ -212,13 +223,13 @@ impl Settings {
                 entry.container = entry.container.take().or_else(|| known.container.clone());
             }
         }
-        let mut kafka = all.iter().flat_map(|(_, facts)| &facts.kafka);
+        let mut kafka = all.iter().flat_map(|(_, facts)| facts.pubsubs());
         if let (None, Some(first)) = (&self.pubsub.value, kafka.next())
             // Where each namespace has another one, each has its own.
             && kafka.all(|other| other == first || !several)
         {
             self.pubsub = Setting {
-                value: Some(first.clone()),
+                value: Some(first),
                 from: Source::Cluster,
             };
         }
@@ -237,6 +248,10 @@ impl Settings {
             slow: self.slow.value,
             begun: Share::ALL,
             keeper: Keeper::Own,
+            namespaces: self.namespaces.value.iter().cloned().collect(),
+            before: BTreeSet::new(),
+            remote_write: self.remote_write.value.clone(),
+            host: Host::Own,
             gateway,
             store,
             fit: None,

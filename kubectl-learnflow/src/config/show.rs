@@ -4,6 +4,7 @@ use super::{Entry, Setting, Settings, Source};
 use crate::{
     budget::{Fit, Load},
     config::Share,
+    remote_write::RemoteWrite,
 };
 use std::fmt::Display;
 
@@ -27,6 +28,14 @@ impl Settings {
         let only = format!("only: [{}]", only.join(", "));
         page.line(&only, &self.concerns.from);
         page.maybe("prometheus", &self.prometheus, |which| scalar(&which.to_string()));
+        if let Some(RemoteWrite { url, secret }) = &self.remote_write.value {
+            page.line("remoteWrite:", &self.remote_write.from);
+            page.0.push_str(&format!("  url: {}\n", scalar(url)));
+            if let Some(secret) = secret {
+                page.0.push_str(&format!("  secret: {}\n", scalar(secret)));
+            }
+        }
+        page.maybe("grafana", &self.grafana, |which| scalar(&which.to_string()));
         page.line(&format!("profile: {}", self.profile.value), &self.profile.from);
         page.maybe("budget", &self.budget, |budget| scalar(&budget.to_string()));
         if let Some(fit) = fit {

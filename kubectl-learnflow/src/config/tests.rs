@@ -35,7 +35,7 @@ fn of_shop() -> Facts {
 
 #[test]
 fn flags_win_over_the_file_and_the_file_over_defaults() {
-    let file = "profile: production\nregistry: a.io\nskip: [prometheus]\nservices: [{name: cart}]\n";
+    let file = "profile: production\nregistry: a.io\nskip: [prometheus, grafana]\nservices: [{name: cart}]\n";
     let settings = read(&["--registry", "b.io", "--only", "middleware", "-n", "shop"], file).expect("settings");
     assert_eq!(settings.registry.value.as_deref(), Some("b.io"));
     assert_eq!(settings.registry.from, Source::Flag("--registry"));

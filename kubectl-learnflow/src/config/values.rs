@@ -336,6 +336,57 @@ impl<'de> Deserialize<'de> for Which {
     }
 }
 
+/// Which Grafana shows the boards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Boards {
+    Own,
+    None,
+    /// A workload with Grafana.
+    Existing {
+        namespace: String,
+        name: String,
+    },
+}
+
+impl Boards {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text).ok_or_else(|| {
+            format!(
+                "`{text}` names no Grafana; write own, none, or NAMESPACE/NAME of the Deployment or StatefulSet of one"
+            )
+        })
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "own" => return Some(Self::Own),
+            "none" => return Some(Self::None),
+            _ => {}
+        }
+        let (namespace, rest) = text.split_once('/')?;
+        Some(Self::Existing {
+            namespace: label(namespace).ok()?,
+            name: name(rest).ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Boards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own => f.write_str("own"),
+            Self::None => f.write_str("none"),
+            Self::Existing { namespace, name } => write!(f, "{namespace}/{name}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Boards {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
 /// A Kubernetes quantity of bytes.
 pub(crate) fn bytes(text: &str) -> Option<u64> {
     let end = text
@@ -363,7 +414,7 @@ pub(super) fn label_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     checked(deserializer, label).map(Some)
 }
 
-pub(super) fn name_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(crate) fn name_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     checked(deserializer, name).map(Some)
 }
 
@@ -474,6 +525,17 @@ mod tests {
             "nodes=1,,pods=2",
         ] {
             assert!(Expected::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_grafana_is_named_in_three_ways() {
+        for good in ["own", "none", "monitoring/grafana", "a/b.c"] {
+            let which = Boards::parse(good).map(|which| which.to_string());
+            assert_eq!(which.as_deref(), Ok(good));
+        }
+        for bad in ["", "existing", "grafana", "a/", "/b", "A/b", "a/b:3000", "a/b/c"] {
+            assert!(Boards::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -144,6 +144,17 @@ pub const PARTS: &[Part] = &[
         },
     },
     Part {
+        name: "kube-state-metrics",
+        version: "2.18.0",
+        base: true,
+        recipe: Recipe::Go {
+            module: "kube-state-metrics",
+            tags: "",
+            set: &[("github.com/prometheus/common/version.Version", "v2.18.0")],
+            packages: &["k8s.io/kube-state-metrics/v2"],
+        },
+    },
+    Part {
         name: "coredns",
         version: "1.12.2",
         base: true,
@@ -316,6 +327,12 @@ pub const PARTS: &[Part] = &[
         "quay.io/prometheus/prometheus:v3.16.0",
         &["/bin/prometheus"],
         &[file("prometheus", "prometheus", "bin/prometheus")],
+    ),
+    image(
+        "image-kube-state-metrics",
+        "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.18.0",
+        &["/kube-state-metrics"],
+        &[file("kube-state-metrics", "kube-state-metrics", "kube-state-metrics")],
     ),
     beyond_the_base(image(
         "image-prometheus-operator",

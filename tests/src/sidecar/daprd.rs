@@ -218,6 +218,11 @@ impl Sidecar {
         Ok(String::from_utf8(http::get(self.metrics, "/metrics")?.body)?)
     }
 
+    /// The file that it logs to.
+    pub fn log_file(&self) -> &Path {
+        self.process.output_file()
+    }
+
     pub fn log(&self) -> String {
         self.process.output()
     }

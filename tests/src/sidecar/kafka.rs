@@ -1,7 +1,7 @@
 use std::{
     fs,
     net::{SocketAddr, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -13,64 +13,134 @@ use crate::process::{Process, free_port};
 /// One broker, which is its own controller.
 #[derive(Debug)]
 pub struct Kafka {
-    _process: Process,
+    process: Option<Process>,
     address: SocketAddr,
+    java: PathBuf,
+    jars: PathBuf,
+    folder: PathBuf,
+}
+
+/// Listeners with TLS, beside the open one.
+#[derive(Debug)]
+pub struct Secured {
+    /// SASL and TLS.
+    pub sasl: SocketAddr,
+    /// TLS with a certificate of the client.
+    pub mutual: SocketAddr,
+    /// PEM files: whom to believe, and the broker's own certificate with its key.
+    pub authority: PathBuf,
+    pub identity: PathBuf,
+    /// A name, and its passwords for PLAIN and for SCRAM-SHA-512.
+    pub user: &'static str,
+    pub passwords: [&'static str; 2],
 }
 
 impl Kafka {
     /// With its data in `folder`, which has to outlive it.
     pub fn start(parts: &Parts, folder: &Path) -> Result<Self> {
+        Self::start_with(parts, folder, None)
+    }
+
+    pub fn start_with(parts: &Parts, folder: &Path, secured: Option<&Secured>) -> Result<Self> {
         let address = free_port()?;
-        let properties = folder.join("server.properties");
-        fs::write(&properties, configuration(address, free_port()?, &folder.join("data")))?;
-
-        let format = java(parts)
-            .args([
-                "kafka.tools.StorageTool",
-                "format",
-                "--cluster-id",
-                "MkU3OEVBNTcwNTJENDM2Qg",
-                "--config",
-            ])
-            .arg(&properties)
-            .output()
-            .context("cannot run Kafka's StorageTool")?;
-        ensure!(
-            format.status.success(),
-            "Kafka's StorageTool: {}",
-            String::from_utf8_lossy(&format.stderr)
-        );
-
-        let mut command = java(parts);
-        command.arg("kafka.Kafka").arg(&properties);
-        let process = Process::start("Kafka", &mut command, folder)?;
-        process.wait("connection", || TcpStream::connect(address).ok())?;
-        Ok(Self {
-            _process: process,
+        let mut properties = configuration(address, free_port()?, &folder.join("data"), secured);
+        if let Some(secured) = secured {
+            properties += &secured.properties();
+        }
+        fs::write(folder.join("server.properties"), properties)?;
+        let mut kafka = Self {
+            process: None,
             address,
-        })
+            java: parts.file("kafka", "jre/bin/java"),
+            jars: parts.file("kafka", "lib/*"),
+            folder: folder.to_owned(),
+        };
+        let mut format = vec!["format", "--cluster-id", "MkU3OEVBNTcwNTJENDM2Qg", "--config"];
+        format.push("server.properties");
+        let scram = secured.map(Secured::scram).unwrap_or_default();
+        if !scram.is_empty() {
+            format.extend(["--add-scram", &scram]);
+        }
+        kafka.tool("kafka.tools.StorageTool", &format)?;
+        kafka.start_again()?;
+        Ok(kafka)
+    }
+
+    /// With the data it had.
+    pub fn start_again(&mut self) -> Result<()> {
+        let mut command = self.java();
+        command.arg("kafka.Kafka").arg(self.folder.join("server.properties"));
+        let process = Process::start("Kafka", &mut command, &self.folder)?;
+        process.wait("connection", || TcpStream::connect(self.address).ok())?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// At once, as by SIGKILL.
+    pub fn kill(&mut self) {
+        self.process = None;
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Runs one of Kafka's own tools to its end; what it said.
+    pub fn tool(&self, class: &str, arguments: &[&str]) -> Result<String> {
+        let mut java = self.java();
+        let output = java.arg(class).args(arguments).current_dir(&self.folder).output();
+        let output = output.with_context(|| format!("cannot run {class}"))?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{class} {arguments:?}: {errors}");
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn java(&self) -> Command {
+        let mut java = Command::new(&self.java);
+        java.args(["-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-cp"])
+            .arg(&self.jars);
+        java
+    }
 }
 
-fn java(parts: &Parts) -> Command {
-    let mut java = Command::new(parts.file("kafka", "jre/bin/java"));
-    java.args(["-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-cp"])
-        .arg(parts.file("kafka", "lib/*"));
-    java
+impl Secured {
+    fn scram(&self) -> String {
+        format!("SCRAM-SHA-512=[name={},password={}]", self.user, self.passwords[1])
+    }
+
+    fn properties(&self) -> String {
+        const MODULES: &str = "org.apache.kafka.common.security";
+        const LISTENER: &str = "listener.name.sasl_ssl";
+        let Self { user, passwords, .. } = self;
+        format!(
+            "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+{LISTENER}.plain.sasl.jaas.config={MODULES}.plain.PlainLoginModule required user_{user}=\"{}\";
+{LISTENER}.scram-sha-512.sasl.jaas.config={MODULES}.scram.ScramLoginModule required;
+ssl.keystore.type=PEM
+ssl.keystore.location={}
+ssl.truststore.type=PEM
+ssl.truststore.location={}
+listener.name.ssl.ssl.client.auth=required
+",
+            passwords[0],
+            self.identity.display(),
+            self.authority.display()
+        )
+    }
 }
 
-fn configuration(broker: SocketAddr, controller: SocketAddr, data: &Path) -> String {
+fn configuration(broker: SocketAddr, controller: SocketAddr, data: &Path, secured: Option<&Secured>) -> String {
+    let mut listeners = format!("PLAINTEXT://{broker}");
+    if let Some(Secured { sasl, mutual, .. }) = secured {
+        listeners += &format!(",SASL_SSL://{sasl},SSL://{mutual}");
+    }
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
-listeners=PLAINTEXT://{broker},CONTROLLER://{controller}
-advertised.listeners=PLAINTEXT://{broker}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners={listeners},CONTROLLER://{controller}
+advertised.listeners={listeners}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={}

@@ -3,7 +3,7 @@
 use crate::{
     capacity::{self, Needs},
     cluster::Cluster,
-    commands::{keeper, status::judge},
+    commands::{host, keeper, status::judge},
     model::{Access, Facts, Probe, SidecarPod},
     objects::{AGENT_NAMESPACE, Object, Plan, STACK_NAMESPACE},
     preflight::{self, Check},
@@ -168,7 +168,12 @@ pub(super) async fn permissions(cluster: &Cluster, wanted: BTreeSet<Access>) -> 
 
 /// Is what we would apply free, or ours already? What of it is yet to come is the second value.
 pub(super) async fn names<'a>(cluster: &Cluster, plan: &'a Plan) -> Result<(Vec<Check>, Vec<&'a Object>), Problem> {
-    let found = stream::iter(plan.outside())
+    // What is in a Secret is not for whoever looks.
+    let open = plan
+        .outside()
+        .chain(&plan.kafka.objects)
+        .filter(|object| object.kind() != "Secret");
+    let found = stream::iter(open)
         .map(|object| async move { Ok::<_, Problem>((object, cluster.existing(&object.reference()).await?)) });
     let found: Vec<_> = found.buffered(8).try_collect().await?;
     let there = found.iter().filter(|(_, existing)| existing.is_some()).count();
@@ -217,6 +222,15 @@ pub(super) async fn capacity(cluster: &Cluster, coming: &[&Object]) -> Result<Ve
         Err(problem) => return Err(problem),
     };
     let mut checks = Vec::new();
+    let beside = coming.iter().filter(|object| object.namespace() == Some(here));
+    let needs = Needs::of_objects(beside.copied(), 1, &our_bounds);
+    checks.extend(capacity::fits(
+        &needs,
+        &our_quotas,
+        &our_bounds,
+        "The collector of Kafka",
+        here,
+    ));
     for (namespace, (quotas, bounds)) in [(STACK_NAMESPACE, &stack), (AGENT_NAMESPACE, &agents)] {
         let coming = coming.iter().filter(|object| object.namespace() == Some(namespace));
         let needs = Needs::of_objects(coming.copied(), nodes.max(1), bounds);
@@ -261,7 +275,7 @@ pub(super) async fn surroundings(cluster: &Cluster, facts: &Facts) -> Result<Vec
             }
         }
         Err(problem) if problem.kind == Kind::Forbidden => {
-            let next = "Nothing depends on it: LearnFlow brings its own Prometheus.";
+            let next = "Nothing depends on it: LearnFlow brings its own.";
             checks.push(
                 Check::warn(
                     format!("Other Prometheus and Grafana were not looked for: {problem}"),
@@ -278,6 +292,15 @@ pub(super) async fn surroundings(cluster: &Cluster, facts: &Facts) -> Result<Vec
             let what = format!("Objects Prometheus were not looked for: {problem}");
             let next = "Name one with `install --prometheus`, or LearnFlow brings its own.";
             checks.push(Check::warn(what, next).id("operated-prometheus"));
+        }
+        Err(problem) => return Err(problem),
+    }
+    match host::found(cluster).await {
+        Ok(found) => checks.extend(found.into_iter().map(|check| check.id("grafana"))),
+        Err(problem) if problem.kind == Kind::Forbidden => {
+            let what = format!("Whether there is a Grafana that takes boards was not looked at: {problem}");
+            let next = "Name one with `install --grafana`, or LearnFlow brings its own.";
+            checks.push(Check::warn(what, next).id("grafana"));
         }
         Err(problem) => return Err(problem),
     }

@@ -8,7 +8,9 @@ use crate::{
     cli::{Check as Args, CheckFormat, Format},
     cluster::Cluster,
     enrolment::Enrolments,
+    kafka,
     model::Outcome,
+    patches::Shape,
     permissions::{self, Task},
     preflight::Check,
     printer::{Mark, Printer},
@@ -64,19 +66,22 @@ pub(super) async fn run(cluster: &Cluster, args: &Args, printer: &Printer) -> Re
 
 pub(super) async fn report(cluster: &Cluster, pre: bool, printer: &Printer) -> Result<Report, Problem> {
     // Who may not look would get a report with holes.
-    let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
+    let mut plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
     let own = permissions::of(Task::Check, &plan, &cluster.namespace).required;
     guard::allowed(cluster, own, printer).await?;
     let facts = cluster.facts().await?;
+    plan.kafka = kafka::plan(&cluster.namespace, &facts.kafka, &Shape::default(), false)?;
     let mut findings = Findings::default();
     findings.add("kubernetes", look::kubernetes(cluster, &facts).await?);
     findings.add("dapr", look::dapr(cluster, &facts).await?);
+    let lag = plan.kafka.checks.iter().cloned().map(|check| check.id("kafka-lag"));
+    findings.add("kafka", lag.collect());
     if facts.namespace_exists {
         let enrolments = chosen::enrolments(&plan, &facts.services, &facts);
         let enrolments = enrolments.unwrap_or_else(|| Enrolments::new(&plan, &[], &[], false));
         let services = crate::preflight::services(&enrolments, &facts, &cluster.namespace, false);
         findings.add("services", services);
-        findings.add("sidecars", look::sidecars(cluster, &facts.kafka).await?);
+        findings.add("sidecars", look::sidecars(cluster, &facts.pubsubs()).await?);
     }
     if pre {
         let wanted = permissions::of(Task::Install, &plan, &cluster.namespace).required;

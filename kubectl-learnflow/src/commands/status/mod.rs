@@ -15,11 +15,13 @@ use super::{coverage::Coverage, keeper, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
+    concern::Selection,
     config::Share,
     enrolment::{self, Enrolments},
+    kafka::COLLECTOR,
     model::{Configuration, Facts, Outcome, Pod, Rollout, Scaler, Service},
     monitoring,
-    objects::{Object, ObjectRef, Plan},
+    objects::{MANAGER, Object, ObjectRef, Plan},
     patches::Shape,
     preflight,
     printer::{Printer, Tone},
@@ -140,7 +142,9 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     let services = at_work.iter().map(|(service, _)| service);
     let services: Vec<Service> = services.cloned().collect();
     let app_ids: BTreeSet<String> = services.iter().filter_map(|s| s.app_id.clone()).collect();
+    let (_, parts) = cluster.installed_for().await?;
     let shape = Shape {
+        concerns: Selection::of_stack(&parts),
         begun: begun(&services, &configurations),
         ..keeper::installed_shape(cluster).await?
     };
@@ -159,6 +163,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     let workloads = plan.stack.iter().filter(|object| object.is_workload());
     let mut parts: Vec<ObjectRef> = workloads.map(Object::reference).collect();
     parts.extend(plan.keeper.object());
+    parts.extend(kafka(cluster).await?);
     parts.push(component.clone());
     parts.extend(enrolment::in_use(&cluster.namespace, &enrolled, &configurations));
     let seen = async {
@@ -222,6 +227,14 @@ async fn scalers(cluster: &Cluster) -> Result<Vec<Scaler>, Problem> {
         Err(problem) if problem.kind == Kind::Forbidden => Ok(Vec::new()),
         scalers => scalers,
     }
+}
+
+/// The collector that asks Kafka, where there is one: it comes only where a Component says how.
+async fn kafka(cluster: &Cluster) -> Result<Option<ObjectRef>, Problem> {
+    let collector = ObjectRef::deployment(&cluster.namespace, COLLECTOR);
+    let found = cluster.existing(&collector).await?;
+    let ours = found.is_some_and(|found| found.managed_by.as_deref() == Some(MANAGER));
+    Ok(ours.then_some(collector))
 }
 
 /// None: it is not for us to see.
