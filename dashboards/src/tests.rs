@@ -67,6 +67,20 @@ fn each_query_asks_the_chosen_data_source() {
     }
 }
 
+/// What stands in one row fills it.
+#[test]
+fn no_board_has_holes() {
+    for (name, board) in json() {
+        let mut widths: BTreeMap<u64, u64> = BTreeMap::new();
+        for panel in panels(&board) {
+            let place = |key: &str| panel["gridPos"][key].as_u64().expect("a number");
+            *widths.entry(place("y")).or_default() += place("w");
+        }
+        let hole = widths.iter().find(|(_, width)| **width != 24);
+        assert_eq!(hole, None, "{name}: (y, columns of 24)");
+    }
+}
+
 #[test]
 fn each_panel_has_a_unit_and_says_what_to_do() {
     for (name, board) in json() {

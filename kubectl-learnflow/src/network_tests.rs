@@ -241,18 +241,18 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
                 continue;
             }
             let selector = discovery["selectors"][0]["label"].as_str().expect("a selector");
-            let keep = job["relabel_configs"]
-                .as_array()
-                .expect("rules")
-                .iter()
-                .find(|rule| rule["source_labels"][0] == "__meta_kubernetes_pod_container_port_name");
-            let port = keep.and_then(|rule| rule["regex"].as_str()).expect("a port's name");
             // The port is its owner's choice.
             let any_port = |peer| all_ports(plan).into_iter().map(move |port| ("prometheus", peer, port));
             if selector.starts_with("dapr.io/") {
                 flows.extend(any_port("sidecar"));
                 continue;
             }
+            let keep = job["relabel_configs"]
+                .as_array()
+                .expect("rules")
+                .iter()
+                .find(|rule| rule["source_labels"][0] == "__meta_kubernetes_pod_container_port_name");
+            let port = keep.and_then(|rule| rule["regex"].as_str()).expect("a port's name");
             if selector.ends_with("=kube-state-metrics") {
                 flows.extend(any_port("their-kube-state-metrics"));
                 let port = container_port(plan, "kube-state-metrics", "http-metrics");

@@ -240,7 +240,7 @@ fn a_budget_is_kept_and_changed(target: &Target) -> Result<()> {
         stderr.contains("A budget of 300Mi is too small for 1 node") && stderr.contains("Raise it to"),
         "{stderr}"
     );
-    for budget in [1024, 900] {
+    for budget in [1200, 1024] {
         let flag = format!("--budget={budget}Mi");
         let (_, stderr) = expect(target, &["install", &flag, "--skip=kafka"], 0)?;
         ensure!(stderr.contains("with room for the pods that go"), "{stderr}");

@@ -173,6 +173,9 @@ fn prometheus_counts_exactly(target: &Target) -> Result<()> {
         let all = format!("sum({metric}{{{topic}}})");
         prometheus.wait_for(&all, LESSONS as f64, Duration::from_secs(10))?;
     }
+    // And what the service says itself, as its annotations ask.
+    let own = "sum(user_progress_lessons{job=\"apps\",service=\"user-progress\",namespace=\"learnflow\"})";
+    prometheus.wait_for(own, LESSONS as f64, Duration::from_secs(60))?;
     Ok(())
 }
 

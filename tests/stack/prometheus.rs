@@ -38,7 +38,7 @@ pub fn config(metrics: u16, telemetry: u16, own: u16) -> Value {
     let mut config: Value = serde_saphyr::from_str(&text).expect("YAML");
     let jobs = config["scrape_configs"].as_array_mut().expect("jobs");
     let of_a_cluster = |job: &Value| {
-        ["dapr", "kube-state-metrics", "kubelet"]
+        ["apps", "dapr", "kafka", "kube-state-metrics", "kubelet"]
             .iter()
             .any(|name| job["job_name"] == *name)
     };

@@ -35,6 +35,7 @@ pub fn router(store: Store, spans: Spans) -> Router {
     Router::new()
         .route("/lesson-generated", post(receive))
         .route("/progress", get(progress))
+        .route("/metrics", get(metrics))
         .with_state(Recorder { store, spans })
 }
 
@@ -105,6 +106,14 @@ async fn progress(State(recorder): State<Recorder>) -> Response {
     }
 }
 
+/// The same for Prometheus.
+async fn metrics(State(recorder): State<Recorder>) -> Response {
+    match blocking(move || recorder.store.progress()).await {
+        Ok(progress) => progress.to_string().into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
 /// SQLite blocks; the runtime's own threads must not.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> rusqlite::Result<T> + Send + 'static,
@@ -148,6 +157,8 @@ mod tests {
             assert_eq!(deliver(&app, &event(id)).await, r#"{"status":"SUCCESS"}"#);
         }
         assert_eq!(progress_of(&app).await, r#"{"lessons":2,"deliveries":3}"#);
+        let metrics = send(&app, Method::GET, "/metrics", &[], "").await.body;
+        assert!(metrics.ends_with("\nuser_progress_lessons 2\n"), "{metrics}");
     }
 
     #[tokio::test]

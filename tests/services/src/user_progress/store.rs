@@ -1,5 +1,6 @@
 //! The lessons on disk.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -23,6 +24,18 @@ pub struct Store(Mutex<Connection>);
 pub(super) struct Progress {
     lessons: i64,
     deliveries: i64,
+}
+
+/// As Prometheus reads it.
+impl fmt::Display for Progress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "# HELP user_progress_deliveries_total Lessons that were delivered.")?;
+        writeln!(out, "# TYPE user_progress_deliveries_total counter")?;
+        writeln!(out, "user_progress_deliveries_total {}", self.deliveries)?;
+        writeln!(out, "# HELP user_progress_lessons Lessons in the database.")?;
+        writeln!(out, "# TYPE user_progress_lessons gauge")?;
+        writeln!(out, "user_progress_lessons {}", self.lessons)
+    }
 }
 
 impl Store {
