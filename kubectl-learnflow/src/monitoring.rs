@@ -447,7 +447,11 @@ fn without_anchors(expression: &str) -> String {
 /// and pods whose annotations ask for it, it reads already.
 pub(crate) fn scrape_jobs(config: &Value) -> Value {
     let jobs = config["scrape_configs"].as_array().cloned().unwrap_or_default();
-    let own = |job: &Value| ["prometheus", "kubelet", "apps"].iter().any(|name| job["job_name"] == *name);
+    let own = |job: &Value| {
+        ["prometheus", "kubelet", "apps"]
+            .iter()
+            .any(|name| job["job_name"] == *name)
+    };
     let mut jobs: Vec<Value> = jobs.into_iter().filter(|job| !own(job)).collect();
     for job in &mut jobs {
         // The gateway's is short: its last events are read before it ends.

@@ -29,7 +29,10 @@ pub(super) struct Progress {
 /// As Prometheus reads it.
 impl fmt::Display for Progress {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "# HELP user_progress_deliveries_total Lessons that were delivered.")?;
+        writeln!(
+            out,
+            "# HELP user_progress_deliveries_total Lessons that were delivered."
+        )?;
         writeln!(out, "# TYPE user_progress_deliveries_total counter")?;
         writeln!(out, "user_progress_deliveries_total {}", self.deliveries)?;
         writeln!(out, "# HELP user_progress_lessons Lessons in the database.")?;
