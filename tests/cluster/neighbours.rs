@@ -238,7 +238,7 @@ fn one_without_our_jobs_is_refused(target: &Target) -> Result<()> {
     let which = "--prometheus=monitoring/prometheus-operated:9090";
     let (_, said) = expect(target, &["install", which], 2)?;
     let sentence =
-        "× The Prometheus at monitoring/prometheus-operated:9090 has no scrape job learnflow, collectors, dapr";
+        "× The Prometheus at monitoring/prometheus-operated:9090 has no scrape job learnflow, collectors, kafka, dapr";
     ensure!(said.contains(sentence), "{said}");
     Ok(())
 }

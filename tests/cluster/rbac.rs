@@ -81,12 +81,14 @@ impl Rule {
         // It is looked for where no choice of a Grafana is noted, and here one is.
         let grafana = what == "get deployments" && self.name.as_deref() == Some("grafana");
         let pods = what == "list pods" && task == "uninstall";
-        // The volume is for another profile than the one that is installed here.
+        // These are for another profile than the one that is installed here.
         let volume = self.resource == "persistentvolumeclaims";
+        let production = matches!(self.name.as_deref(), Some("collector-spans" | "prometheus-b"));
         stack_pods
             || measured
             || budget
             || volume
+            || production
             || grafana
             || pods
             || HELPFUL.contains(&what.as_str())

@@ -6,7 +6,8 @@ use super::{
     http2,
 };
 use crate::{cli::Global, problem::Problem, text};
-use http::Request;
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use kube::{
     Client, Config,
     client::{AuthError, Body},
@@ -91,9 +92,19 @@ fn retrying(client: &Client, again: Again) -> Client {
     let base = client.clone();
     let service = service_fn(move |request: Request<Body>| {
         let base = base.clone();
-        async move { base.send(request).await.map_err(BoxError::from) }
+        async move { whole(base.send(request).await?).await }
     });
     Client::new(Retry::new(again, service), client.default_namespace())
+}
+
+/// An answer that breaks off in its middle is none. Whatever we ask for has an end, but for a forwarded port.
+async fn whole(answer: Response<Body>) -> Result<Response<Body>, BoxError> {
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(answer);
+    }
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Response::from_parts(head, Body::from(body)))
 }
 
 /// Who the flags say we are; the kubeconfig may say so too.
