@@ -3,7 +3,7 @@
 use super::applier::Applier;
 use crate::{
     budget::{self, Fit, GATEWAY, Load, PROMETHEUS, Shipped, Workload},
-    capacity::Needs,
+    capacity::{self, Needs},
     cluster::{Cluster, Mode},
     concern::{Concern, Profile, Selection},
     config::{Expected, Memory, Settings, Share, bytes},
@@ -15,7 +15,11 @@ use crate::{
     quota, text,
 };
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// How long pods that end are waited for: three times the usual grace.
+const ENDING: Duration = Duration::from_secs(90);
 
 /// What the settings' budget becomes here; `None` without one. No cluster: what is not said is assumed.
 pub(super) async fn fit(cluster: Option<&Cluster>, settings: &Settings, shape: &Shape) -> Result<Option<Fit>, Problem> {
@@ -263,10 +267,31 @@ pub(super) async fn settle(applier: &Applier<'_>, plan: &Plan) -> Result<(), Pro
         if leaving(applier, plan, namespace) == 0.0 {
             continue;
         }
+        until_it_fits(applier, wanted).await?;
         let mode = Mode::Real.forced(applier.force);
         let apply = async || applier.cluster.apply(wanted, None, mode).await;
         applier.patience.with(apply).await?;
         applier.printer.step(Mark::Good, &format!("applied {wanted}"));
+    }
+    Ok(())
+}
+
+/// A pod that is ending counts until it has ended; the gateway's takes some seconds. One that hangs is no reason to wait on.
+async fn until_it_fits(applier: &Applier<'_>, wanted: &Object) -> Result<(), Problem> {
+    let amount = |value: &Value| capacity::quantity(value["limits.memory"].as_str()?);
+    let hard = amount(&wanted.value()["spec"]["hard"]);
+    let reference = wanted.reference();
+    let begun = Instant::now();
+    while begun.elapsed() < ENDING {
+        let there = applier
+            .patience
+            .with(async || applier.cluster.existing(&reference).await)
+            .await?;
+        let used = there.and_then(|there| amount(&there.value["status"]["used"]));
+        if used <= hard {
+            break;
+        }
+        sleep(Duration::from_millis(500)).await;
     }
     Ok(())
 }
