@@ -83,7 +83,7 @@ const SIDECAR_SERIES: f64 = 750.0;
 const POD_SERIES: f64 = 72.0;
 /// Series for each stream that the three limits of the gateway let in: 47,750 for 1,500, docs/architecture.md does the sum.
 const STREAM_SERIES: f64 = 32.0;
-/// Series of spans: 200 rows of 24, docs/architecture.md does the sum.
+/// Series of spans: 200 rows of 24 (in `production` as many in each of two pods, of which only one is counted here), docs/architecture.md does the sum.
 const SPAN_SERIES: f64 = 4800.0;
 /// Limits by topic that the gateway has: published, refused, delivered.
 const LIMITS: u64 = 3;
@@ -95,7 +95,8 @@ const ROLLED: f64 = 2.0;
 const TOPIC_STREAMS: u64 = 3;
 /// MB of Prometheus' data on disk for each MiB of its memory, in `dev` and in `production`. As shipped.
 const DISK: (u64, u64) = (1, 8);
-/// Seconds between scrapes (the events' are closer in `dev`, but a value that stays the same takes next to nothing), and bytes of a sample on disk; Prometheus' documentation says 1 to 2.
+/// Seconds between scrapes (the events' are closer in `dev`, but a value that stays the same takes next to nothing), and
+/// bytes of a sample on disk; Prometheus' documentation says 1 to 2.
 const INTERVAL: f64 = 5.0;
 const SAMPLE: f64 = 2.0;
 /// Of a limit, what Go is told to keep to, what the Collector refuses at, and how much may come at once. As shipped.
@@ -107,7 +108,7 @@ const QUEUED: u64 = 1000;
 /// Assumed: spans that a sidecar sends a second, and how long one is under way beside its wait.
 const SENT: f64 = 50.0;
 const UNDER_WAY: f64 = 1.0;
-/// Bytes of a span that waits. Measured: 1,700.
+/// Bytes of a span that waits. Assumed: in the trace store 1,700 were measured.
 const SPAN: f64 = 2.0 * 1024.0;
 /// Of a limit, what is for spans that wait: of the gateway, and of a pod that does nothing else.
 const FOR_SPANS: f64 = 0.125;

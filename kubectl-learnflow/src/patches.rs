@@ -124,10 +124,7 @@ const PRODUCTION: &[Patch] = &[
     prometheus(Change::Argument(RETENTION_TIME, Cow::Borrowed("15d"))),
     prometheus(Change::Argument(RETENTION_SIZE, Cow::Borrowed("8GB"))),
     prometheus(Change::Claim("data")),
-    prometheus(Change::Requests {
-        cpu: "250m",
-        memory: "1Gi",
-    }),
+    requests("Deployment", PROMETHEUS, "250m", "1Gi"),
     // A second between an event and the screen is for those who try it out.
     prometheus_job("scrape_interval", "5s"),
     prometheus_job("scrape_timeout", "4s"),
@@ -147,36 +144,20 @@ const PRODUCTION: &[Patch] = &[
         change: Change::Argument("--config", Cow::Borrowed("/etc/otelcol/balance.yaml")),
     },
     spans_file("num_traces", Cow::Borrowed("20000")),
-    Patch {
-        kind: "Deployment",
-        name: GATEWAY,
-        change: Change::Requests {
-            cpu: "200m",
-            memory: "400Mi",
-        },
-    },
-    Patch {
-        kind: "Deployment",
-        name: "kube-state-metrics",
-        change: Change::Requests {
-            cpu: "10m",
-            memory: "96Mi",
-        },
-    },
-    Patch {
-        kind: "DaemonSet",
-        name: "collector-agent",
-        change: Change::Requests {
-            cpu: "50m",
-            memory: "200Mi",
-        },
-    },
+    requests("Deployment", GATEWAY, "200m", "400Mi"),
+    requests("Deployment", KUBE_STATE_METRICS, "10m", "96Mi"),
+    requests("DaemonSet", AGENT, "50m", "200Mi"),
 ];
+
+const fn requests(kind: &'static str, name: &'static str, cpu: &'static str, memory: &'static str) -> Patch {
+    let change = Change::Requests { cpu, memory };
+    Patch { kind, name, change }
+}
 
 const fn prometheus(change: Change) -> Patch {
     Patch {
         kind: "Deployment",
-        name: "prometheus",
+        name: PROMETHEUS,
         change,
     }
 }

@@ -1,6 +1,8 @@
 //! What each verb does in a cluster, as permissions. One list, three uses: `install` asks the cluster
 //! about it before it begins, `rbac` prints it, and the tests hold every request against it.
 
+mod roles;
+
 use crate::{
     applyset,
     budget::KUBE_STATE_METRICS,
@@ -9,12 +11,13 @@ use crate::{
     kafka,
     model::Access,
     monitoring::Keeper,
-    objects::{MIDDLEWARE, OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
+    objects::{OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
     quota,
 };
 use clap::ValueEnum;
+pub(crate) use roles::roles;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Where Dapr's documentation puts its control plane.
 pub(crate) const DAPR_NAMESPACE: &str = "dapr-system";
@@ -452,77 +455,6 @@ pub(crate) fn granted(object: &Object) -> Vec<Access> {
         }
     }
     given
-}
-
-/// ClusterRole and Roles that give exactly this.
-pub(crate) fn roles(task: Task, permissions: &Permissions) -> Vec<Value> {
-    let mut places: BTreeMap<Option<&str>, Vec<&Access>> = BTreeMap::new();
-    // Who may do it everywhere needs not be told that he may here.
-    let everywhere = |access: &Access| {
-        let anywhere = Access {
-            namespace: None,
-            name: None,
-            ..access.clone()
-        };
-        access.namespace.is_some() && permissions.all().any(|other| *other == anywhere)
-    };
-    for access in permissions.all().filter(|access| !everywhere(access)) {
-        places.entry(access.namespace.as_deref()).or_default().push(access);
-    }
-    let role = |(namespace, accesses): (Option<&str>, Vec<&Access>)| {
-        let mut metadata = serde_json::json!({
-            "name": format!("{MIDDLEWARE}-{}", task.name()),
-            "labels": { "app.kubernetes.io/part-of": MIDDLEWARE },
-        });
-        if let Some(namespace) = namespace {
-            metadata["namespace"] = namespace.into();
-        }
-        serde_json::json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": if namespace.is_some() { "Role" } else { "ClusterRole" },
-            "metadata": metadata,
-            "rules": rules(&accesses),
-        })
-    };
-    places.into_iter().map(role).collect()
-}
-
-/// As few rules as it takes: same names and verbs, one rule.
-fn rules(accesses: &[&Access]) -> Vec<Value> {
-    type Verbs<'a> = BTreeSet<&'a str>;
-    let free: BTreeSet<_> = accesses
-        .iter()
-        .filter(|access| access.name.is_none())
-        .map(|access| (&access.group, &access.resource, &access.verb))
-        .collect();
-    // (group, resource, name) → verbs, without names that are covered by "all of them".
-    let mut single: BTreeMap<(&str, &str, Option<&str>), Verbs<'_>> = BTreeMap::new();
-    for access in accesses {
-        if access.name.is_some() && free.contains(&(&access.group, &access.resource, &access.verb)) {
-            continue;
-        }
-        let key = (access.group.as_str(), access.resource.as_str(), access.name.as_deref());
-        single.entry(key).or_default().insert(&access.verb);
-    }
-    // (group, resource, verbs) → names, then (group, names, verbs) → resources.
-    let mut names: BTreeMap<(&str, &str, Verbs<'_>), BTreeSet<&str>> = BTreeMap::new();
-    for ((group, resource, name), verbs) in single {
-        // Named and unnamed never meet: what all have in common was taken out above.
-        let key = (group, resource, verbs);
-        names.entry(key).or_default().extend(name);
-    }
-    let mut resources: BTreeMap<(&str, BTreeSet<&str>, Verbs<'_>), BTreeSet<&str>> = BTreeMap::new();
-    for ((group, resource, verbs), names) in names {
-        resources.entry((group, names, verbs)).or_default().insert(resource);
-    }
-    let rule = |((group, names, verbs), resources): ((&str, BTreeSet<&str>, Verbs<'_>), BTreeSet<&str>)| {
-        let mut rule = serde_json::json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
-        if !names.is_empty() {
-            rule["resourceNames"] = serde_json::json!(names);
-        }
-        rule
-    };
-    resources.into_iter().map(rule).collect()
 }
 
 #[cfg(test)]

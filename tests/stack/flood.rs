@@ -92,22 +92,6 @@ fn increase(topic: &str) -> String {
     format!("sum(increase({PUBLISHED}{{messaging_destination_name=\"{topic}\"}}[1h] anchored))")
 }
 
-/// Waits until a query has this value: scrapes come each 5 s, rules each 15 s.
-fn expect(prometheus: &Prometheus, query: &str, expected: f64) {
-    let started = Instant::now();
-    loop {
-        let value = prometheus.number(query);
-        if value == expected {
-            return;
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "{query} is {value}, not {expected}"
-        );
-        thread::sleep(Duration::from_secs(1));
-    }
-}
-
 fn check_everyday(prometheus: &Prometheus, sent: &Sent) {
     let duration = "messaging_client_operation_duration_seconds_count";
     for (metric, counted, topic) in [
@@ -118,7 +102,7 @@ fn check_everyday(prometheus: &Prometheus, sent: &Sent) {
         (DELIVERED, DELIVERED, "lesson.generated"),
         (DELIVERED, "learnflow_event_age_seconds_count", "lesson.generated"),
     ] {
-        expect(prometheus, &named(counted, topic), sent.of(metric, topic));
+        prometheus.expect(&named(counted, topic), sent.of(metric, topic));
     }
 }
 
@@ -137,8 +121,8 @@ fn a_hundred_thousand_random_topics() {
 
     sent.send(&gateway, everyday());
     sent.send(&gateway, vec![Record::failed("kafka-pubsub", "(overflow)", 500)]);
-    expect(&prometheus, "sum(learnflow_events_total)", sent.total());
-    expect(&prometheus, &named(PUBLISHED, "%28overflow)"), 1.0);
+    prometheus.expect("sum(learnflow_events_total)", sent.total());
+    prometheus.expect(&named(PUBLISHED, "%28overflow)"), 1.0);
     assert_eq!(
         prometheus.number(&named(PUBLISHED, "(overflow)")),
         0.0,
@@ -159,22 +143,22 @@ fn a_hundred_thousand_random_topics() {
     let flood = begun.elapsed();
 
     // Everything is counted, what has a name is exact, and what has none is the rest, to the event.
-    expect(&prometheus, "sum(learnflow_events_total)", sent.total());
+    prometheus.expect("sum(learnflow_events_total)", sent.total());
     check_everyday(&prometheus, &sent);
     let with_name = |metric| prometheus.number(&format!("sum({metric}{{messaging_destination_name=~\"random.*\"}})"));
     let with_name = with_name(PUBLISHED) + with_name(DELIVERED);
     let unknown = named(PUBLISHED, "(no such component)");
     let without_component = (TOPICS / 10) as f64;
-    expect(&prometheus, &unknown, without_component);
+    prometheus.expect(&unknown, without_component);
     let rest = sent.made_up() - without_component - with_name;
     assert!(
         with_name > 0.0 && rest > TOPICS as f64 / 2.0,
         "{with_name} with a name, {rest} without"
     );
-    expect(&prometheus, "sum(learnflow:events_overflow:increase1h)", rest);
-    expect(&prometheus, "sum(learnflow:events:increase1h)", sent.total());
+    prometheus.expect("sum(learnflow:events_overflow:increase1h)", rest);
+    prometheus.expect("sum(learnflow:events:increase1h)", sent.total());
     let overflow_in_table = "sum(learnflow:topic_events:rate5m{messaging_destination_name=\"(overflow)\"}) > bool 0";
-    expect(&prometheus, overflow_in_table, 1.0);
+    prometheus.expect(overflow_in_table, 1.0);
 
     // Bounded, within the memory that the manifests give, and nothing was dropped but new series.
     let series = prometheus.number("count({job=\"learnflow\", __name__!~\"up|scrape_.*\"})");
@@ -224,11 +208,11 @@ fn a_hundred_thousand_random_topics() {
         "it was among the first, and had a name"
     );
     sent.send(&gateway, vec![returning]);
-    expect(&prometheus, &both_times, 2.0);
+    prometheus.expect(&both_times, 2.0);
     check_everyday(&prometheus, &sent);
-    expect(&prometheus, "sum(learnflow_events_total)", sent.total());
-    expect(&prometheus, "sum(learnflow:events:increase1h)", sent.total());
+    prometheus.expect("sum(learnflow_events_total)", sent.total());
+    prometheus.expect("sum(learnflow:events:increase1h)", sent.total());
     // Each of its events is counted by name or in the overflow, and none twice.
     let both = format!("sum(learnflow:events_overflow:increase1h) + {}", increase("late.topic"));
-    expect(&prometheus, &both, rest + sent.of(PUBLISHED, "late.topic"));
+    prometheus.expect(&both, rest + sent.of(PUBLISHED, "late.topic"));
 }

@@ -1,6 +1,6 @@
 //! Prometheus as it is shipped: its flags, its scrape intervals and the rules, with addresses instead of a cluster's names.
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, fs, process::Command, time::Duration};
 
 use learnflow_tests::process::{Folder, Process};
 use serde_json::{Value, json};
@@ -105,11 +105,7 @@ impl Prometheus {
 
     /// The ids of traces that these series' points have.
     pub fn exemplars(&self, query: &str) -> BTreeSet<String> {
-        let mut answer = ureq::get(format!("http://127.0.0.1:{}/api/v1/query_exemplars", self.port))
-            .query("query", query)
-            .call()
-            .unwrap_or_else(|error| panic!("{query}: {error}"));
-        let answer: Value = answer.body_mut().read_json().expect("JSON");
+        let answer = self.answer("query_exemplars", query);
         let series = answer["data"].as_array().expect("series").iter();
         let points = series.flat_map(|series| series["exemplars"].as_array().into_iter().flatten());
         let id = |point: &Value| point["labels"]["trace_id"].as_str().expect("a trace's id").to_owned();
@@ -138,6 +134,12 @@ impl Prometheus {
         learnflow_tests::Prometheus::at(self.port)
     }
 
+    /// Waits until a query has this value: scrapes come each second, metrics of spans each 5 s, rules each 15 s.
+    pub fn expect(&self, query: &str, expected: f64) {
+        let waited = self.client().wait_for(query, expected, Duration::from_secs(60));
+        waited.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
     /// One number; 0 where nothing matches.
     pub fn number(&self, query: &str) -> f64 {
         let results = self.ask(query);
@@ -150,12 +152,16 @@ impl Prometheus {
 
     /// What a query gives: an instant vector, or for a range of samples a matrix.
     pub fn ask(&self, query: &str) -> Vec<Value> {
-        let mut answer = ureq::get(format!("http://127.0.0.1:{}/api/v1/query", self.port))
+        let answer = self.answer("query", query);
+        answer["data"]["result"].as_array().expect("results").clone()
+    }
+
+    fn answer(&self, way: &str, query: &str) -> Value {
+        let mut answer = ureq::get(self.url(&format!("/api/v1/{way}")))
             .query("query", query)
             .call()
             .unwrap_or_else(|error| panic!("{query}: {error}"));
-        let answer: Value = answer.body_mut().read_json().expect("JSON");
-        answer["data"]["result"].as_array().expect("results").clone()
+        answer.body_mut().read_json().expect("JSON")
     }
 }
 

@@ -105,22 +105,6 @@ fn by_trace(spans: &[learnflow_tests::Span]) -> BTreeMap<String, usize> {
     traces
 }
 
-/// Waits for a number: metrics of spans go out each 5 s.
-fn expect(prometheus: &Prometheus, query: &str, expected: f64) {
-    let started = Instant::now();
-    loop {
-        let value = prometheus.number(query);
-        if value == expected {
-            return;
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "{query} is {value}, not {expected}"
-        );
-        thread::sleep(Duration::from_secs(1));
-    }
-}
-
 #[test]
 fn errors_and_slow_ones_are_kept_and_points_open_traces_that_are_there() {
     let store = port();
@@ -132,25 +116,21 @@ fn errors_and_slow_ones_are_kept_and_points_open_traces_that_are_there() {
     check_kept(&by_trace(&spans));
 
     // All are counted, whatever is kept.
-    expect(&prometheus, &format!("sum({ALL})"), (2 * TRACES) as f64);
-    expect(&prometheus, "sum(traces_span_metrics_calls_total)", (2 * TRACES) as f64);
+    prometheus.expect(&format!("sum({ALL})"), (2 * TRACES) as f64);
+    prometheus.expect("sum(traces_span_metrics_calls_total)", (2 * TRACES) as f64);
     for (operation, kind) in [("send", "PRODUCER"), ("process", "CONSUMER")] {
         let row = format!(
             "sum({ALL}{{messaging_operation_type=\"{operation}\",span_kind=\"SPAN_KIND_{kind}\",messaging_destination_name=\"{TOPIC}\"}})"
         );
-        expect(&prometheus, &row, TRACES as f64);
+        prometheus.expect(&row, TRACES as f64);
     }
     let failed = format!("sum({ALL}{{status_code=\"STATUS_CODE_ERROR\"}})");
-    expect(&prometheus, &failed, (TRACES / 20) as f64);
-    expect(&prometheus, &format!("sum({KEPT})"), spans.len() as f64);
+    prometheus.expect(&failed, (TRACES / 20) as f64);
+    prometheus.expect(&format!("sum({KEPT})"), spans.len() as f64);
     let others = "count({__name__=~\"traces_.*\",job!=\"learnflow\"})";
     assert_eq!(prometheus.number(others), 0.0, "no service is the job");
     // Its first value counts as well.
-    expect(
-        &prometheus,
-        &format!("sum(increase({ALL}[10m] anchored))"),
-        (2 * TRACES) as f64,
-    );
+    prometheus.expect(&format!("sum(increase({ALL}[10m] anchored))"), (2 * TRACES) as f64);
 
     let known: BTreeSet<_> = spans.iter().map(|span| span.trace.as_str()).collect();
     let points = prometheus.exemplars("traces_kept_duration_seconds_bucket");
@@ -232,7 +212,7 @@ fn made_up_topics_do_not_make_series_without_end() {
     let prometheus = Prometheus::start(&gateway);
     let usual = || Span::published(trace(0), TOPIC);
     send_spans(gateway.otlp, &[usual()]);
-    expect(&prometheus, &format!("sum({ALL})"), 1.0);
+    prometheus.expect(&format!("sum({ALL})"), 1.0);
     for start in (0..MADE_UP).step_by(500) {
         let mut spans: Vec<_> = (start..start + 500)
             .map(|n| Span::published(trace(n), &format!("random.{n}")).failed())
@@ -241,9 +221,9 @@ fn made_up_topics_do_not_make_series_without_end() {
         send_spans(gateway.otlp, &spans);
     }
     let sent = MADE_UP + 1 + MADE_UP / 500;
-    expect(&prometheus, &format!("sum({ALL})"), sent as f64);
+    prometheus.expect(&format!("sum({ALL})"), sent as f64);
     let known = format!("sum({ALL}{{messaging_destination_name=\"{TOPIC}\"}})");
-    expect(&prometheus, &known, (1 + MADE_UP / 500) as f64);
+    prometheus.expect(&known, (1 + MADE_UP / 500) as f64);
     let overflow = prometheus.number(&format!("sum({ALL}{{otel_metric_overflow=\"true\"}})"));
     assert_eq!(overflow, (MADE_UP - 199) as f64, "what has no row of its own");
     let series = prometheus.number("count({__name__=~\"traces_.*\"})");

@@ -2,10 +2,8 @@
 
 use super::Cluster;
 use crate::{
-    applyset,
     grafana::{Candidate, Host},
-    model::Existing,
-    objects::{HOST, MANAGER, OUR_NAMESPACES, ObjectRef, STACK_NAMESPACE},
+    objects::{HOST, OUR_NAMESPACES, ObjectRef},
     problem::Problem,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -23,19 +21,12 @@ const GIVER: &str = "kubectl-learnflow-password";
 impl Cluster {
     /// Who shows the boards of what is installed; none: nobody was chosen yet.
     pub(crate) async fn host(&self) -> Result<Option<Host>, Problem> {
-        let set = self.existing(&applyset::reference(STACK_NAMESPACE)).await?;
-        if let Some(text) = set.as_ref().and_then(annotated) {
-            return match serde_json::from_str(text) {
-                Ok(host) => Ok(Some(host)),
-                Err(e) => Err(Problem::new(format!(
-                    "The annotation {HOST} of ConfigMap {STACK_NAMESPACE}/learnflow cannot be read: {e}."
-                ))
-                .next("Say which Grafana it is with `kubectl learnflow install --grafana`.")),
-            };
-        }
-        let own = ObjectRef::deployment(STACK_NAMESPACE, "grafana");
-        let ours = |existing: Existing| existing.managed_by.as_deref() == Some(MANAGER);
-        Ok(self.existing(&own).await?.is_some_and(ours).then_some(Host::Own))
+        self.chosen_before(
+            HOST,
+            "grafana",
+            "Say which Grafana it is with `kubectl learnflow install --grafana`.",
+        )
+        .await
     }
 
     /// Every Grafana that is not ours.
@@ -88,10 +79,6 @@ impl Cluster {
             Err(e) => Err(self.explain(&doing)(e)),
         }
     }
-}
-
-fn annotated(set: &Existing) -> Option<&str> {
-    set.value["metadata"]["annotations"][HOST].as_str()
 }
 
 fn candidate(object: DynamicObject) -> Candidate {

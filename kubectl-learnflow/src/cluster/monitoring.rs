@@ -3,6 +3,7 @@
 use super::{Cluster, is_absent};
 use crate::{
     applyset,
+    budget::PROMETHEUS,
     concern::Concern,
     model::Existing,
     monitoring::{Address, Candidate, Home, Keeper, Labels},
@@ -13,24 +14,40 @@ use kube::{
     ResourceExt,
     api::{DynamicObject, ListParams},
 };
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Cluster {
     /// Who keeps the metrics of what is installed; none: nobody was chosen yet.
     pub(crate) async fn keeper(&self) -> Result<Option<Keeper>, Problem> {
+        self.chosen_before(
+            KEEPER,
+            PROMETHEUS,
+            "Say which Prometheus it is with `kubectl learnflow install --prometheus`.",
+        )
+        .await
+    }
+
+    /// What an annotation on the set says that was chosen; without one our own (the default), if its Deployment is there.
+    pub(super) async fn chosen_before<T: DeserializeOwned + Default>(
+        &self,
+        annotated: &str,
+        deployment: &str,
+        next: &str,
+    ) -> Result<Option<T>, Problem> {
         let set = self.existing(&applyset::reference(STACK_NAMESPACE)).await?;
-        if let Some(text) = set.as_ref().and_then(annotated) {
+        if let Some(text) = set.as_ref().and_then(|set| annotation(set, annotated)) {
             return match serde_json::from_str(text) {
-                Ok(keeper) => Ok(Some(keeper)),
+                Ok(chosen) => Ok(Some(chosen)),
                 Err(e) => Err(Problem::new(format!(
-                    "The annotation {KEEPER} of ConfigMap {STACK_NAMESPACE}/learnflow cannot be read: {e}."
+                    "The annotation {annotated} of ConfigMap {STACK_NAMESPACE}/learnflow cannot be read: {e}."
                 ))
-                .next("Say which Prometheus it is with `kubectl learnflow install --prometheus`.")),
+                .next(next)),
             };
         }
-        let own = ObjectRef::deployment(STACK_NAMESPACE, "prometheus");
+        let own = ObjectRef::deployment(STACK_NAMESPACE, deployment);
         let ours = |existing: Existing| existing.managed_by.as_deref() == Some(MANAGER);
-        Ok(self.existing(&own).await?.is_some_and(ours).then_some(Keeper::Own))
+        Ok(self.existing(&own).await?.is_some_and(ours).then(T::default))
     }
 
     /// The namespaces of services that the stack was installed for, and its parts.

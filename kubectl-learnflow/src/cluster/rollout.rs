@@ -52,8 +52,9 @@ impl std::fmt::Display for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.object, self.rollout)?;
         match &self.trouble {
-            Some(trouble) => write!(f, ": {trouble}"),
-            None => Ok(()),
+            // What kept it for a while keeps it no more once it is done.
+            Some(trouble) if !self.is_done() => write!(f, ": {trouble}"),
+            _ => Ok(()),
         }
     }
 }
@@ -348,7 +349,7 @@ mod tests {
 
     #[test]
     fn progress_is_one_line() {
-        let progress = Progress {
+        let mut progress = Progress {
             object: ObjectRef::deployment("shop", "cart"),
             rollout: Rollout {
                 observed: true,
@@ -364,5 +365,8 @@ mod tests {
             "Deployment shop/cart 1/2 ready: container daprd CrashLoopBackOff"
         );
         assert!(!progress.is_done());
+        progress.rollout.ready = 2;
+        progress.rollout.total = 2;
+        assert_eq!(progress.to_string(), "Deployment shop/cart 2/2 ready");
     }
 }

@@ -1,6 +1,6 @@
 //! `bundle`: what somebody needs to help, in one archive, without secrets.
 
-use super::{check, keeper, status, version};
+use super::{check, chosen, status, version};
 use crate::{
     cli::Bundle,
     cluster::{Cluster, LogOf, MOST},
@@ -98,7 +98,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Bundle, printer: &Printer) -> 
 
 /// Ours by name; the rest of what matters by kind.
 async fn objects(cluster: &Cluster, archive: &mut Archive) -> Result<(), Problem> {
-    let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
+    let plan = chosen::installed_plan(cluster, &BTreeSet::new()).await?;
     // What is in a Secret is for nobody else.
     let open = plan.outside().filter(|object| object.kind() != "Secret");
     for object in open.map(Object::reference) {

@@ -72,6 +72,22 @@ pub(super) async fn shape(cluster: &Cluster, settings: &Settings, others: &Other
     Ok(shape.fitted(fit))
 }
 
+/// What is installed, with whatever there is in it: for verbs that look at it, or remove it.
+pub(super) async fn installed_plan(cluster: &Cluster, app_ids: &BTreeSet<String>) -> Result<Plan, Problem> {
+    Plan::shaped(&cluster.namespace, app_ids, &installed_shape(cluster).await?)
+}
+
+/// The defaults, and what stays as it was chosen.
+pub(super) async fn installed_shape(cluster: &Cluster) -> Result<Shape, Problem> {
+    let Others { keeper, host, .. } = Others::installed(cluster).await?;
+    cluster.measured_by(&keeper);
+    Ok(Shape {
+        keeper,
+        host,
+        ..Shape::default()
+    })
+}
+
 /// The services to enrol, and everything to apply for them.
 pub(super) fn services(
     facts: &Facts,

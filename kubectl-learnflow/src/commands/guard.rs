@@ -1,7 +1,7 @@
 //! Everything `install` looks at before it writes. What is looked for and what it means is in
 //! [`crate::preflight`]; here the cluster is asked.
 
-use super::{keeper, prune};
+use super::{chosen, prune};
 use crate::{
     applyset,
     cluster::{Cluster, Mode, Patience, Tried},
@@ -109,7 +109,7 @@ pub(super) async fn allowed(cluster: &Cluster, wanted: BTreeSet<Access>, printer
 
 /// What it takes to enrol services, and to let them go.
 pub(super) async fn to_enrol(cluster: &Cluster) -> Result<BTreeSet<Access>, Problem> {
-    let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
+    let plan = chosen::installed_plan(cluster, &BTreeSet::new()).await?;
     Ok(permissions::of(Task::Enroll, &plan, &cluster.namespace).required)
 }
 

@@ -1,5 +1,6 @@
 //! Which Grafana shows the boards. As with the Prometheus, what was chosen once stays until a person says otherwise.
 
+use super::rivals::Rivals;
 use crate::{
     cluster::Cluster,
     concern::Concern,
@@ -9,10 +10,13 @@ use crate::{
     objects::STACK_NAMESPACE,
     preflight::Check,
     problem::{Kind, Problem},
-    text::list,
 };
 
-const OWN: &str = "Take LearnFlow's own instead with --grafana own.";
+const RIVALS: Rivals = Rivals {
+    kind: "Grafana",
+    several: "Grafanas that take boards",
+    flag: "--grafana",
+};
 
 /// Who it is, and what there is to say about that.
 type Judged = Result<(Host, Vec<Check>), Problem>;
@@ -93,35 +97,19 @@ async fn automatic(cluster: &Cluster) -> Judged {
     match good.as_slice() {
         [] => {
             let remark = |(one, why): (&Candidate, Result<Theirs, String>)| {
-                let what = format!(
-                    "Grafana {} is there and cannot be used: {}",
-                    name(one),
-                    why.err().unwrap_or_default()
-                );
-                let next = format!(
-                    "LearnFlow brings its own. When that is changed, choose it with --grafana {}.",
-                    name(one)
-                );
+                let (what, next) = RIVALS.passed_over(&name(one), &why.err().unwrap_or_default());
                 Check::warn(what, next)
             };
             Ok((Host::Own, bad.into_iter().map(remark).collect()))
         }
         [(_, Ok(theirs))] => {
             let (host, mut checks) = told(theirs.clone());
-            checks[0].next = Some("LearnFlow brings none of its own. ".to_owned() + OWN);
+            checks[0].next = Some("LearnFlow brings none of its own. ".to_owned() + &RIVALS.own());
             Ok((host, checks))
         }
         several => {
             let names: Vec<String> = several.iter().map(|(one, _)| name(one)).collect();
-            Err(Problem::new(format!(
-                "There are {} Grafanas that take boards: {}.",
-                names.len(),
-                list(&names)
-            ))
-            .next(format!(
-                "Choose one with --grafana {}, or LearnFlow's own with --grafana own. Nothing was changed.",
-                names[0]
-            )))
+            Err(RIVALS.too_many(&names))
         }
     }
 }
@@ -131,20 +119,12 @@ async fn existing(cluster: &Cluster, namespace: &str, wanted: &str) -> Judged {
     let is_it = |one: &&Candidate| one.namespace == namespace && one.name == wanted;
     let Some(one) = found.iter().find(is_it) else {
         let names: Vec<String> = found.iter().map(name).collect();
-        let there = match names.as_slice() {
-            [] => "There is none at all".to_owned(),
-            names => format!("There is {}", list(names)),
-        };
-        return Err(Problem::new(format!(
-            "There is no Deployment or StatefulSet {namespace}/{wanted} with the label app.kubernetes.io/name=grafana."
-        ))
-        .next(format!("{there}. {OWN} Nothing was changed.")));
+        let what =
+            format!("Deployment or StatefulSet {namespace}/{wanted} with the label app.kubernetes.io/name=grafana");
+        return Err(RIVALS.absent(&what, &names));
     };
-    match one.judge() {
-        Ok(theirs) => Ok(told(theirs)),
-        Err(why) => Err(Problem::new(format!("Grafana {} cannot be used: {why}.", name(one)))
-            .next(format!("Change that. {OWN} Nothing was changed."))),
-    }
+    let judged = one.judge().map_err(|why| RIVALS.unfit(&name(one), &why));
+    judged.map(told)
 }
 
 fn told(theirs: Theirs) -> (Host, Vec<Check>) {

@@ -3,10 +3,9 @@ use crate::{
     cluster::fake::Fake,
     commands::{
         install::tests::{install, installed},
-        uninstall,
+        uninstall::tests::uninstall_leaves_nothing,
     },
     model::Outcome,
-    printer::tests::captured,
 };
 use serde_json::{Value, json};
 
@@ -95,22 +94,7 @@ fn whoever_has_one_gets_nothing_left_behind() {
         fake.get(THEIRS).is_some() && fake.get(SOURCES).is_none(),
         "it takes no data sources"
     );
-    let (printer, _, err) = captured();
-    let args = crate::cli::Uninstall {
-        unenroll: true,
-        delete_data: false,
-        dry_run: false,
-        file: None,
-        timeout: std::time::Duration::from_secs(1),
-    };
-    let ended = fake.run(async |cluster| uninstall::run(std::slice::from_ref(cluster), &args, &printer).await);
-    assert_eq!(ended, Ok(Outcome::Good), "{}", err.text());
-    let left: Vec<String> = fake
-        .paths()
-        .into_iter()
-        .filter(|path| path.contains("learnflow"))
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
+    uninstall_leaves_nothing(&fake);
 }
 
 #[test]

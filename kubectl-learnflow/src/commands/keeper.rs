@@ -1,23 +1,24 @@
 //! Whose Prometheus keeps the metrics. What was chosen once stays until a person says otherwise: nothing is
 //! switched because somebody else installed a Prometheus meanwhile.
 
-use super::chosen::Others;
+use super::rivals::Rivals;
 use crate::{
     cluster::Cluster,
     concern::Concern,
     config::{Setting, Settings, Source, Which},
     monitoring::{Candidate, Home, JOBS, Keeper, Operated},
-    objects::{Plan, STACK_NAMESPACE},
-    patches::Shape,
+    objects::STACK_NAMESPACE,
     preflight::Check,
     problem::{Kind, Problem},
     stack,
     text::list,
 };
-use std::collections::BTreeSet;
 
-/// What to do when the one that is there should not be used.
-const OWN: &str = "Take LearnFlow's own instead with --prometheus own.";
+const RIVALS: Rivals = Rivals {
+    kind: "Prometheus",
+    several: "objects Prometheus",
+    flag: "--prometheus",
+};
 
 /// Who it is, and what there is to say about that.
 pub(super) struct Chosen {
@@ -93,22 +94,6 @@ pub(super) fn assumed(which: &Which) -> Keeper {
     }
 }
 
-/// What is installed, with whatever there is in it: for verbs that look at it, or remove it.
-pub(super) async fn installed_plan(cluster: &Cluster, app_ids: &BTreeSet<String>) -> Result<Plan, Problem> {
-    Plan::shaped(&cluster.namespace, app_ids, &installed_shape(cluster).await?)
-}
-
-/// The defaults, and what stays as it was chosen.
-pub(super) async fn installed_shape(cluster: &Cluster) -> Result<Shape, Problem> {
-    let Others { keeper, host, .. } = Others::installed(cluster).await?;
-    cluster.measured_by(&keeper);
-    Ok(Shape {
-        keeper,
-        host,
-        ..Shape::default()
-    })
-}
-
 /// Nothing was chosen and nothing is there: the only Prometheus that an Operator runs, or our own.
 async fn automatic(cluster: &Cluster) -> Judged {
     let found = match cluster.prometheuses().await {
@@ -125,29 +110,17 @@ async fn automatic(cluster: &Cluster) -> Judged {
         [one] => one,
         several => {
             let names: Vec<String> = several.iter().map(name).collect();
-            return Err(Problem::new(format!(
-                "There are {} objects Prometheus: {}.",
-                names.len(),
-                list(&names)
-            ))
-            .next(format!(
-                "Choose one with --prometheus {}, or LearnFlow's own with --prometheus own. Nothing was changed.",
-                names[0]
-            )));
+            return Err(RIVALS.too_many(&names));
         }
     };
     match one.judge(&home(cluster).await?) {
         Ok(judged) => {
             let mut chosen = Chosen::operated(judged);
-            chosen.checks[0].next = Some("LearnFlow brings none of its own. ".to_owned() + OWN);
+            chosen.checks[0].next = Some("LearnFlow brings none of its own. ".to_owned() + &RIVALS.own());
             Ok(chosen)
         }
         Err(why) => {
-            let what = format!("Prometheus {} is there and cannot be used: {why}", name(one));
-            let next = format!(
-                "LearnFlow brings its own. When that is changed, choose it with --prometheus {}.",
-                name(one)
-            );
+            let (what, next) = RIVALS.passed_over(&name(one), &why);
             Ok(Chosen::with(Keeper::Own, vec![Check::warn(what, next)]))
         }
     }
@@ -158,20 +131,12 @@ async fn operated(cluster: &Cluster, namespace: &str, wanted: &str) -> Judged {
     let is_it = |one: &&Candidate| one.namespace == namespace && one.name == wanted;
     let Some(one) = found.iter().find(is_it) else {
         let names: Vec<String> = found.iter().map(name).collect();
-        let there = match names.as_slice() {
-            [] => "There is none at all".to_owned(),
-            names => format!("There is {}", list(names)),
-        };
-        return Err(
-            Problem::new(format!("There is no object Prometheus {namespace}/{wanted}."))
-                .next(format!("{there}. {OWN} Nothing was changed.")),
-        );
+        return Err(RIVALS.absent(&format!("object Prometheus {namespace}/{wanted}"), &names));
     };
-    match one.judge(&home(cluster).await?) {
-        Ok(judged) => Ok(Chosen::operated(judged)),
-        Err(why) => Err(Problem::new(format!("Prometheus {} cannot be used: {why}.", name(one)))
-            .next(format!("Change that. {OWN} Nothing was changed."))),
-    }
+    let judged = one.judge(&home(cluster).await?);
+    judged
+        .map(Chosen::operated)
+        .map_err(|why| RIVALS.unfit(&name(one), &why))
 }
 
 /// One whose configuration is its owner's: it must have our jobs already, or nobody would ever see a metric.
@@ -246,7 +211,10 @@ impl Chosen {
         }
         let keeper = Keeper::Operated(Box::new(operated));
         let mut checks = vec![Check::good(format!("{keeper} keeps the metrics ({place})"))];
-        let next = format!("See the object Prometheus, and what it says of its selectors. {OWN}");
+        let next = format!(
+            "See the object Prometheus, and what it says of its selectors. {}",
+            RIVALS.own()
+        );
         checks.extend(remarks.into_iter().map(|remark| Check::warn(remark, next.clone())));
         Self::with(keeper, checks)
     }

@@ -3,10 +3,9 @@ use crate::{
     cluster::fake::Fake,
     commands::{
         install::tests::{install, installed},
-        uninstall,
+        uninstall::tests::uninstall_leaves_nothing,
     },
     model::Outcome,
-    printer::tests::captured,
 };
 use serde_json::{Value, json};
 
@@ -52,22 +51,7 @@ fn the_only_one_is_used_and_ours_stays_away() {
     assert_eq!(again.result, Ok(Outcome::Good), "{}", again.err);
     assert!(!again.err.contains("(changed)"), "{}", again.err);
 
-    let (printer, _, err) = captured();
-    let args = crate::cli::Uninstall {
-        unenroll: true,
-        delete_data: false,
-        dry_run: false,
-        file: None,
-        timeout: std::time::Duration::from_secs(1),
-    };
-    let ended = fake.run(async |cluster| uninstall::run(std::slice::from_ref(cluster), &args, &printer).await);
-    assert_eq!(ended, Ok(Outcome::Good), "{}", err.text());
-    let left: Vec<String> = fake
-        .paths()
-        .into_iter()
-        .filter(|path| path.contains("learnflow"))
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
+    uninstall_leaves_nothing(&fake);
 }
 
 #[test]

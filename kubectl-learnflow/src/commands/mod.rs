@@ -22,6 +22,7 @@ mod policies;
 mod prune;
 mod rbac;
 mod render;
+mod rivals;
 mod scaling;
 mod states;
 mod status;

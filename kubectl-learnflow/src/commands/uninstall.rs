@@ -1,6 +1,6 @@
 //! `uninstall`: lets the services go, then removes what is ours and nothing else.
 
-use super::{applier::patiently, enrol, guard, kafka, keeper};
+use super::{applier::patiently, chosen, enrol, guard, kafka};
 use crate::{
     cli::Uninstall,
     cluster::Cluster,
@@ -36,7 +36,7 @@ struct Found {
 pub(super) async fn run(clusters: &[Cluster], args: &Uninstall, printer: &Printer) -> Result<Outcome, Problem> {
     printer.waiting("asking the cluster");
     for cluster in clusters.iter().filter(|_| !args.dry_run) {
-        let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
+        let plan = chosen::installed_plan(cluster, &BTreeSet::new()).await?;
         let wanted = permissions::of(Task::Uninstall, &plan, &cluster.namespace).required;
         guard::allowed(cluster, wanted, printer).await?;
     }
@@ -193,7 +193,7 @@ async fn find(cluster: &Cluster, before: &[Cluster]) -> Result<Found, Problem> {
     cluster.kubernetes_version().await?;
     let mut services = cluster.services().await?;
     services.retain(|service| service.enrolled);
-    let plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
+    let plan = chosen::installed_plan(cluster, &BTreeSet::new()).await?;
     let mut others: Vec<String> = cluster
         .middlewares()
         .await?
@@ -385,4 +385,4 @@ async fn remove_namespace(
 
 #[cfg(test)]
 #[path = "uninstall_tests.rs"]
-mod tests;
+pub(crate) mod tests;

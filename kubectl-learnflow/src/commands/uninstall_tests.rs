@@ -16,6 +16,15 @@ fn uninstall(fake: &Fake, change: impl FnOnce(&mut Uninstall)) -> (Result<Outcom
     (ended, out.text(), err.text())
 }
 
+/// All goes, the services let go first, and nothing of ours is left anywhere.
+pub(crate) fn uninstall_leaves_nothing(fake: &Fake) {
+    let (ended, _, said) = uninstall(fake, |_| {});
+    assert_eq!(ended, Ok(Outcome::Good), "{said}");
+    let mut left = fake.paths();
+    left.retain(|path| path.contains("learnflow"));
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[test]
 fn while_services_are_enrolled_it_is_refused() {
     let fake = installed();

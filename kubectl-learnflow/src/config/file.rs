@@ -1,9 +1,12 @@
 //! `learnflow.yaml`: its types, and what is said of one that is wrong. The JSON Schema in
 //! `docs/learnflow.schema.json` is made of these types.
 
-use super::values::{
-    Boards, Expected, Image, Memory, Share, Slow, Which, expected_of, label_of, name_of, needed_label_of,
-    needed_name_of, registry_of,
+use super::{
+    Boards, Which,
+    values::{
+        Expected, Image, Memory, Share, Slow, expected_of, label_of, name_of, needed_label_of, needed_name_of,
+        registry_of,
+    },
 };
 use crate::{
     concern::{Concern, Profile, Selection},

@@ -1,6 +1,7 @@
 //! What is to be installed: flags over `learnflow.yaml` over what the cluster shows over defaults, each
 //! value with where it comes from.
 
+mod choices;
 mod file;
 mod show;
 mod values;
@@ -20,9 +21,9 @@ use std::{
     fmt,
 };
 
+pub(crate) use choices::{Boards, Which};
 pub(crate) use file::{Entry, File};
-pub(crate) use values::name_of;
-pub(crate) use values::{Boards, Expected, Memory, Share, Slow, Which, bytes, label, name, registry};
+pub(crate) use values::{Expected, Memory, Share, Slow, bytes, label, name, name_of, registry};
 
 /// A value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]

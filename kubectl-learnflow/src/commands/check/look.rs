@@ -251,6 +251,17 @@ pub(super) async fn capacity(cluster: &Cluster, coming: &[&Object]) -> Result<Ve
     Ok(checks.into_iter().map(|check| check.id("quota")).collect())
 }
 
+/// Who may not look is told so, and how to do without.
+fn may_look(found: Result<Vec<Check>, Problem>, not: &str, flag: &str) -> Result<Vec<Check>, Problem> {
+    match found {
+        Err(problem) if problem.kind == Kind::Forbidden => {
+            let next = format!("Name one with `install {flag}`, or LearnFlow brings its own.");
+            Ok(vec![Check::warn(format!("{not}: {problem}"), next)])
+        }
+        found => found,
+    }
+}
+
 /// What is there already and does what ours do. Nothing of it is wrong.
 pub(super) async fn surroundings(cluster: &Cluster, facts: &Facts) -> Result<Vec<Check>, Problem> {
     let mut checks = Vec::new();
@@ -286,24 +297,16 @@ pub(super) async fn surroundings(cluster: &Cluster, facts: &Facts) -> Result<Vec
         }
         Err(problem) => return Err(problem),
     }
-    match keeper::found(cluster).await {
-        Ok(found) => checks.extend(found.into_iter().map(|check| check.id("operated-prometheus"))),
-        Err(problem) if problem.kind == Kind::Forbidden => {
-            let what = format!("Objects Prometheus were not looked for: {problem}");
-            let next = "Name one with `install --prometheus`, or LearnFlow brings its own.";
-            checks.push(Check::warn(what, next).id("operated-prometheus"));
-        }
-        Err(problem) => return Err(problem),
-    }
-    match host::found(cluster).await {
-        Ok(found) => checks.extend(found.into_iter().map(|check| check.id("grafana"))),
-        Err(problem) if problem.kind == Kind::Forbidden => {
-            let what = format!("Whether there is a Grafana that takes boards was not looked at: {problem}");
-            let next = "Name one with `install --grafana`, or LearnFlow brings its own.";
-            checks.push(Check::warn(what, next).id("grafana"));
-        }
-        Err(problem) => return Err(problem),
-    }
+    let found = keeper::found(cluster).await;
+    let found = may_look(found, "Objects Prometheus were not looked for", "--prometheus")?;
+    checks.extend(found.into_iter().map(|check| check.id("operated-prometheus")));
+    let found = host::found(cluster).await;
+    let found = may_look(
+        found,
+        "Whether there is a Grafana that takes boards was not looked at",
+        "--grafana",
+    )?;
+    checks.extend(found.into_iter().map(|check| check.id("grafana")));
     let operator = cluster.api_versions("monitoring.coreos.com").await?;
     checks.push(
         Check::good(match operator.is_empty() {

@@ -3,7 +3,7 @@
 mod look;
 mod view;
 
-use super::{chosen, guard, keeper, status};
+use super::{chosen, guard, status};
 use crate::{
     cli::{Check as Args, CheckFormat, Format},
     cluster::Cluster,
@@ -66,7 +66,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Args, printer: &Printer) -> Re
 
 pub(super) async fn report(cluster: &Cluster, pre: bool, printer: &Printer) -> Result<Report, Problem> {
     // Who may not look would get a report with holes.
-    let mut plan = keeper::installed_plan(cluster, &BTreeSet::new()).await?;
+    let mut plan = chosen::installed_plan(cluster, &BTreeSet::new()).await?;
     let own = permissions::of(Task::Check, &plan, &cluster.namespace).required;
     guard::allowed(cluster, own, printer).await?;
     let facts = cluster.facts().await?;

@@ -11,7 +11,7 @@ use self::{
     judge::{Evidence, Part, Report, Telemetry, Verdict},
     resilience::Loaded,
 };
-use super::{coverage::Coverage, keeper, version};
+use super::{chosen, coverage::Coverage, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
@@ -146,7 +146,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     let shape = Shape {
         concerns: Selection::of_stack(&parts),
         begun: begun(&services, &configurations),
-        ..keeper::installed_shape(cluster).await?
+        ..chosen::installed_shape(cluster).await?
     };
     let mut plan = Plan::shaped(&cluster.namespace, &app_ids, &shape)?;
     // What is in force, not what this plugin would bring: others may decide.
