@@ -7,6 +7,7 @@
 
 mod case;
 mod outage;
+mod table;
 
 use std::{env, fs, path::PathBuf};
 
@@ -46,4 +47,17 @@ fn outages() {
             fs::write(file, serde_json::to_vec(&seen).expect("JSON")).expect("a file");
         }
     }
+}
+
+/// What was seen, beside what the simulation says of the same outage at the same times.
+#[test]
+#[ignore = "needs what `outages` has seen"]
+fn table() {
+    let cases = Cases::read();
+    let rows = cases.outages.iter().filter(|case| wanted(case)).filter_map(|case| {
+        let seen = fs::read(folder().join(case.name() + ".json")).ok()?;
+        let seen = serde_json::from_slice(&seen).expect("JSON");
+        Some(table::Row::of(case, &cases.policies[&case.policy], &seen))
+    });
+    println!("{}", table::table(&rows.collect::<Vec<_>>()));
 }
