@@ -11,16 +11,14 @@ mod breaker;
 mod client;
 mod clock;
 mod engine;
-
+mod fit;
 mod report;
 mod rng;
 mod scenario;
 
 pub use breaker::State;
 pub use engine::simulate;
+pub use fit::{Fitted, fit};
 
 pub use report::{Change, Report, Slice, Times};
 pub use scenario::{Arrivals, Client, Mode, Outage, Scenario, Window};
-
-
-

@@ -41,9 +41,10 @@ pub struct Report {
     pub calls_since: u64,
     /// Until the answer, whatever it was, of the calls made while Kafka was away.
     pub answers: Times,
-    /// The same of all that were refused, and of those that the breaker refused.
+    /// The same of all that were refused.
     pub refusals: Times,
-    pub stops: Times,
+    /// The same of the calls that were made while the breaker was open.
+    pub fast: Times,
     pub waiting_at_most: u64,
     /// Of the waiting calls, in bytes, at most.
     pub memory: u64,
@@ -120,7 +121,7 @@ impl Report {
             calls_since: calls.iter().filter(|call| call.made >= start).count() as u64,
             answers: Times::of(calls.iter().filter(during).map(took)),
             refusals: Times::of(calls.iter().filter(refused).map(took)),
-            stops: Times::of(calls.iter().filter(stopped).map(took)),
+            fast: Times::of(calls.iter().filter(|call| is_open(&changes, call.made)).map(took)),
             waiting_at_most: record.waiting_at_most,
             memory: record.waiting_at_most * scenario.client.call_bytes,
             extra_events: record.events.saturating_sub(accepted),
@@ -147,6 +148,11 @@ impl Report {
     pub fn refused_share(&self) -> f64 {
         self.refused as f64 / self.calls_since.max(1) as f64
     }
+}
+
+fn is_open(changes: &[(Time, State)], at: Time) -> bool {
+    let before = changes.partition_point(|(when, _)| *when <= at);
+    before > 0 && changes[before - 1].1 == State::Open
 }
 
 impl Times {
