@@ -4,4 +4,6 @@
 //! `sony/gobreaker`, and the Kafka component of `components-contrib` with its client.
 
 pub mod policy;
+pub mod read;
 pub mod simulate;
+pub mod trip;

@@ -1,8 +1,12 @@
 //! The rows, as `tests/cases/outages.yaml` has them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use learnflow_resilience::policy;
+use learnflow_resilience::{
+    policy,
+    read::{ComponentKind, Direction, Objects, Target, policy_of},
+};
+use learnflow_tests::sidecar::PUBSUB;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -82,50 +86,15 @@ impl Policy {
 }
 
 impl Policy {
+    /// As Dapr reads it.
     pub fn in_force(&self) -> policy::Policy {
-        let text = |part: &Value, name: &str| part[name].as_str().map(str::to_owned);
-        let retry = self.retry.as_ref().map(|retry| policy::Retry {
-            backoff: match retry["policy"].as_str() {
-                Some("constant") => policy::Backoff::Constant {
-                    interval: duration(&text(retry, "duration").expect("a duration")),
-                },
-                _ => policy::Backoff::Exponential {
-                    initial: Duration::from_millis(500),
-                    max: duration(&text(retry, "maxInterval").expect("an interval")),
-                    multiplier: 1.5,
-                    randomization: 0.5,
-                },
-            },
-            max_retries: retry["maxRetries"].as_i64().and_then(|most| u32::try_from(most).ok()),
-        });
-        let breaker = self.breaker.as_ref().map(|breaker| {
-            let trip = text(breaker, "trip").expect("a trip");
-            let [_, compare, limit] = trip.split(' ').collect::<Vec<_>>()[..] else {
-                panic!("{trip}")
-            };
-            let compare = match compare {
-                ">" => policy::Compare::Over,
-                _ => policy::Compare::AtLeast,
-            };
-            let limit = limit.parse().expect("a number");
-            policy::Breaker {
-                trip: policy::Trip {
-                    simple: Some((policy::Count::ConsecutiveFailures, compare, limit)),
-                    text: trip,
-                },
-                timeout: duration(&text(breaker, "timeout").expect("a timeout")),
-                interval: None,
-                max_requests: 1,
-            }
-        });
-        policy::Policy {
-            timeout: self.timeout.as_deref().map(duration),
-            retry,
-            breaker,
-        }
+        let file = self.resiliency(PUBSUB).to_string();
+        let (objects, wrong) = Objects::read([("policy", &*file)]);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let target = Target::Component {
+            name: PUBSUB.to_owned(),
+            kind: ComponentKind::Pubsub,
+        };
+        policy_of(&objects, "app", &target, Direction::Outbound).policy
     }
-}
-
-fn duration(text: &str) -> Duration {
-    Duration::from_secs(text.trim_end_matches('s').parse().expect("seconds"))
 }

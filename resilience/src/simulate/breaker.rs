@@ -1,7 +1,10 @@
 //! Dapr's circuit breaker: `sony/gobreaker` 0.5, rule by rule.
 
 use super::clock::{Time, nanos};
-use crate::policy::{Breaker as Settings, Compare, Count, Trip};
+use crate::{
+    policy::Breaker as Settings,
+    trip::{Counts, Trip},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -16,22 +19,13 @@ pub(super) struct Breaker {
     trip: Trip,
     timeout: Time,
     interval: Option<Time>,
-    max_requests: u64,
+    max_requests: u32,
     state: State,
     /// Counts begin anew with each; an answer to a call of an earlier one is not counted.
     generation: u32,
     expiry: Time,
     counts: Counts,
     pub(super) changes: Vec<(Time, State)>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Counts {
-    requests: u64,
-    total_successes: u64,
-    total_failures: u64,
-    consecutive_successes: u64,
-    consecutive_failures: u64,
 }
 
 const NEVER: Time = Time::MAX;
@@ -42,7 +36,7 @@ impl Breaker {
             trip: settings.trip.clone(),
             timeout: nanos(settings.timeout),
             interval: settings.interval.filter(|interval| !interval.is_zero()).map(nanos),
-            max_requests: u64::from(settings.max_requests.max(1)),
+            max_requests: settings.max_requests.max(1),
             state: State::Closed,
             generation: 0,
             expiry: NEVER,
@@ -68,22 +62,22 @@ impl Breaker {
         Some(self.generation)
     }
 
-    pub(super) fn answered(&mut self, now: Time, generation: u32, success: bool) {
+    pub(super) fn answered(&mut self, now: Time, generation: u32, succeeded: bool) {
         self.look(now);
         if generation != self.generation {
             return;
         }
-        match (self.state, success) {
-            (State::Closed, true) => self.counts.success(),
+        match (self.state, succeeded) {
+            (State::Closed, true) => success(&mut self.counts),
             (State::HalfOpen, true) => {
-                self.counts.success();
+                success(&mut self.counts);
                 if self.counts.consecutive_successes >= self.max_requests {
                     self.change(State::Closed, now);
                 }
             }
             (State::Closed, false) => {
-                self.counts.failure();
-                if self.counts.trip(&self.trip) {
+                failure(&mut self.counts);
+                if self.trip.opens(&self.counts) {
                     self.change(State::Open, now);
                 }
             }
@@ -92,7 +86,7 @@ impl Breaker {
         }
     }
 
-    pub(super) fn consecutive_failures(&self) -> u64 {
+    pub(super) fn consecutive_failures(&self) -> u32 {
         self.counts.consecutive_failures
     }
 
@@ -124,33 +118,14 @@ impl Breaker {
     }
 }
 
-impl Counts {
-    fn success(&mut self) {
-        self.total_successes += 1;
-        self.consecutive_successes += 1;
-        self.consecutive_failures = 0;
-    }
+fn success(counts: &mut Counts) {
+    counts.total_successes += 1;
+    counts.consecutive_successes += 1;
+    counts.consecutive_failures = 0;
+}
 
-    fn failure(&mut self) {
-        self.total_failures += 1;
-        self.consecutive_failures += 1;
-        self.consecutive_successes = 0;
-    }
-
-    fn trip(&self, trip: &Trip) -> bool {
-        let Some((count, compare, limit)) = trip.simple else {
-            return false;
-        };
-        let count = match count {
-            Count::Requests => self.requests,
-            Count::TotalSuccesses => self.total_successes,
-            Count::TotalFailures => self.total_failures,
-            Count::ConsecutiveSuccesses => self.consecutive_successes,
-            Count::ConsecutiveFailures => self.consecutive_failures,
-        };
-        match compare {
-            Compare::Over => count > limit,
-            Compare::AtLeast => count >= limit,
-        }
-    }
+fn failure(counts: &mut Counts) {
+    counts.total_failures += 1;
+    counts.consecutive_failures += 1;
+    counts.consecutive_successes = 0;
 }

@@ -13,9 +13,6 @@ use super::{
 };
 use crate::policy::Backoff;
 
-/// After that, an exponential back-off ends (`MaxElapsedTime` of dapr/kit).
-const MAX_ELAPSED: Time = 900_000_000_000;
-
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -178,6 +175,7 @@ impl<'a> Engine<'a> {
                 max,
                 multiplier,
                 randomization,
+                max_elapsed,
             } => {
                 if call.retries == 1 {
                     call.interval = initial.as_nanos() as f64;
@@ -186,7 +184,7 @@ impl<'a> Engine<'a> {
                 let pause = (call.interval - spread + self.rng.share() * 2.0 * spread) as Time;
                 let max = max.as_nanos() as f64;
                 call.interval = if call.interval >= max / multiplier { max } else { call.interval * multiplier };
-                if now - call.made + pause > MAX_ELAPSED {
+                if max_elapsed.is_some_and(|most| now - call.made + pause > nanos(most)) {
                     return self.answer(number, Outcome::Exhausted, now);
                 }
                 self.queue.put(now + pause, Event::Retry(number));

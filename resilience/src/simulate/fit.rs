@@ -5,12 +5,17 @@
 use std::time::Duration;
 
 use super::{Mode, Outage, Report, Scenario, simulate};
-use crate::policy::{Backoff, Breaker, Compare, Count, Policy, Retry, Trip};
+use crate::{
+    policy::{Backoff, Breaker, Policy, Retry},
+    trip::Trip,
+};
 
 /// How far the numbers are from what the worst run needed.
 const MARGIN: f64 = 1.25;
 /// The outage that is simulated beyond the budget.
 const BEYOND: u32 = 3;
+/// More failures than there are.
+const NEVER: u64 = 1 << 40;
 const PROBES: [u64; 5] = [2, 3, 5, 8, 10];
 
 /// A policy, and what it does in each run.
@@ -42,15 +47,15 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Fitted {
     let mut within = scenario.clone();
     within.policy = Policy {
         timeout: None,
-        retry: Some(retry.clone()),
+        retry: Some(retry),
         // To count what fails in a row.
-        breaker: Some(breaker(u64::MAX, Duration::from_secs(1))),
+        breaker: Some(breaker(NEVER, Duration::from_secs(1))),
     };
     let needed = runs(&within);
     let most = |of: fn(&Report) -> u64| needed.iter().map(of).max().unwrap_or(0) as f64 * MARGIN;
     let retries = most(|report| report.retries_at_most.into()).ceil().max(3.0);
     retry.max_retries = Some(retries as u32);
-    let limit = round(most(|report| report.failures_in_a_row)).max(5);
+    let limit = round(most(|report| report.failures_in_a_row.into())).max(5);
 
     let mut longer = scenario.clone();
     let beyond_length = length * BEYOND;
@@ -66,7 +71,7 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Fitted {
     let candidates = PROBES.map(|seconds| {
         let policy = Policy {
             timeout: None,
-            retry: Some(retry.clone()),
+            retry: Some(retry),
             breaker: Some(breaker(limit, Duration::from_secs(seconds))),
         };
         longer.policy = policy.clone();
@@ -97,10 +102,7 @@ fn pause(length: Duration) -> Duration {
 
 fn breaker(limit: u64, timeout: Duration) -> Breaker {
     Breaker {
-        trip: Trip {
-            text: format!("consecutiveFailures > {limit}"),
-            simple: Some((Count::ConsecutiveFailures, Compare::Over, limit)),
-        },
+        trip: Trip::parse(&format!("consecutiveFailures > {limit}")).unwrap_or_default(),
         timeout,
         interval: None,
         max_requests: 1,

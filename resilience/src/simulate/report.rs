@@ -15,7 +15,7 @@ pub(super) struct Record {
     /// Events that Kafka has taken, those among them that nobody waited for any more.
     pub(super) events: u64,
     pub(super) failures: u64,
-    pub(super) failures_in_a_row: u64,
+    pub(super) failures_in_a_row: u32,
 }
 
 impl Record {
@@ -52,7 +52,7 @@ pub struct Report {
     pub extra_events: u64,
     /// Attempts that failed, the most in a row between two that did not, and the most retries of one call.
     pub failures: u64,
-    pub failures_in_a_row: u64,
+    pub failures_in_a_row: u32,
     pub retries_at_most: u32,
     /// From the end of the outage to the last answer that was a refusal or took a second or more; 0 if there was none.
     pub recovery: f64,
