@@ -1,5 +1,6 @@
 //! The command line: types and their help texts, nothing else.
 
+mod simulate;
 mod support;
 
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
+pub(crate) use simulate::{Mode, Rate, Simulate, SimulateFormat};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
 
@@ -75,6 +77,7 @@ pub(crate) enum Verb {
     Render(Render),
     Status(Status),
     Dashboard(Dashboard),
+    Simulate(Simulate),
     Enroll(Enroll),
     Unenroll(Unenroll),
     Uninstall(Uninstall),

@@ -63,12 +63,35 @@ impl Case {
     }
 }
 
+impl Case {
+    /// For a person.
+    pub fn title(&self) -> String {
+        let Self {
+            policy,
+            mode,
+            seconds,
+            rate,
+            ..
+        } = self;
+        let how = match (mode, self.period, self.late) {
+            (Mode::Flap, Some(period), _) => format!("flap {period} s, {seconds} s"),
+            (Mode::Slow, _, Some(late)) => format!("slow by {late} s, {seconds} s"),
+            _ => format!("{mode:?} {seconds} s").to_lowercase(),
+        };
+        format!("{policy}: {how}, {rate}/s")
+    }
+}
+
 impl Policy {
     /// For all that a component is published to.
     pub fn resiliency(&self, component: &str) -> Value {
         let (mut policies, mut outbound) = (json!({}), json!({}));
         let parts = [
-            ("timeouts", "timeout", self.timeout.as_ref().map(|timeout| json!(timeout))),
+            (
+                "timeouts",
+                "timeout",
+                self.timeout.as_ref().map(|timeout| json!(timeout)),
+            ),
             ("retries", "retry", self.retry.clone()),
             ("circuitBreakers", "circuitBreaker", self.breaker.clone()),
         ];

@@ -1,7 +1,8 @@
 //! The simulation against reality: real outages of a real Kafka under a real sidecar, on the loopback device.
 //!
-//! `cargo test -p learnflow-tests --test simulation -- --ignored --nocapture outages` takes about 20 minutes. It writes
-//! what it saw beside the other builds, in `outages/`.
+//! `cargo test -p learnflow-tests --test simulation -- --ignored --nocapture outages` takes about 15 minutes, and adds a
+//! run to each row (`ROWS=textbook,hang` to some). `… table` compares all runs with the simulation.
+//! They are kept in `target/tmp/outages`, or where `LEARNFLOW_OUTAGES` says.
 
 #![cfg(target_os = "linux")]
 
@@ -43,21 +44,29 @@ fn outages() {
         for case in rows {
             let seen = outage::run(&mut rig, case, &cases.policies[&case.policy]).expect("an outage");
             println!("{}: {}", case.name(), seen.summary());
-            let file = folder().join(case.name() + ".json");
-            fs::write(file, serde_json::to_vec(&seen).expect("JSON")).expect("a file");
+            let next = files(case).find(|file| !file.exists()).expect("a file");
+            fs::write(next, serde_json::to_vec(&seen).expect("JSON")).expect("a file");
         }
     }
 }
 
-/// What was seen, beside what the simulation says of the same outage at the same times.
+/// One for each run of a row.
+fn files(case: &Case) -> impl Iterator<Item = PathBuf> {
+    let name = case.name();
+    (1..).map(move |run| folder().join(format!("{name}.{run}.json")))
+}
+
+/// What was seen, beside what the simulation says of outages at the same times.
 #[test]
 #[ignore = "needs what `outages` has seen"]
 fn table() {
     let cases = Cases::read();
     let rows = cases.outages.iter().filter(|case| wanted(case)).filter_map(|case| {
-        let seen = fs::read(folder().join(case.name() + ".json")).ok()?;
-        let seen = serde_json::from_slice(&seen).expect("JSON");
-        Some(table::Row::of(case, &cases.policies[&case.policy], &seen))
+        let read = |file: PathBuf| serde_json::from_slice(&fs::read(file).expect("a file")).expect("JSON");
+        let seen: Vec<_> = files(case).take_while(|file| file.exists()).map(read).collect();
+        (!seen.is_empty()).then(|| table::Row::of(case, &cases.policies[&case.policy], &seen))
     });
-    println!("{}", table::table(&rows.collect::<Vec<_>>()));
+    let rows: Vec<_> = rows.collect();
+    let missed = rows.iter().filter(|row| !row.misses().is_empty()).count();
+    println!("{}\n{missed} of {} do not agree", table::table(&rows), rows.len());
 }

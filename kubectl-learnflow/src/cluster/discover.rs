@@ -24,6 +24,7 @@ use kube::{
     Api, ResourceExt,
     api::{DynamicObject, ListParams},
 };
+use serde_json::{Value, json};
 
 const DAPR: &str = "dapr.io/v1alpha1";
 
@@ -241,6 +242,32 @@ impl Cluster {
             Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Resiliencies", Some(self.namespace.as_str()))(e)),
         }
+    }
+
+    /// The Components and Resiliencies of the services' namespace, as they are.
+    pub(crate) async fn dapr_objects(&self) -> Result<Vec<Value>, Problem> {
+        let mut objects = Vec::new();
+        for kind in ["Component", "Resiliency"] {
+            let reference = self.of_dapr(kind);
+            let list = match self.dynamic(&reference).list(&ListParams::default()).await {
+                Ok(list) => list.items,
+                Err(kube::Error::Api(status)) if is_absent(&status) => continue,
+                Err(e) => {
+                    return Err(self
+                        .list_of(&format!("Dapr objects of kind {kind}"), Some(&self.namespace))(
+                        e
+                    ));
+                }
+            };
+            objects.extend(list.into_iter().map(|object| {
+                let mut value = object.data;
+                value["apiVersion"] = DAPR.into();
+                value["kind"] = kind.into();
+                value["metadata"] = json!({ "name": object.metadata.name, "namespace": object.metadata.namespace });
+                value
+            }));
+        }
+        Ok(objects)
     }
 
     pub(super) fn of_dapr(&self, kind: &str) -> ObjectRef {

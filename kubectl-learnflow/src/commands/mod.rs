@@ -24,6 +24,7 @@ mod rbac;
 mod render;
 mod rivals;
 mod scaling;
+mod simulate;
 mod states;
 mod status;
 mod uninstall;
@@ -95,6 +96,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
         Verb::Rbac(args) => rbac::run(&args, global, printer).await,
         Verb::Completion(args) => completion::run(&args, printer),
         Verb::ManPages(args) => completion::man_pages(&args),
+        Verb::Simulate(args) => simulate::run(&args, global, printer).await,
         Verb::Check(args) => check::run(&Cluster::connect_for_ports(global).await?, &args, printer).await,
         Verb::Bundle(args) => bundle::run(&Cluster::connect_for_ports(global).await?, &args, printer).await,
         Verb::Dashboard(args) => dashboard::run(&Cluster::connect_for_streams(global).await?, &args, printer).await,
