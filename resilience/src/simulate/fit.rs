@@ -1,4 +1,5 @@
-//! Numbers that hold a budget: no call refused in an outage of that length, and refusals at once in a longer one.
+//! Numbers that hold a budget: no call refused in an outage of that length, at that rate or a lower one, and refusals
+//! at once in a longer one.
 //!
 //! No timeout is proposed: an attempt that is given up goes on in the Kafka client, and its retry publishes the event twice.
 
@@ -17,6 +18,8 @@ const BEYOND: u32 = 3;
 /// More failures than there are.
 const NEVER: u64 = 1 << 40;
 const PROBES: [u64; 5] = [2, 3, 5, 8, 10];
+/// Fewer calls stand less in each other's way: each is tried more often, and needs more retries.
+const RATES: [f64; 4] = [1.0, 0.3, 0.1, 0.02];
 
 /// A policy, and what it does in each run.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +54,15 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Fitted {
         // To count what fails in a row.
         breaker: Some(breaker(NEVER, Duration::from_secs(1))),
     };
-    let needed = runs(&within);
+    let needed: Vec<Report> = RATES
+        .iter()
+        .flat_map(|share| {
+            runs(&Scenario {
+                rate: scenario.rate * share,
+                ..within.clone()
+            })
+        })
+        .collect();
     let most = |of: fn(&Report) -> u64| needed.iter().map(of).max().unwrap_or(0) as f64 * MARGIN;
     let retries = most(|report| report.retries_at_most.into()).ceil().max(3.0);
     retry.max_retries = Some(retries as u32);

@@ -46,7 +46,7 @@ spec:
           # No timeout: an attempt that is given up may still arrive, and its retry would be a second event.
           retry: publish
           circuitBreaker: publish
-",
+{scopes}",
         budget = format_duration(args.budget()),
         rate = number(question.rate),
         partitions = args.partitions,
@@ -55,6 +55,10 @@ spec:
         needed_failures = most(|report| report.failures_in_a_row),
         trip = breaker.trip.text,
         component = question.component,
+        scopes = match question.apps.as_slice() {
+            [] => String::new(),
+            apps => format!("scopes: [{}]\n", apps.join(", ")),
+        },
     ))
 }
 

@@ -21,6 +21,7 @@ use std::{
 /// One policy, and all who publish under it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Question {
+    /// Their app ids; none where nobody is named.
     pub(super) apps: Vec<String>,
     pub(super) component: String,
     pub(super) policy: Policy,
@@ -29,8 +30,6 @@ pub(super) struct Question {
 
 /// Where no rate is known: that of the budget that the shipped policies are made for.
 const RATE: f64 = 50.0;
-/// Who publishes where nobody is named.
-const ANYBODY: &str = "any service";
 
 pub(super) async fn all(args: &Simulate, global: &Global, printer: &Printer) -> Result<Vec<Question>, Problem> {
     let found = if args.shipped {
@@ -174,15 +173,14 @@ fn together(found: Vec<Found>, rate: impl Fn(Option<&str>, &str) -> f64) -> Vec<
     let mut questions: Vec<Question> = Vec::new();
     for Found { app, component, policy } in found {
         let rate = rate(app.as_deref(), &component);
-        let app = app.unwrap_or_else(|| ANYBODY.to_owned());
         let same = |question: &&mut Question| question.component == component && question.policy == policy;
         match questions.iter_mut().find(same) {
             Some(question) => {
-                question.apps.push(app);
+                question.apps.extend(app);
                 question.rate = question.rate.max(rate);
             }
             None => questions.push(Question {
-                apps: vec![app],
+                apps: app.into_iter().collect(),
                 component,
                 policy,
                 rate,

@@ -14,7 +14,11 @@ use learnflow_resilience::{
 pub(super) fn answer(args: &Simulate, answer: &Answer, printer: &Printer) {
     let say = |text: &str| printer.data_line(Tone::Plain, text);
     let question = &answer.question;
-    say(&format!("{} → {}", list(&question.apps), question.component));
+    let who = match question.apps.is_empty() {
+        true => "any service".to_owned(),
+        false => list(&question.apps),
+    };
+    say(&format!("{who} → {}", question.component));
     say(&policy(&question.policy));
     say(&format!(
         "Kafka {} for {}; {}/s, {}, {}",
@@ -36,6 +40,7 @@ pub(super) fn answer(args: &Simulate, answer: &Answer, printer: &Printer) {
     if let Some(yaml) = proposal::yaml(args, answer) {
         printer.document_text(&yaml);
         say("");
+        say("With this policy:");
     }
     for (kept, text) in &answer.verdict.promises {
         let (sign, tone) = match kept {
@@ -51,7 +56,7 @@ fn fault(args: &Simulate) -> String {
         Mode::Refuse => "refuses connections".into(),
         Mode::Hang => "answers nothing".into(),
         Mode::Slow => format!("answers {} late", format_duration(args.late)),
-        Mode::Flap => format!("comes and goes each {}", format_duration(args.period)),
+        Mode::Flap => format!("comes and goes every {}", format_duration(args.period)),
     }
 }
 
@@ -88,7 +93,7 @@ fn facts(answer: &Answer) -> Vec<(&'static str, String)> {
             "waiting",
             format!(
                 "{} at most, about {} of the sidecar",
-                count(report.waiting_at_most as usize, "publish").replace("publishs", "publishes"),
+                report.waiting_at_most,
                 format_bytes(report.memory)
             ),
         ),
@@ -103,18 +108,17 @@ fn facts(answer: &Answer) -> Vec<(&'static str, String)> {
             ),
         ));
     }
+    let again = match report.recovery {
+        recovery if recovery <= 0.0 => "all well again at once".to_owned(),
+        recovery => format!("all well again {} after Kafka is back", format_seconds(recovery)),
+    };
     facts.push((
         "afterwards",
         format!(
-            "all well again {} after Kafka; at most {} with {} in a second",
-            match report.recovery {
-                recovery if recovery <= 0.0 => "as soon as, 0s".into(),
-                recovery => format_seconds(recovery),
-            },
+            "{again}; its busiest second: {}, {}",
             count(report.requests_per_second as usize, "request"),
             count(report.events_per_second as usize, "event"),
-        )
-        .replace("as soon as, 0s after", "at once with"),
+        ),
     ));
     facts
 }
@@ -135,9 +139,9 @@ fn breaker(report: &Report, policy: &Policy) -> String {
         None => "never closed again".into(),
     };
     format!(
-        "opens after {}, {closed}; while it is open 95 of 100 publishes are answered within {}",
+        "opens after {}, {closed}; while it is open 95 of 100 publishes are answered {}",
         format_seconds(first),
-        format_seconds(report.fast.p95)
+        within(report.fast.p95)
     )
 }
 
@@ -154,7 +158,7 @@ pub(super) fn policy(policy: &Policy) -> String {
             Some(most) => format!("{most} times"),
         };
         parts.push(match retry.backoff {
-            Backoff::Constant { interval } => format!("retries each {}, {times}", precise(interval)),
+            Backoff::Constant { interval } => format!("retries every {}, {times}", precise(interval)),
             Backoff::Exponential { initial, max, .. } => format!(
                 "retries after {} and then more, up to {}, {times}",
                 precise(initial),
@@ -185,6 +189,14 @@ fn precise(duration: std::time::Duration) -> String {
 pub(super) fn number(rate: f64) -> String {
     let text = format!("{rate:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Dapr's own time is not part of the simulation.
+pub(super) fn within(seconds: f64) -> String {
+    match seconds < 0.001 {
+        true => "at once".into(),
+        false => format!("within {}", format_seconds(seconds)),
+    }
 }
 
 fn percent(share: f64) -> String {

@@ -1,5 +1,6 @@
 //! Does the budget hold?
 
+use super::show::within;
 use crate::text::{count, format_seconds};
 use learnflow_resilience::simulate::{Report, State};
 
@@ -16,8 +17,8 @@ pub(super) struct Verdict {
 
 impl Verdict {
     /// By all runs of the budget's outage, and of a longer one.
-    pub(super) fn of(within: &[Report], beyond: Option<&[Report]>) -> Self {
-        let mut promises = vec![refusals(within)];
+    pub(super) fn of(budget: &[Report], beyond: Option<&[Report]>) -> Self {
+        let mut promises = vec![refusals(budget)];
         if let Some(beyond) = beyond {
             promises.push(fails_fast(beyond));
             promises.push(closes(beyond));
@@ -57,10 +58,7 @@ fn fails_fast(reports: &[Report]) -> (bool, String) {
         );
     }
     let slowest = reports.iter().map(|report| report.fast.p95).fold(0.0, f64::max);
-    let text = format!(
-        "beyond it an open breaker answers within {} (p95)",
-        format_seconds(slowest)
-    );
+    let text = format!("beyond it an open breaker answers {} (p95)", within(slowest));
     (slowest < FAST, text)
 }
 
