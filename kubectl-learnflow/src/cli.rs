@@ -1,5 +1,6 @@
 //! The command line: types and their help texts, nothing else.
 
+mod explain;
 mod simulate;
 mod support;
 
@@ -11,6 +12,7 @@ use crate::{
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
+pub(crate) use explain::{Explain, ExplainFormat};
 pub(crate) use simulate::{Mode, Rate, Simulate, SimulateFormat};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
@@ -76,8 +78,9 @@ pub(crate) enum Verb {
     Diff(Diff),
     Render(Render),
     Status(Status),
-    Dashboard(Dashboard),
+    Explain(Explain),
     Simulate(Simulate),
+    Dashboard(Dashboard),
     Enroll(Enroll),
     Unenroll(Unenroll),
     Uninstall(Uninstall),

@@ -1,6 +1,6 @@
 //! The verb that asks what policies do in an outage.
 
-use super::parse_timeout;
+use super::{explain::parse_rate, parse_timeout};
 use crate::config;
 use clap::{Args, ValueEnum};
 use std::{path::PathBuf, time::Duration};
@@ -11,8 +11,8 @@ use std::{path::PathBuf, time::Duration};
 /// client below them, which has queues, pauses and breakers of its own. Shows how many publishes are refused, how long the
 /// others wait, what that costs the sidecar, and when all is well again. No event is sent, and nothing is changed.
 ///
-/// Without files it takes the policies in the cluster, for each service that has a sidecar, and the highest rate at which
-/// one of its sidecars has published in the last day.
+/// Without files it takes the policies that are in force in the cluster, for each service that has published in the last
+/// day, and the highest rate at which one of its sidecars did.
 ///
 /// Exits with 0 when the budget holds: no publish is refused in an outage of that length; in a longer one the breaker
 /// refuses at once, and is closed within 10s. Exits with 1 when it does not hold, 2 when that cannot be told.
@@ -25,7 +25,7 @@ pub(crate) struct Simulate {
     #[arg(long, value_name = "MODE", default_value = "refuse")]
     pub(crate) mode: Mode,
     /// Publishes of one sidecar, as 5/s or 90/m, or `live` for the highest of the last day
-    /// [default: live, and 50/s with --file or --shipped]
+    /// [default: live, and 50/s with -f or --shipped]
     #[arg(long, value_name = "RATE", value_parser = Rate::parse)]
     pub(crate) rate: Option<Rate>,
     /// Calls come by chance, with this rate in the middle, instead of evenly
@@ -46,10 +46,9 @@ pub(crate) struct Simulate {
     /// Propose a policy that holds the budget, as YAML
     #[arg(long)]
     pub(crate) fit: bool,
-    /// Take Dapr's objects of this file instead of those in the cluster; may be given several times. `-` reads standard
-    /// input
-    #[arg(short, long, value_name = "FILE", conflicts_with = "shipped")]
-    pub(crate) file: Vec<PathBuf>,
+    /// Files to read instead of the cluster, as for `explain`
+    #[arg(short = 'f', long = "filename", value_name = "FILE", num_args = 1.., conflicts_with = "shipped")]
+    pub(crate) files: Vec<PathBuf>,
     /// Take the policies that LearnFlow installs
     #[arg(long)]
     pub(crate) shipped: bool,
@@ -102,22 +101,12 @@ pub(crate) enum Rate {
 
 impl Rate {
     fn parse(text: &str) -> Result<Self, String> {
-        if text == "live" {
-            return Ok(Self::Live);
-        }
-        let wrong = || format!("`{text}` is not a rate; write for example 5/s, 90/m or live");
-        let (number, seconds) = match text.split_once('/') {
-            None | Some((_, "s")) => (text.trim_end_matches("/s"), 1.0),
-            Some((number, "m")) => (number, 60.0),
-            Some((number, "h")) => (number, 3600.0),
-            Some(_) => return Err(wrong()),
-        };
-        let rate = number.parse::<f64>().map_err(|_| wrong())? / seconds;
-        match rate {
-            _ if !rate.is_finite() || number.starts_with(['+', '-']) => Err(wrong()),
-            _ if rate <= 0.0 => Err("without publishes nothing happens; write for example 5/s".into()),
-            _ if rate > 100_000.0 => Err("no sidecar publishes that often; write at most 100000/s".into()),
-            _ => Ok(Self::PerSecond(rate)),
+        match text {
+            "live" => Ok(Self::Live),
+            _ => match parse_rate(text)? {
+                rate if rate > 100_000.0 => Err("no sidecar publishes that often; write at most 100000/s".into()),
+                rate => Ok(Self::PerSecond(rate)),
+            },
         }
     }
 }
@@ -128,7 +117,7 @@ mod tests {
 
     #[test]
     fn rates() {
-        for (text, rate) in [("5/s", 5.0), ("5", 5.0), ("90/m", 1.5), ("0.5/s", 0.5), ("36/h", 0.01)] {
+        for (text, rate) in [("5/s", 5.0), ("90/m", 1.5), ("0.5/s", 0.5), ("36/h", 0.01)] {
             assert_eq!(Rate::parse(text), Ok(Rate::PerSecond(rate)), "{text}");
         }
         assert_eq!(Rate::parse("live"), Ok(Rate::Live));

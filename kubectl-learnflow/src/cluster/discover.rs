@@ -22,9 +22,8 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DynamicObject, ListParams},
+    api::{DynamicObject, ListParams, TypeMeta},
 };
-use serde_json::{Value, json};
 
 const DAPR: &str = "dapr.io/v1alpha1";
 
@@ -244,30 +243,37 @@ impl Cluster {
         }
     }
 
-    /// The Components and Resiliencies of the services' namespace, as they are.
-    pub(crate) async fn dapr_objects(&self) -> Result<Vec<Value>, Problem> {
-        let mut objects = Vec::new();
-        for kind in ["Component", "Resiliency"] {
-            let reference = self.of_dapr(kind);
-            let list = match self.dynamic(&reference).list(&ListParams::default()).await {
-                Ok(list) => list.items,
-                Err(kube::Error::Api(status)) if is_absent(&status) => continue,
-                Err(e) => {
-                    return Err(self
-                        .list_of(&format!("Dapr objects of kind {kind}"), Some(&self.namespace))(
-                        e
-                    ));
-                }
+    /// The Components, Resiliencies and Subscriptions of the services' namespace, as they are.
+    pub(crate) async fn dapr_objects(&self) -> Result<Vec<serde_json::Value>, Problem> {
+        let mut all = Vec::new();
+        // A Subscription is stored as v2alpha1; for another version the API server asks Dapr's operator.
+        let kinds = [
+            ("Component", "v1alpha1"),
+            ("Resiliency", "v1alpha1"),
+            ("Subscription", "v2alpha1"),
+        ];
+        for (kind, version) in kinds {
+            let object = ObjectRef {
+                api_version: format!("dapr.io/{version}"),
+                ..self.of_dapr(kind)
             };
-            objects.extend(list.into_iter().map(|object| {
-                let mut value = object.data;
-                value["apiVersion"] = DAPR.into();
-                value["kind"] = kind.into();
-                value["metadata"] = json!({ "name": object.metadata.name, "namespace": object.metadata.namespace });
-                value
-            }));
+            match self.dynamic(&object).list(&ListParams::default()).await {
+                Ok(list) => {
+                    for mut found in list {
+                        // The items of a list do not say what they are.
+                        found.types.get_or_insert_with(|| TypeMeta {
+                            api_version: object.api_version.clone(),
+                            kind: kind.into(),
+                        });
+                        let value = serde_json::to_value(&found);
+                        all.push(value.map_err(|e| Problem::new(format!("Cannot read {kind}: {e}.")))?);
+                    }
+                }
+                Err(kube::Error::Api(status)) if is_absent(&status) => {}
+                Err(e) => return Err(self.list_of(&format!("Dapr {kind}s"), Some(self.namespace.as_str()))(e)),
+            }
         }
-        Ok(objects)
+        Ok(all)
     }
 
     pub(super) fn of_dapr(&self, kind: &str) -> ObjectRef {

@@ -42,6 +42,10 @@ struct Answer {
 pub(super) async fn run(args: &Simulate, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
     args.sensible()?;
     let questions = question::all(args, global, printer).await?;
+    answer(args, questions, printer)
+}
+
+fn answer(args: &Simulate, questions: Vec<Question>, printer: &Printer) -> Result<Outcome, Problem> {
     let mut answers = Vec::with_capacity(questions.len());
     for question in questions {
         answers.push(Answer::of(args, question)?);

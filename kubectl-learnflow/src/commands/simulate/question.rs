@@ -1,22 +1,20 @@
 //! Whose policies are asked about, and at which rate.
 
+use super::super::{explain, guard};
 use crate::{
     assets,
     cli::{Global, Rate, Simulate},
     cluster::Cluster,
+    permissions,
     printer::{Mark, Printer},
     problem::Problem,
     text,
 };
 use learnflow_resilience::{
     policy::Policy,
-    read::{ComponentKind, Direction, Objects, Target, Wrong, policy_of},
+    read::{ComponentKind, Direction, Objects, Target, policy_of},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One policy, and all who publish under it.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,19 +32,13 @@ const RATE: f64 = 50.0;
 pub(super) async fn all(args: &Simulate, global: &Global, printer: &Printer) -> Result<Vec<Question>, Problem> {
     let found = if args.shipped {
         let shipped = assets::folder("resilience")?;
-        let values = shipped.iter().map(|object| object.value());
-        of_objects(Objects::of_cluster(values), args, Vec::new())?
-    } else if args.file.is_empty() {
+        let (objects, _) = Objects::of_cluster(shipped.iter().map(|object| object.value()));
+        in_force(&objects, args, Vec::new())?
+    } else if args.files.is_empty() {
         let cluster = Cluster::connect(global).await.map_err(no_cluster)?;
-        let (objects, services) = futures::try_join!(cluster.dapr_objects(), cluster.services())?;
-        let apps = services.into_iter().filter_map(|service| service.app_id).collect();
-        let found = of_objects(Objects::of_cluster(&objects), args, apps)?;
-        return live(found, args, &cluster, printer).await;
+        return of_cluster(&cluster, args, printer).await;
     } else {
-        let texts = args.file.iter().map(|file| Ok((shown(file), read(file)?)));
-        let texts = texts.collect::<Result<Vec<_>, Problem>>()?;
-        let files = texts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-        of_objects(Objects::read(files), args, Vec::new())?
+        in_force(&explain::of_files(&args.files, global, printer)?, args, Vec::new())?
     };
     match args.rate {
         Some(Rate::Live) => live(found, args, &Cluster::connect(global).await?, printer).await,
@@ -58,8 +50,27 @@ pub(super) async fn all(args: &Simulate, global: &Global, printer: &Printer) -> 
     }
 }
 
+/// Who has a sidecar there, under what is in force.
+pub(super) async fn of_cluster(
+    cluster: &Cluster,
+    args: &Simulate,
+    printer: &Printer,
+) -> Result<Vec<Question>, Problem> {
+    guard::allowed(cluster, permissions::explain(&cluster.namespace).required, printer).await?;
+    let (values, services) = futures::try_join!(cluster.dapr_objects(), cluster.services())?;
+    let (objects, wrong) = Objects::of_cluster(&values);
+    // A sidecar goes on without such an object, and so does this.
+    for wrong in wrong {
+        printer.step(Mark::Warn, &wrong.to_string());
+        printer.hint(&wrong.next);
+    }
+    let apps = services.into_iter().filter_map(|service| service.app_id).collect();
+    let found = in_force(&objects, args, apps)?;
+    live(found, args, cluster, printer).await
+}
+
 fn no_cluster(problem: Problem) -> Problem {
-    let step = "Or take policies from files with --file, or those that LearnFlow installs with --shipped.";
+    let step = "Or take policies from files with -f, or those that LearnFlow installs with --shipped.";
     let next = match &problem.next {
         Some(next) => format!("{next} {step}"),
         None => step.to_owned(),
@@ -74,22 +85,7 @@ struct Found {
     policy: Policy,
 }
 
-fn of_objects(read: (Objects, Vec<Wrong>), args: &Simulate, apps: Vec<String>) -> Result<Vec<Found>, Problem> {
-    let (objects, wrong) = read;
-    if let Some(first) = wrong.first() {
-        let more = match wrong.len() - 1 {
-            0 => String::new(),
-            more => format!(
-                " There {} more like it.",
-                if more == 1 {
-                    "is 1".into()
-                } else {
-                    format!("are {more}")
-                }
-            ),
-        };
-        return Err(Problem::new(first.to_string()).next(format!("{}{more}", first.next)));
-    }
+fn in_force(objects: &Objects, args: &Simulate, apps: Vec<String>) -> Result<Vec<Found>, Problem> {
     let kafka = objects.components.iter().filter(|component| component.kafka.is_some());
     let mut components: BTreeSet<String> = kafka.map(|component| component.meta.name.clone()).collect();
     if components.is_empty() {
@@ -111,7 +107,7 @@ fn of_objects(read: (Objects, Vec<Wrong>), args: &Simulate, apps: Vec<String>) -
     if components.is_empty() {
         return Err(
             Problem::new("There is no Kafka component, and no Resiliency that names one.")
-                .next("Name one with --component, add its file with --file, or choose another namespace with -n."),
+                .next("Name one with --component, add its file with -f, or choose another namespace with -n."),
         );
     }
     let scopes = objects
@@ -134,7 +130,7 @@ fn of_objects(read: (Objects, Vec<Wrong>), args: &Simulate, apps: Vec<String>) -
             Found {
                 app: app.clone(),
                 component: name.clone(),
-                policy: policy_of(&objects, id, &target, Direction::Outbound).policy,
+                policy: policy_of(objects, id, &target, Direction::Outbound).policy,
             }
         })
     });
@@ -188,21 +184,6 @@ fn together(found: Vec<Found>, rate: impl Fn(Option<&str>, &str) -> f64) -> Vec<
         }
     }
     questions
-}
-
-fn shown(file: &Path) -> String {
-    match file.to_str() {
-        Some("-") => "standard input".to_owned(),
-        _ => file.display().to_string(),
-    }
-}
-
-fn read(file: &Path) -> Result<String, Problem> {
-    let text = match file.to_str() {
-        Some("-") => io::read_to_string(io::stdin()),
-        _ => fs::read_to_string(file),
-    };
-    text.map_err(|e| Problem::new(format!("Cannot read {}: {e}.", shown(file))))
 }
 
 impl Cluster {
