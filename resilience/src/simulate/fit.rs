@@ -28,6 +28,8 @@ pub struct Fitted {
     pub within: Vec<Report>,
     pub beyond: Vec<Report>,
     pub beyond_length: Duration,
+    /// The most retries that a call needed, and the most attempts that failed in a row.
+    pub needed: (u32, u32),
 }
 
 /// For the outage of the scenario, whatever its policy is; `runs` seeds from that of the scenario on.
@@ -63,10 +65,11 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Fitted {
             })
         })
         .collect();
-    let most = |of: fn(&Report) -> u64| needed.iter().map(of).max().unwrap_or(0) as f64 * MARGIN;
-    let retries = most(|report| report.retries_at_most.into()).ceil().max(3.0);
+    let most = |of: fn(&Report) -> u32| needed.iter().map(of).max().unwrap_or(0);
+    let needed = (most(|report| report.retries_at_most), most(|report| report.failures_in_a_row));
+    let retries = (f64::from(needed.0) * MARGIN).ceil().max(3.0);
     retry.max_retries = Some(retries as u32);
-    let limit = round(most(|report| report.failures_in_a_row.into())).max(5);
+    let limit = round(f64::from(needed.1) * MARGIN).max(5);
 
     let mut longer = scenario.clone();
     let beyond_length = length * BEYOND;
@@ -106,6 +109,7 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Fitted {
         within: runs(&within),
         beyond,
         beyond_length,
+        needed,
     }
 }
 

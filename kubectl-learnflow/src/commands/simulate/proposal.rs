@@ -14,7 +14,6 @@ pub(super) fn yaml(args: &Simulate, answer: &Answer) -> Option<String> {
         return None;
     };
     let question = &answer.question;
-    let most = |of: fn(&learnflow_resilience::simulate::Report) -> u32| fitted.within.iter().map(of).max().unwrap_or(0);
     let retries = retry.max_retries.unwrap_or_default();
     let breaks = breaker.timeout.as_secs();
     Some(format!(
@@ -31,7 +30,7 @@ spec:
       publish:
         policy: constant
         duration: {interval}
-        # The most that a publish needed was {needed_retries}.
+        # A publish needed up to {needed_retries}, most at low rates, where fewer wait for each other.
         maxRetries: {retries}
     circuitBreakers:
       publish:
@@ -51,8 +50,8 @@ spec:
         rate = number(question.rate),
         partitions = args.partitions,
         interval = go(interval),
-        needed_retries = most(|report| report.retries_at_most),
-        needed_failures = most(|report| report.failures_in_a_row),
+        needed_retries = fitted.needed.0,
+        needed_failures = fitted.needed.1,
         trip = breaker.trip.text,
         component = question.component,
         scopes = match question.apps.as_slice() {

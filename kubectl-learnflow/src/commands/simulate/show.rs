@@ -40,7 +40,11 @@ pub(super) fn answer(args: &Simulate, answer: &Answer, printer: &Printer) {
     if let Some(yaml) = proposal::yaml(args, answer) {
         printer.document_text(&yaml);
         say("");
-        say("With this policy:");
+        let beyond = answer.fitted.as_ref().map(|fitted| fitted.beyond_length);
+        let beyond = format_duration(beyond.unwrap_or_default());
+        say(&format!(
+            "With this policy, in an outage of the budget, and beyond it in one of {beyond}:"
+        ));
     }
     for (kept, text) in &answer.verdict.promises {
         let (sign, tone) = match kept {
@@ -83,10 +87,10 @@ fn facts(answer: &Answer) -> Vec<(&'static str, String)> {
             "answers",
             format!(
                 "p50 {}, p95 {}, p99 {}, longest {}, for who publishes while Kafka is away",
-                format_seconds(waits.p50),
-                format_seconds(waits.p95),
-                format_seconds(waits.p99),
-                format_seconds(waits.longest)
+                wait(waits.p50),
+                wait(waits.p95),
+                wait(waits.p99),
+                wait(waits.longest)
             ),
         ),
         (
@@ -191,11 +195,18 @@ pub(super) fn number(rate: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Dapr's own time is not part of the simulation.
-pub(super) fn within(seconds: f64) -> String {
+fn wait(seconds: f64) -> String {
     match seconds < 0.001 {
         true => "at once".into(),
-        false => format!("within {}", format_seconds(seconds)),
+        false => format_seconds(seconds),
+    }
+}
+
+/// Dapr's own time is not part of the simulation.
+pub(super) fn within(seconds: f64) -> String {
+    match wait(seconds) {
+        at_once if seconds < 0.001 => at_once,
+        time => format!("within {time}"),
     }
 }
 
