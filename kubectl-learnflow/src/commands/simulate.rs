@@ -9,6 +9,7 @@ mod verdict;
 
 use crate::{
     cli::{Global, Mode, Simulate, SimulateFormat},
+    cluster::Cluster,
     model::Outcome,
     printer::Printer,
     problem::Problem,
@@ -41,7 +42,17 @@ struct Answer {
 
 pub(super) async fn run(args: &Simulate, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
     args.sensible()?;
-    let questions = question::all(args, global, printer).await?;
+    if args.shipped || !args.files.is_empty() {
+        let questions = question::without_cluster(args, global, printer).await?;
+        return answer(args, questions, printer);
+    }
+    let cluster = Cluster::connect(global).await.map_err(question::no_cluster)?;
+    of_cluster(&cluster, args, printer).await
+}
+
+/// Under the policies that are in force there.
+pub(super) async fn of_cluster(cluster: &Cluster, args: &Simulate, printer: &Printer) -> Result<Outcome, Problem> {
+    let questions = question::of_cluster(cluster, args, printer).await?;
     answer(args, questions, printer)
 }
 

@@ -34,10 +34,7 @@ fn simulated(line: &[&str]) -> (Result<Outcome, Problem>, String, String) {
 fn in_cluster(fake: &Fake, line: &[&str]) -> (Result<Outcome, Problem>, String, String) {
     let (printer, out, err) = captured();
     let (args, _) = arguments(line);
-    let ended = fake.run(async |cluster| {
-        let questions = question::of_cluster(cluster, &args, &printer).await?;
-        answer(&args, questions, &printer)
-    });
+    let ended = fake.run(async |cluster| of_cluster(cluster, &args, &printer).await);
     (ended, out.text(), err.text())
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Mode, Outage, Report, Scenario, simulate};
+use super::{Outage, Report, Scenario, simulate};
 use crate::{
     policy::{Backoff, Breaker, Policy, Retry},
     trip::Trip,
@@ -66,22 +66,18 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Fitted {
         })
         .collect();
     let most = |of: fn(&Report) -> u32| needed.iter().map(of).max().unwrap_or(0);
-    let needed = (most(|report| report.retries_at_most), most(|report| report.failures_in_a_row));
+    let needed = (
+        most(|report| report.retries_at_most),
+        most(|report| report.failures_in_a_row),
+    );
     let retries = (f64::from(needed.0) * MARGIN).ceil().max(3.0);
     retry.max_retries = Some(retries as u32);
     let limit = round(f64::from(needed.1) * MARGIN).max(5);
 
     let mut longer = scenario.clone();
     let beyond_length = length * BEYOND;
-    longer.outage = Outage::once(
-        match scenario.outage.mode {
-            // A flap that is longer is no harder: what is beyond is an outage without a break.
-            mode @ (Mode::Hang | Mode::Slow(_)) => mode,
-            Mode::Refuse => Mode::Refuse,
-        },
-        scenario.outage.start(),
-        beyond_length,
-    );
+    // A flap that is longer is no harder: what is beyond it is an outage without a break.
+    longer.outage = Outage::once(scenario.outage.mode, scenario.outage.start(), beyond_length);
     let candidates = PROBES.map(|seconds| {
         let policy = Policy {
             timeout: None,

@@ -29,14 +29,16 @@ pub(super) struct Question {
 /// Where no rate is known: that of the budget that the shipped policies are made for.
 const RATE: f64 = 50.0;
 
-pub(super) async fn all(args: &Simulate, global: &Global, printer: &Printer) -> Result<Vec<Question>, Problem> {
+/// Of files, or of what is shipped.
+pub(super) async fn without_cluster(
+    args: &Simulate,
+    global: &Global,
+    printer: &Printer,
+) -> Result<Vec<Question>, Problem> {
     let found = if args.shipped {
         let shipped = assets::folder("resilience")?;
         let (objects, _) = Objects::of_cluster(shipped.iter().map(|object| object.value()));
         in_force(&objects, args, Vec::new())?
-    } else if args.files.is_empty() {
-        let cluster = Cluster::connect(global).await.map_err(no_cluster)?;
-        return of_cluster(&cluster, args, printer).await;
     } else {
         in_force(&explain::of_files(&args.files, global, printer)?, args, Vec::new())?
     };
@@ -69,7 +71,7 @@ pub(super) async fn of_cluster(
     live(found, args, cluster, printer).await
 }
 
-fn no_cluster(problem: Problem) -> Problem {
+pub(super) fn no_cluster(problem: Problem) -> Problem {
     let step = "Or take policies from files with -f, or those that LearnFlow installs with --shipped.";
     let next = match &problem.next {
         Some(next) => format!("{next} {step}"),
