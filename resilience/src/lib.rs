@@ -4,3 +4,5 @@
 //! `sony/gobreaker`, and the Kafka component of `components-contrib` with its client.
 
 pub mod policy;
+pub mod read;
+pub mod trip;
