@@ -12,6 +12,7 @@ mod dashboard;
 mod diff;
 mod enrol;
 mod enrol_some;
+mod explain;
 mod guard;
 mod host;
 mod install;
@@ -108,6 +109,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
             let cluster = connect(global, &settings).await?;
             diff::run(&cluster, &args, settings, printer).await
         }
+        Verb::Explain(args) => explain::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {
             let settings = of_file(args.file.as_deref(), global)?;
