@@ -40,6 +40,8 @@ pub struct Flow {
     pub assumed: bool,
     /// Topics that are declared to be delivered.
     pub topics: Vec<String>,
+    /// Some of them have a dead-letter topic.
+    pub dead_letters: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -134,6 +136,9 @@ fn flows(objects: &Objects, question: &Question) -> Vec<Flow> {
                         .collect(),
                     Direction::Outbound => Vec::new(),
                 };
+                let mut declared = subscriptions(objects, &app, &target);
+                let dead_letters = direction == Direction::Inbound && declared.any(|one| one.dead_letter.is_some());
+                drop(declared);
                 let pubsub = matches!(&target, Target::Component { kind, .. } if *kind == ComponentKind::Pubsub);
                 let quiet = found.policy == Default::default() && found.missing.is_empty() && found.target.is_none();
                 if quiet && !pubsub {
@@ -146,6 +151,7 @@ fn flows(objects: &Objects, question: &Question) -> Vec<Flow> {
                     found,
                     assumed,
                     topics,
+                    dead_letters,
                 };
                 let same = |other: &&mut Flow| {
                     let what = |flow: &Flow| (flow.target.clone(), flow.direction, flow.topics.clone());

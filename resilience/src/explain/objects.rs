@@ -25,7 +25,7 @@ pub(super) fn find(objects: &Objects, question: &Question, flows: &[Flow], findi
         });
     };
     for place in &objects.ignored {
-        let what = format!("Dapr does not read {}", place.field);
+        let what = "Dapr does not read this field".to_owned();
         let next = "Take it out, or mend its name.".to_owned();
         add(codes::IGNORED, Severity::Warning, vec![place.clone()], what, next);
     }

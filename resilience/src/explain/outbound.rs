@@ -112,8 +112,12 @@ pub(super) fn find(flow: &Flow, objects: &Objects, question: &Question, findings
         } else {
             ""
         };
+        let at = match question.rate {
+            Some(rate) => format!("At {rate} publishes/s"),
+            None => "At no more than one publish a second".to_owned(),
+        };
         let what = format!(
-            "At {rate} publishes/s the breaker of {name} opens {} into an outage: from then on publishes are refused{ended}",
+            "{at} the breaker of {name} opens {} into an outage: from then on publishes are refused{ended}",
             length(after)
         );
         let next =

@@ -109,12 +109,16 @@ pub fn blocking(policy: &Policy) -> Blocking {
             _ => return Blocking::Endless,
         },
     };
-    match policy.timeout {
-        Some(timeout) => {
+    // Where a limit ends it, attempts are counted in; only the last one may go beyond.
+    let limit = policy.retry.as_ref().and_then(elapsed);
+    match (policy.timeout, limit) {
+        (Some(timeout), limit) => {
             let all = timeout.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX));
-            Blocking::Most(pauses.saturating_add(all))
+            let most = pauses.saturating_add(all);
+            Blocking::Most(limit.map_or(most, |limit| most.min(limit + timeout)))
         }
-        None => Blocking::Pauses(pauses, attempts),
+        (None, Some(limit)) if pauses >= limit => Blocking::Pauses(limit, 1),
+        (None, _) => Blocking::Pauses(pauses, attempts),
     }
 }
 
@@ -227,7 +231,7 @@ mod tests {
         let retry = constant(2, Some(30));
         let opens = |failures, rate| opens_after(Some(&retry), failures, rate).map(|after| after.as_secs());
         assert_eq!(opens(12_001, 50.0), Some(31));
-        assert_eq!(opens(12_001, 5.0), Some(109));
+        assert_eq!(opens(12_001, 5.0), Some(110));
         assert_eq!(opens(5, 50.0), Some(0));
         assert_eq!(opens_after(None, 5, 5.0), Some(Duration::from_secs(1)));
     }

@@ -106,6 +106,11 @@ pub fn plain(flow: &Flow) -> Vec<String> {
     if let Some(within) = &flow.found.within {
         said.push(format!("Each attempt, when it reaches no one, {}", attempts(within)));
     }
+    if flow.dead_letters {
+        said.push(
+            "What fails goes to its dead-letter topic, through the outbound policy, in 30s or not at all.".into(),
+        );
+    }
     if let Some(around) = &flow.found.around {
         let all = times_around(around);
         said.push(format!("If none of it succeeds and no dead-letter topic takes the event, the Kafka component begins all of it anew, {all}."));
@@ -125,11 +130,11 @@ fn attempts(retry: &Retry) -> String {
                 Backoff::Exponential { max, .. } => max,
                 Backoff::Constant { interval } => interval,
             };
-            format!(
-                "with pauses of {} … and so on up to {} on average",
-                pauses.join(", "),
-                length(max)
-            )
+            let shown = format!("with pauses of {}", pauses.join(", "));
+            match schedule.attempts {
+                Some(attempts) if attempts as usize <= pauses.len() + 1 => shown,
+                _ => format!("{shown} and so on, up to {} on average", length(max)),
+            }
         }
     };
     match (retry.max_retries, schedule.attempts) {

@@ -26,7 +26,7 @@ pub(super) fn show(explanation: &Explanation, wide: bool, printer: &Printer) {
     for flow in &explanation.flows {
         let [timeout, retries, breaker] = parts(flow);
         table.rows.push(vec![
-            plain(apps(&flow.apps)),
+            plain(apps(flow, explanation)),
             plain(target(&flow.target)),
             plain(direction(flow.direction)),
             plain(timeout),
@@ -45,7 +45,7 @@ pub(super) fn show(explanation: &Explanation, wide: bool, printer: &Printer) {
     }
     if wide {
         for flow in &explanation.flows {
-            words(flow, printer);
+            words(flow, explanation, printer);
         }
     }
     if !explanation.findings.is_empty() {
@@ -81,10 +81,10 @@ pub(super) fn show(explanation: &Explanation, wide: bool, printer: &Printer) {
 }
 
 /// One flow in whole sentences.
-fn words(flow: &Flow, printer: &Printer) {
+fn words(flow: &Flow, explanation: &Explanation, printer: &Printer) {
     let title = format!(
         "\n{} {} {}\n",
-        apps(&flow.apps),
+        apps(flow, explanation),
         arrow(flow.direction),
         target(&flow.target)
     );
@@ -110,22 +110,18 @@ fn words(flow: &Flow, printer: &Printer) {
     }
 }
 
-fn apps(apps: &[String]) -> String {
-    match apps {
-        [any] if any.is_empty() => "(every app)".into(),
-        apps => {
-            let name = |app: &String| {
-                if app.is_empty() {
-                    "(any other)".into()
-                } else {
-                    app.clone()
-                }
-            };
-            let mut names: Vec<String> = apps.iter().map(name).collect();
-            names.sort_by_key(|name| name.starts_with('('));
-            text::list(&names)
-        }
-    }
+fn apps(flow: &Flow, explanation: &Explanation) -> String {
+    // Whoever is in no scope has no name.
+    let named = explanation
+        .flows
+        .iter()
+        .flat_map(|flow| &flow.apps)
+        .any(|app| !app.is_empty());
+    let nameless = if named { "(any other)" } else { "(every app)" };
+    let (others, mut names): (Vec<&str>, Vec<&str>) =
+        flow.apps.iter().map(String::as_str).partition(|name| name.is_empty());
+    names.extend(others.first().map(|_| nameless));
+    text::list(&names)
 }
 
 fn target(target: &Target) -> String {
