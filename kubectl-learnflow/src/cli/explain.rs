@@ -53,7 +53,7 @@ pub(crate) enum ExplainFormat {
 }
 
 /// Reads `5/s`, `300/m`, `0.5/s`.
-fn parse_rate(text: &str) -> Result<f64, String> {
+pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
     let wrong = || format!("`{text}` is not a rate; write for example 5/s or 300/m");
     let (number, unit) = text.split_once('/').ok_or_else(wrong)?;
     let seconds = match unit {
