@@ -17,9 +17,11 @@ mod kills;
 mod lab;
 mod line;
 mod neighbours;
+mod production;
 mod rbac;
 mod refusals;
 mod state;
+mod stopped;
 mod verbs;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -78,6 +80,8 @@ fn main() -> ExitCode {
             .chain(concerns::TESTS)
             .chain(neighbours::TESTS)
             .chain(grafana::TESTS)
+            .chain(stopped::TESTS)
+            .chain(production::TESTS)
             .chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }
