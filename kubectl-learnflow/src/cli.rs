@@ -1,6 +1,7 @@
 //! The command line: types and their help texts, nothing else.
 
 mod support;
+mod verify;
 
 use crate::{
     commands::completion,
@@ -12,6 +13,7 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
+pub(crate) use verify::{Mode, ReportFormat, Verify};
 
 /// Shows every event that Dapr services send through Kafka.
 ///
@@ -78,6 +80,7 @@ pub(crate) enum Verb {
     Enroll(Enroll),
     Unenroll(Unenroll),
     Uninstall(Uninstall),
+    Verify(Box<Verify>),
     Bundle(Bundle),
     Rbac(Rbac),
     Version(Version),

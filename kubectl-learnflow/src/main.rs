@@ -19,6 +19,7 @@ mod kafka;
 mod model;
 mod monitoring;
 mod objects;
+mod outage;
 mod patches;
 mod permissions;
 mod preflight;

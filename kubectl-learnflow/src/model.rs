@@ -401,6 +401,8 @@ pub(crate) enum Outcome {
     Good,
     /// Unhealthy, or only partly done.
     Bad,
+    /// Somebody asked it to stop, and it has tidied up.
+    Interrupted,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! about it before it begins, `rbac` prints it, and the tests hold every request against it.
 
 mod roles;
+mod verify;
 
 use crate::{
     applyset,
@@ -16,6 +17,7 @@ use crate::{
 };
 use clap::ValueEnum;
 pub(crate) use roles::roles;
+pub(crate) use verify::{breaks as verify_breaks, looks as verify_looks, restores as verify_restores};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -37,6 +39,7 @@ pub(crate) enum Task {
     Status,
     Unenroll,
     Uninstall,
+    Verify,
     Version,
 }
 
@@ -92,6 +95,7 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Uninstall => uninstall(plan, namespace),
         Task::Dashboard => dashboard(&plan.keeper),
         Task::Bundle => bundle(plan, namespace),
+        Task::Verify => verify::all(namespace),
     }
 }
 

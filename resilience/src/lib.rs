@@ -4,3 +4,4 @@
 //! `sony/gobreaker`, and the Kafka component of `components-contrib` with its client.
 
 pub mod policy;
+pub mod verdict;

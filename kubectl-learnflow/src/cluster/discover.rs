@@ -24,6 +24,7 @@ use kube::{
     Api, ResourceExt,
     api::{DynamicObject, ListParams},
 };
+use std::collections::BTreeSet;
 
 const DAPR: &str = "dapr.io/v1alpha1";
 
@@ -145,6 +146,13 @@ impl Cluster {
             Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Components", Some(self.namespace.as_str()))(e)),
         }
+    }
+
+    /// All Components of the services' namespace, whatever their type.
+    pub(crate) async fn component_names(&self) -> Result<BTreeSet<String>, Problem> {
+        let list = self.dynamic(&self.of_dapr("Component")).list(&ListParams::default()).await;
+        let list = list.map_err(self.list_of("Dapr Components", Some(self.namespace.as_str())))?;
+        Ok(list.into_iter().map(|component| component.name_any()).collect())
     }
 
     /// Deployments with a Dapr sidecar, by name.

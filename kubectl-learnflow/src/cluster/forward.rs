@@ -24,7 +24,7 @@ use tokio::{
 };
 
 /// The sidecar's own API, on the pod's loopback device.
-const API: u16 = 3500;
+pub(super) const API: u16 = 3500;
 /// Where the injector puts the metrics unless told otherwise.
 const METRICS: u16 = 9090;
 /// A sidecar answers about itself at once, or not at all.
@@ -165,7 +165,7 @@ impl Cluster {
     }
 
     /// What a port of a pod answers to a GET; the inner error is the pod's silence.
-    async fn get_from(&self, pod: &str, port: u16, path: &str) -> Result<Result<(StatusCode, Bytes), String>, Problem> {
+    pub(super) async fn get_from(&self, pod: &str, port: u16, path: &str) -> Result<Result<(StatusCode, Bytes), String>, Problem> {
         let silent = || Ok(Err(format!("port {port} does not answer")));
         match timeout(PATIENCE, self.open(&self.namespace, pod, port)).await {
             Err(_) => silent(),

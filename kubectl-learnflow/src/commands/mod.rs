@@ -27,6 +27,7 @@ mod scaling;
 mod states;
 mod status;
 mod uninstall;
+mod verify;
 mod version;
 
 use crate::{
@@ -54,11 +55,13 @@ pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
         Verb::Status(status) => status.watch,
         _ => false,
     };
+    // Who has broken something must put it back first.
+    let catches = matches!(cli.verb, Verb::Verify(_));
     let ended = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             tokio::select! {
                 ended = dispatch(cli, printer) => Some(ended),
-                _ = tokio::signal::ctrl_c() => None,
+                _ = tokio::signal::ctrl_c(), if !catches => None,
             }
         }),
         Err(e) => Some(Err(Problem::new(format!("Cannot start: {e}.")))),
@@ -83,8 +86,9 @@ fn exit_code(ended: Result<Outcome, Problem>, closed: Result<bool, Problem>, pri
             ExitCode::from(2)
         }
         // Whoever read the output has seen enough.
-        (Ok(_), Ok(false)) | (Ok(Outcome::Good), _) => ExitCode::SUCCESS,
+        (Ok(Outcome::Good | Outcome::Bad), Ok(false)) | (Ok(Outcome::Good), _) => ExitCode::SUCCESS,
         (Ok(Outcome::Bad), _) => ExitCode::from(1),
+        (Ok(Outcome::Interrupted), _) => ExitCode::from(INTERRUPTED),
     }
 }
 
@@ -128,6 +132,11 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
             let settings = of_file(args.file.as_deref(), global)?;
             let cluster = enduring(Cluster::connect(global).await?, args.timeout, printer);
             uninstall::run(&places(&cluster, &settings), &args, printer).await
+        }
+        Verb::Verify(args) => {
+            let cluster = enduring(Cluster::connect(global).await?, args.max_duration, printer);
+            let ports = Cluster::connect_for_streams(global).await?;
+            verify::run(&cluster, &ports, &args, printer).await
         }
     }
 }

@@ -107,6 +107,14 @@ impl Component {
         Some(field).filter(|field| **field != Field::Text(String::new()))
     }
 
+    /// Where its brokers are, where that is written in it.
+    pub(crate) fn broker_list(&self) -> Vec<&str> {
+        match self.field("brokers") {
+            Some(Field::Text(text)) => text.split(',').map(str::trim).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// A setting that decides about others.
     fn text(&self, setting: &str) -> Result<Option<&str>, LeftOut> {
         match self.field(setting) {
