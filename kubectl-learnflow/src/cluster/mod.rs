@@ -4,6 +4,7 @@
 mod access;
 mod again;
 mod apply;
+mod brokers;
 mod canary;
 mod collect;
 mod connect;

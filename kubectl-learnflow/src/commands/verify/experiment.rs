@@ -1,7 +1,9 @@
 //! The experiment itself: publish, break, wait, put back, and look at what has become of it.
 
 use super::{
-    Scene, done,
+    Scene,
+    delivery::{Read, Reader},
+    done,
     fault::{self, Broken},
     publish::{Canary, Publisher, Wire},
     report::{self, Found},
@@ -17,7 +19,7 @@ use crate::{
     problem::Problem,
     text::{count, format_duration},
 };
-use learnflow_resilience::verdict::{self, Answer, CLOSE, Call, SAMPLED, Seen, State};
+use learnflow_resilience::verdict::{Answer, CLOSE, Call, Delivery, SAMPLED, Seen, State};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -39,6 +41,8 @@ pub(in crate::commands) trait Lines: Clone + Send + Sync + 'static {
     fn open_line(&self, pod: &str) -> impl Future<Output = Result<Self::Wire, Problem>> + Send;
     /// What a sidecar counts; `None`: its metrics are off.
     fn metrics(&self, pod: &SidecarPod) -> impl Future<Output = Result<String, String>> + Send;
+    /// To read what is in Kafka.
+    fn into_cluster(&self) -> Option<Cluster>;
 }
 
 impl Wire for Line {
@@ -63,6 +67,10 @@ impl Lines for Cluster {
             Some(port) => self.metrics_of(&pod.name, port).await,
             None => Err("its metrics are off".into()),
         }
+    }
+
+    fn into_cluster(&self) -> Option<Cluster> {
+        Some(self.clone())
     }
 }
 
@@ -138,11 +146,17 @@ async fn act<'a>(
         }
     };
     let before = stop.or(ports.metrics(pod)).await?.map(|text| sidecar::read(&text, &scene.pubsub));
+    let reader = stop.or(reader(cluster, ports, scene)).await?;
     let publisher = Publisher::start(scene, &run, first, open);
     is_well(&publisher, scene, stop, printer).await?;
     done(printer, &format!("Publishing {}/s to {} through pod {}", scene.args.rate, scene.args.topic, pod.name));
 
     let watch = Watch::start(ports, pod, &scene.pubsub);
+    // Where Kafka's disk goes with its pods, what is on it now is read now.
+    let earlier = match &reader {
+        Ok(reader) if scene.forgets => stop.or(reader.read(&run)).await??,
+        _ => Read::default(),
+    };
     // From here on it is put back, whatever happens.
     *broken = Some(Broken::note(cluster, &scene.fault, &run, printer).await?);
     let Some(broken) = broken else {
@@ -180,12 +194,15 @@ async fn act<'a>(
     let canaries = publisher.canaries();
     done(printer, &format!("{} sent and answered", told(&publisher)));
     let after = stop.or(ports.metrics(pod)).await?.map(|text| sidecar::read(&text, &scene.pubsub));
+    let calls: Vec<Call> = canaries.iter().map(|canary| call(canary, zero)).collect();
+    printer.waiting("Kafka to tell which canaries it has");
+    let delivery = stop.or(delivered(reader, &run, &earlier, scene, &calls, away)).await?;
     let seen = Seen {
         budget: scene.args.budget,
         back,
-        calls: canaries.iter().map(|canary| call(canary, zero)).collect(),
+        calls,
         states: watch.states(zero),
-        delivery: verdict::Delivery::Skipped,
+        delivery,
     };
     Ok(Found {
         seen,
@@ -193,6 +210,48 @@ async fn act<'a>(
         before,
         after,
     })
+}
+
+/// The error is why what is in Kafka cannot be told.
+async fn reader(cluster: &Cluster, ports: &impl Lines, scene: &Scene) -> Result<Reader, Option<String>> {
+    let Some(ports) = ports.into_cluster().filter(|_| !scene.args.skip_delivery) else {
+        return Err(None);
+    };
+    let told = |problem: Problem| Some(problem.what.trim_end_matches('.').to_owned());
+    let credentials = cluster.kafka_credentials(&scene.component).await.map_err(told)?;
+    Reader::new(ports, credentials, &scene.args.topic).await.map_err(told)
+}
+
+async fn delivered(
+    reader: Result<Reader, Option<String>>,
+    run: &str,
+    earlier: &Read,
+    scene: &Scene,
+    calls: &[Call],
+    away: Duration,
+) -> Delivery {
+    let reader = match reader {
+        Ok(reader) => reader,
+        Err(None) => return Delivery::Skipped,
+        Err(Some(why)) => return Delivery::Failed(why),
+    };
+    match reader.read(run).await {
+        Err(problem) => Delivery::Failed(problem.what.trim_end_matches('.').to_owned()),
+        Ok(read) => {
+            let read = read.and(earlier);
+            let delivered = read.delivered();
+            // Accepted before the last pod was gone, and no longer there to be read.
+            let went = |call: &&Call| {
+                scene.forgets && call.answer == Answer::Accepted && call.ended() <= away && !delivered.contains(&call.number)
+            };
+            let discarded = calls.iter().filter(went).map(|call| call.number).collect();
+            Delivery::Checked {
+                twice: read.twice(),
+                delivered,
+                discarded,
+            }
+        }
+    }
 }
 
 /// Publishing works before anything is broken; else nothing is.

@@ -1,5 +1,6 @@
 //! `verify resilience`: takes Kafka away with consent, watches what the policies make of it, and always brings it back.
 
+mod delivery;
 mod experiment;
 mod fault;
 mod look;
@@ -31,6 +32,7 @@ struct Scene {
     /// The Component for Kafka.
     pubsub: String,
     fault: Fault,
+    component: Component,
     /// Kafka's disk goes with its pods.
     forgets: bool,
     args: Plan,
@@ -112,6 +114,7 @@ async fn scene(cluster: &Cluster, args: &Verify) -> Result<Scene, Problem> {
     Ok(Scene {
         pod,
         pubsub: component.name.clone(),
+        component: component.clone(),
         fault,
         forgets,
         args: Plan {
