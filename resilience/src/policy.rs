@@ -1,5 +1,6 @@
 //! One policy as it is in force for one target and direction: what a call through it is bounded by.
 
+use crate::trip::Trip;
 use std::time::Duration;
 
 /// What Dapr wraps around a call: the breaker is asked at each attempt, the timeout ends one, and the retry makes the next.
@@ -11,7 +12,7 @@ pub struct Policy {
     pub breaker: Option<Breaker>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retry {
     pub backoff: Backoff,
     /// After the first attempt. `None`: without end.
@@ -29,6 +30,8 @@ pub enum Backoff {
         multiplier: f64,
         /// The share by which a pause is longer or shorter, by chance.
         randomization: f64,
+        /// No attempt begins later than this after the first one, however many retries are left.
+        max_elapsed: Option<Duration>,
     },
 }
 
@@ -41,29 +44,4 @@ pub struct Breaker {
     pub interval: Option<Duration>,
     /// How many calls may try at a time while it is half-open.
     pub max_requests: u32,
-}
-
-/// When a breaker opens: its CEL expression over the counts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trip {
-    /// As it was written.
-    pub text: String,
-    /// Compares one count with a number, as nearly all do.
-    pub simple: Option<(Count, Compare, u64)>,
-}
-
-/// What a trip expression may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Count {
-    Requests,
-    TotalSuccesses,
-    TotalFailures,
-    ConsecutiveSuccesses,
-    ConsecutiveFailures,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compare {
-    Over,
-    AtLeast,
 }

@@ -4,7 +4,9 @@
 //! what the manifests tell it in a cluster: the same Component and Configuration, with only what is different here changed.
 
 mod daprd;
+mod gate;
 mod kafka;
+mod probe;
 mod middleware;
 
 use std::net::SocketAddr;
@@ -15,10 +17,12 @@ use serde_json::Value;
 
 use crate::{
     http::{self, Answer, Message},
-    process::Folder,
+    process::{Folder, free_port},
 };
 
+pub use gate::Gate;
 pub use kafka::{Kafka, Secured};
+pub use probe::serves;
 
 pub use daprd::{Setup, Sidecar};
 pub use middleware::{Middleware, released};
@@ -31,6 +35,7 @@ pub const PUBSUB: &str = "kafka-pubsub";
 pub struct Rig {
     parts: Parts,
     kafka: Kafka,
+    gate: Option<Gate>,
     folder: Folder,
 }
 
@@ -41,9 +46,36 @@ impl Rig {
         let folder = Folder::new()?;
         Ok(Self {
             kafka: Kafka::start(&parts, folder.path())?,
+            gate: None,
             parts,
             folder,
         })
+    }
+
+    /// The same with a gate between the sidecars and Kafka.
+    pub fn start_gated() -> Result<Self> {
+        let parts = learnflow_lab::parts(&["dapr", "kafka"])?;
+        let folder = Folder::new()?;
+        let (broker, front) = (free_port()?, free_port()?);
+        Ok(Self {
+            kafka: Kafka::start_behind(&parts, folder.path(), broker, front)?,
+            gate: Some(Gate::open(front, broker)?),
+            parts,
+            folder,
+        })
+    }
+
+    pub fn kafka(&mut self) -> &mut Kafka {
+        &mut self.kafka
+    }
+
+    pub fn gate(&mut self) -> Option<&mut Gate> {
+        self.gate.as_mut()
+    }
+
+    /// Where sidecars reach Kafka.
+    fn broker(&self) -> SocketAddr {
+        self.gate.as_ref().map_or(self.kafka.address(), Gate::address)
     }
 
     /// A sidecar that is yet to be started.
