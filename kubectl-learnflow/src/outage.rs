@@ -24,7 +24,11 @@ impl Named {
         let kind = match kind.to_ascii_lowercase().as_str() {
             "statefulset" | "statefulsets" | "sts" => "StatefulSet",
             "deployment" | "deployments" | "deploy" => "Deployment",
-            other => return Err(format!("`{other}` cannot be scaled here: name a StatefulSet or a Deployment")),
+            other => {
+                return Err(format!(
+                    "`{other}` cannot be scaled here: name a StatefulSet or a Deployment"
+                ));
+            }
         };
         let namespace = crate::config::label(namespace).map_err(|_| wrong())?;
         let name = crate::config::name(name).map_err(|_| wrong())?;
@@ -115,10 +119,10 @@ impl Note {
                 restores: text("undo"),
             },
             _ => {
-                return Err(
-                    Problem::new(format!("ConfigMap {NOTE} says that something was broken, but not what."))
-                        .next(format!("See whether Kafka runs, then delete the ConfigMap {NOTE}.")),
-                );
+                return Err(Problem::new(format!(
+                    "ConfigMap {NOTE} says that something was broken, but not what."
+                ))
+                .next(format!("See whether Kafka runs, then delete the ConfigMap {NOTE}.")));
             }
         };
         Ok(Self {
@@ -173,7 +177,11 @@ pub(crate) fn may_be_scaled(
     let owners = found["metadata"]["ownerReferences"].as_array();
     if let Some(owner) = owners.into_iter().flatten().find(|owner| owner["controller"] == true) {
         let text = |key: &str| owner[key].as_str().unwrap_or_default().to_owned();
-        return Err(refused(object, &format!("{} {} owns it and would put it back", text("kind"), text("name"))).next(yourself));
+        return Err(refused(
+            object,
+            &format!("{} {} owns it and would put it back", text("kind"), text("name")),
+        )
+        .next(yourself));
     }
     for (kind, name, of, target) in &around.scalers {
         if *of == object.kind && *target == object.name {
@@ -181,19 +189,27 @@ pub(crate) fn may_be_scaled(
         }
     }
     if let Some(budget) = around.budgets.first() {
-        return Err(
-            refused(object, &format!("PodDisruptionBudget {budget} says that its pods must stay")).next(yourself),
-        );
+        return Err(refused(
+            object,
+            &format!("PodDisruptionBudget {budget} says that its pods must stay"),
+        )
+        .next(yourself));
     }
     let replicas = found["spec"]["replicas"].as_i64().unwrap_or(1);
     let ready = found["status"]["readyReplicas"].as_i64().unwrap_or(0);
     if replicas < 1 || ready < replicas {
-        return Err(refused(object, &format!("{ready} of its {replicas} pods are ready, so it is down already"))
-            .next("Verify when Kafka is well."));
+        return Err(refused(
+            object,
+            &format!("{ready} of its {replicas} pods are ready, so it is down already"),
+        )
+        .next("Verify when Kafka is well."));
     }
     if let Some(why) = loses_data(found).filter(|_| !discard_data) {
-        return Err(refused(object, &format!("{why}, so all that is in Kafka would be gone for good"))
-            .next("If that does no harm, as on a Kafka for tests, add --discard-data."));
+        return Err(refused(
+            object,
+            &format!("{why}, so all that is in Kafka would be gone for good"),
+        )
+        .next("If that does no harm, as on a Kafka for tests, add --discard-data."));
     }
     Ok(Fault::Scale {
         object: object.clone(),
@@ -211,7 +227,9 @@ pub(crate) fn loses_data(found: &Value) -> Option<&'static str> {
     if spec["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Delete" {
         return Some("its volumes are deleted when it is scaled down");
     }
-    let claims = spec["volumeClaimTemplates"].as_array().is_some_and(|all| !all.is_empty());
+    let claims = spec["volumeClaimTemplates"]
+        .as_array()
+        .is_some_and(|all| !all.is_empty());
     let volumes = spec["template"]["spec"]["volumes"].as_array();
     let lasting = |volume: &Value| {
         ["persistentVolumeClaim", "hostPath", "nfs", "iscsi"]

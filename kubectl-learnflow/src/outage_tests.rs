@@ -27,7 +27,10 @@ fn a_workload_of_its_own_with_lasting_data_may_be_scaled() {
         replicas: 3,
     };
     assert_eq!(fault, Ok(expected.clone()));
-    assert_eq!(expected.by_hand(), "kubectl -n kafka scale statefulset/kafka --replicas=3");
+    assert_eq!(
+        expected.by_hand(),
+        "kubectl -n kafka scale statefulset/kafka --replicas=3"
+    );
 }
 
 #[test]
@@ -39,12 +42,22 @@ fn what_others_decide_about_is_left_alone() {
         Some("StatefulSet kafka/kafka is not taken away: Kafka main owns it and would put it back.")
     );
     let scaled = Around {
-        scalers: vec![("HorizontalPodAutoscaler".into(), "h".into(), "StatefulSet".into(), "kafka".into())],
+        scalers: vec![(
+            "HorizontalPodAutoscaler".into(),
+            "h".into(),
+            "StatefulSet".into(),
+            "kafka".into(),
+        )],
         ..Around::default()
     };
     assert!(refusal(&sound(), &scaled).is_some_and(|what| what.contains("HorizontalPodAutoscaler h decides")));
     let of_another = Around {
-        scalers: vec![("HorizontalPodAutoscaler".into(), "h".into(), "Deployment".into(), "kafka".into())],
+        scalers: vec![(
+            "HorizontalPodAutoscaler".into(),
+            "h".into(),
+            "Deployment".into(),
+            "kafka".into(),
+        )],
         ..Around::default()
     };
     assert_eq!(refusal(&sound(), &of_another), None);
@@ -106,11 +119,16 @@ fn a_note_says_all_that_it_takes_to_undo() {
 #[test]
 fn a_note_that_says_nothing_of_use_is_told() {
     let note = |pairs: &[(&str, &str)]| {
-        let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         Note::read(&pairs.collect())
     };
     assert!(note(&[]).is_err());
-    assert!(note(&[("kind", "StatefulSet"), ("name", "kafka")]).is_err(), "back to how many?");
+    assert!(
+        note(&[("kind", "StatefulSet"), ("name", "kafka")]).is_err(),
+        "back to how many?"
+    );
     assert!(note(&[("kind", "StatefulSet"), ("name", "kafka"), ("replicas", "-1")]).is_err());
     assert!(note(&[("kind", "DaemonSet"), ("name", "kafka"), ("replicas", "1")]).is_err());
 }

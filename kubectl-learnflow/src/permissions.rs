@@ -17,9 +17,9 @@ use crate::{
 };
 use clap::ValueEnum;
 pub(crate) use roles::roles;
-pub(crate) use verify::{breaks as verify_breaks, looks as verify_looks, restores as verify_restores};
 use serde_json::Value;
 use std::collections::BTreeSet;
+pub(crate) use verify::{breaks as verify_breaks, looks as verify_looks, restores as verify_restores};
 
 /// Where Dapr's documentation puts its control plane.
 pub(crate) const DAPR_NAMESPACE: &str = "dapr-system";

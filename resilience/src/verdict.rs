@@ -134,7 +134,11 @@ pub fn disagreements(seen: &Seen) -> Vec<String> {
         _ => {}
     }
     if let (Some((at, State::Open)), Some(last)) = (seen.states.last(), seen.calls.iter().map(Call::ended).max()) {
-        let accepted = seen.calls.iter().filter(|call| call.is_accepted() && call.begun > seen.back).count();
+        let accepted = seen
+            .calls
+            .iter()
+            .filter(|call| call.is_accepted() && call.begun > seen.back)
+            .count();
         if accepted > 0 && *at >= last.saturating_sub(SAMPLED) {
             said.push(format!(
                 "The metrics show the breaker open to the end; {accepted} calls were accepted after Kafka was back."
@@ -149,14 +153,28 @@ fn within(seen: &Seen) -> Promise {
     let whole = seen.back <= seen.budget;
     // Of a longer outage its first part counts.
     let counts = |call: &&Call| whole || call.ended() <= seen.budget;
-    let refused: Vec<&Call> = seen.calls.iter().filter(|call| call.is_refused()).filter(counts).collect();
-    let unknown = seen.calls.iter().filter(|call| matches!(call.answer, Answer::Unknown(_)));
+    let refused: Vec<&Call> = seen
+        .calls
+        .iter()
+        .filter(|call| call.is_refused())
+        .filter(counts)
+        .collect();
+    let unknown = seen
+        .calls
+        .iter()
+        .filter(|call| matches!(call.answer, Answer::Unknown(_)));
     let unknown = unknown.filter(counts).count();
     let all = seen.calls.iter().filter(counts).count();
     let (verdict, why) = match (refused.first(), unknown) {
-        (Some(first), _) => (Verdict::Broken, format!("{} of {all} refused, {}", refused.len(), told(first))),
+        (Some(first), _) => (
+            Verdict::Broken,
+            format!("{} of {all} refused, {}", refused.len(), told(first)),
+        ),
         (None, 0) if all == 0 => (Verdict::Unknown, "nothing was published".to_owned()),
-        (None, 0) => (Verdict::Kept, format!("0 of {all} refused, Kafka was away for {}", seconds(seen.back))),
+        (None, 0) => (
+            Verdict::Kept,
+            format!("0 of {all} refused, Kafka was away for {}", seconds(seen.back)),
+        ),
         (None, n) => (Verdict::Unknown, format!("of {n} of {all} calls the answer never came")),
     };
     Promise {
@@ -171,11 +189,20 @@ fn told(call: &Call) -> String {
     let Answer::Refused { code, text, .. } = &call.answer else {
         return String::new();
     };
-    format!("the first at {} after {} with {code}: {text}", seconds(call.ended()), seconds(call.took))
+    format!(
+        "the first at {} after {} with {code}: {text}",
+        seconds(call.ended()),
+        seconds(call.took)
+    )
 }
 
 fn lost(seen: &Seen) -> Promise {
-    let accepted: BTreeSet<u32> = seen.calls.iter().filter(|call| call.is_accepted()).map(|call| call.number).collect();
+    let accepted: BTreeSet<u32> = seen
+        .calls
+        .iter()
+        .filter(|call| call.is_accepted())
+        .map(|call| call.number)
+        .collect();
     let all = accepted.len();
     let (verdict, why) = match &seen.delivery {
         Delivery::Skipped => (Verdict::NotTested, format!("{all} accepted, delivery not checked")),
@@ -187,15 +214,24 @@ fn lost(seen: &Seen) -> Promise {
         } => {
             let missing = accepted.difference(delivered);
             let missing: Vec<u32> = missing.filter(|number| !discarded.contains(number)).copied().collect();
-            let mut why = format!("{} of {all} accepted events are in Kafka", all - missing.len() - discarded.len());
+            let mut why = format!(
+                "{} of {all} accepted events are in Kafka",
+                all - missing.len() - discarded.len()
+            );
             if !discarded.is_empty() {
-                why.push_str(&format!(", {} went with its disk before they could be read", discarded.len()));
+                why.push_str(&format!(
+                    ", {} went with its disk before they could be read",
+                    discarded.len()
+                ));
             }
             if !twice.is_empty() {
                 why.push_str(&format!(", {} of them more than once", twice.len()));
             }
             match missing.first() {
-                Some(first) => (Verdict::Broken, format!("{why}; {} are lost, the first is number {first}", missing.len())),
+                Some(first) => (
+                    Verdict::Broken,
+                    format!("{why}; {} are lost, the first is number {first}", missing.len()),
+                ),
                 None => (Verdict::Kept, why),
             }
         }
@@ -213,10 +249,17 @@ fn fail_fast(seen: &Seen) -> Promise {
     let mut took: Vec<Duration> = seen.calls.iter().filter(beyond).map(|call| call.took).collect();
     took.sort();
     let (verdict, why) = match quantile(&took, 0.99) {
-        None if seen.back <= seen.budget => (Verdict::NotTested, format!("the outage ended after {}", seconds(seen.back))),
+        None if seen.back <= seen.budget => (
+            Verdict::NotTested,
+            format!("the outage ended after {}", seconds(seen.back)),
+        ),
         None => (Verdict::NotTested, "nothing was refused there".to_owned()),
         Some(p99) => {
-            let verdict = if p99 <= FAIL_FAST { Verdict::Kept } else { Verdict::Broken };
+            let verdict = if p99 <= FAIL_FAST {
+                Verdict::Kept
+            } else {
+                Verdict::Broken
+            };
             (verdict, format!("p99 of {} refusals is {}", took.len(), seconds(p99)))
         }
     };
@@ -230,27 +273,64 @@ fn fail_fast(seen: &Seen) -> Promise {
 
 fn close(seen: &Seen) -> Promise {
     let limit = seen.back + CLOSE;
-    let first = seen.calls.iter().filter(|call| call.is_accepted() && call.ended() >= seen.back);
+    let first = seen
+        .calls
+        .iter()
+        .filter(|call| call.is_accepted() && call.ended() >= seen.back);
     let first = first.map(Call::ended).min();
-    let refused = seen.calls.iter().filter(|call| call.is_refused() && call.ended() > limit);
+    let refused = seen
+        .calls
+        .iter()
+        .filter(|call| call.is_refused() && call.ended() > limit);
     let refused: Vec<&Call> = refused.collect();
+    let was_open = seen
+        .states
+        .iter()
+        .any(|(_, state)| matches!(state, State::Open | State::HalfOpen))
+        || seen.calls.iter().any(|call| call.is_refused());
     let open = seen.states.iter().rev().find(|(_, state)| *state == State::Open);
     let open = open.filter(|(at, _)| *at > limit + SAMPLED);
     let (verdict, why) = match (first, refused.last(), open) {
         (_, Some(last), _) => {
             let late = last.ended().saturating_sub(seen.back);
-            (Verdict::Broken, format!("{} were still refused later, the last {} after Kafka was back", refused.len(), seconds(late)))
+            (
+                Verdict::Broken,
+                format!(
+                    "{} were still refused later, the last {} after Kafka was back",
+                    refused.len(),
+                    seconds(late)
+                ),
+            )
         }
         (None, ..) => (Verdict::Broken, "nothing was accepted after Kafka was back".to_owned()),
-        (Some(first), None, _) if first > limit => {
-            (Verdict::Broken, format!("the first was accepted {} after Kafka was back", seconds(first - seen.back)))
-        }
-        (_, None, Some((at, _))) => {
-            (Verdict::Broken, format!("the metrics show it open {} after Kafka was back", seconds(*at - seen.back)))
-        }
-        (Some(first), None, None) => {
-            (Verdict::Kept, format!("the first was accepted {} after Kafka was back", seconds(first - seen.back)))
-        }
+        (Some(first), None, None) if !was_open => (
+            Verdict::Kept,
+            format!(
+                "it never opened; the first was accepted {} after Kafka was back",
+                seconds(first - seen.back)
+            ),
+        ),
+        (Some(first), None, _) if first > limit => (
+            Verdict::Broken,
+            format!(
+                "the first was accepted {} after Kafka was back",
+                seconds(first - seen.back)
+            ),
+        ),
+        (_, None, Some((at, _))) => (
+            Verdict::Broken,
+            format!(
+                "the metrics show it open {} after Kafka was back",
+                seconds(*at - seen.back)
+            ),
+        ),
+        (Some(first), None, None) => (
+            Verdict::Kept,
+            format!(
+                "the first was accepted {} after Kafka was back",
+                seconds(first - seen.back)
+            ),
+        ),
     };
     Promise {
         id: "works-again-soon",

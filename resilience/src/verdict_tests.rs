@@ -38,7 +38,9 @@ fn bridged() -> Seen {
     Seen {
         budget: BUDGET,
         back: s(25.0),
-        calls: (0..25).map(|n| accepted(n, f64::from(n), 27.0 - f64::from(n))).collect(),
+        calls: (0..25)
+            .map(|n| accepted(n, f64::from(n), 27.0 - f64::from(n)))
+            .collect(),
         states: vec![(s(1.0), State::Closed), (s(26.0), State::Closed)],
         delivery: Delivery::Checked {
             delivered: (0..25).collect(),
@@ -77,7 +79,11 @@ fn one_refusal_within_the_budget_breaks_the_first_promise() {
 fn of_a_longer_outage_only_the_first_part_is_within_the_budget() {
     let mut seen = bridged();
     seen.back = s(50.0);
-    seen.calls = vec![accepted(0, 0.0, 0.1), refused(1, 5.0, 26.0, false), accepted(2, 50.0, 1.0)];
+    seen.calls = vec![
+        accepted(0, 0.0, 0.1),
+        refused(1, 5.0, 26.0, false),
+        accepted(2, 50.0, 1.0),
+    ];
     assert_eq!(verdicts(&seen), [Kept, Kept, NotTested, Kept]);
     seen.calls[1] = refused(1, 5.0, 24.0, false);
     assert_eq!(verdicts(&seen)[0], Broken);
@@ -145,7 +151,14 @@ fn a_breaker_that_stays_open_is_told_by_calls_or_by_metrics() {
     seen.calls.retain(|call| call.ended() < seen.back);
     assert_eq!(verdicts(&seen)[3], Broken, "nothing was accepted");
     seen.calls.push(accepted(50, 26.0, 20.0));
+    assert_eq!(
+        judge(&seen)[3].why,
+        "it never opened; the first was accepted 21 s after Kafka was back"
+    );
+    assert_eq!(verdicts(&seen)[3], Kept, "that is the Kafka client, not the breaker");
+    seen.calls.push(refused(51, 20.0, 0.1, true));
     assert_eq!(judge(&seen)[3].why, "the first was accepted 21 s after Kafka was back");
+    assert_eq!(verdicts(&seen)[3], Broken);
 }
 
 #[test]
@@ -159,7 +172,10 @@ fn calls_and_metrics_that_disagree_are_told() {
     );
     let mut seen = bridged();
     seen.calls.push(refused(99, 5.0, 0.0, true));
-    assert!(disagreements(&seen).is_empty(), "it may have opened and closed between two looks");
+    assert!(
+        disagreements(&seen).is_empty(),
+        "it may have opened and closed between two looks"
+    );
     seen.calls.push(refused(98, 9.0, 0.0, true));
     assert_eq!(
         disagreements(&seen),

@@ -19,6 +19,7 @@ mod line;
 mod neighbours;
 mod rbac;
 mod refusals;
+mod resilience;
 mod state;
 mod verbs;
 
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         let tests = golden::TESTS
             .iter()
             .chain(concerns::TESTS)
+            .chain(resilience::TESTS)
             .chain(neighbours::TESTS)
             .chain(grafana::TESTS)
             .chain(lab::TESTS);

@@ -68,7 +68,11 @@ impl Policy {
     pub fn resiliency(&self, component: &str) -> Value {
         let (mut policies, mut outbound) = (json!({}), json!({}));
         let parts = [
-            ("timeouts", "timeout", self.timeout.as_ref().map(|timeout| json!(timeout))),
+            (
+                "timeouts",
+                "timeout",
+                self.timeout.as_ref().map(|timeout| json!(timeout)),
+            ),
             ("retries", "retry", self.retry.clone()),
             ("circuitBreakers", "circuitBreaker", self.breaker.clone()),
         ];

@@ -56,7 +56,11 @@ impl Seen {
             worst = worst.max(*time);
         }
         took.sort_by(f64::total_cmp);
-        let percent = |share: usize| took.get(took.len().saturating_sub(1) * share / 100).copied().unwrap_or(0.0);
+        let percent = |share: usize| {
+            took.get(took.len().saturating_sub(1) * share / 100)
+                .copied()
+                .unwrap_or(0.0)
+        };
         format!(
             "away {:.1} s, {during} calls since, {refused} refused; accepted during it p50 {:.2} s, p95 {:.2} s; longest {:.2} s; {} events for {} accepted; {} to {} MB",
             (to - from) / 1e3,
@@ -157,13 +161,7 @@ fn outage(rig: &mut Rig, case: &Case, began: Instant, length: Duration, topic: &
 }
 
 /// A call each time one is due, whatever became of those before.
-fn load(
-    api: SocketAddr,
-    path: &str,
-    rate: u32,
-    began: Instant,
-    stopped: &mpsc::Receiver<()>,
-) -> Vec<(f64, f64, u16)> {
+fn load(api: SocketAddr, path: &str, rate: u32, began: Instant, stopped: &mpsc::Receiver<()>) -> Vec<(f64, f64, u16)> {
     let (answers, all) = mpsc::channel();
     for number in 0.. {
         wait_until(began + Duration::from_secs(number) / rate);
@@ -205,7 +203,9 @@ fn events(rig: &mut Rig, topic: &str) -> Result<u64> {
     let broker = rig.kafka().address().to_string();
     let arguments = ["--bootstrap-server", &broker, "--topic", topic];
     let said = rig.kafka().tool("org.apache.kafka.tools.GetOffsetShell", &arguments)?;
-    let counts = said.lines().filter_map(|line| line.rsplit(':').next()?.parse::<u64>().ok());
+    let counts = said
+        .lines()
+        .filter_map(|line| line.rsplit(':').next()?.parse::<u64>().ok());
     Ok(counts.sum())
 }
 

@@ -31,7 +31,9 @@ const SEEDS: u64 = 21;
 
 impl Row {
     pub fn of(case: &Case, policy: &Policy, seen: &Seen) -> Self {
-        let simulated = (1..=SEEDS).map(|seed| simulated(case, policy, seen, seed)).collect::<Vec<_>>();
+        let simulated = (1..=SEEDS)
+            .map(|seed| simulated(case, policy, seen, seed))
+            .collect::<Vec<_>>();
         let median = |of: fn(&Figures) -> f64| {
             let mut all: Vec<f64> = simulated.iter().map(of).collect();
             all.sort_by(f64::total_cmp);
@@ -53,10 +55,14 @@ impl Row {
 
 fn simulated(case: &Case, policy: &Policy, seen: &Seen, seed: u64) -> Figures {
     let millis = |time: f64| Duration::from_secs_f64(time / 1e3);
-    let windows: Vec<_> = seen.away.iter().map(|(from, to)| Window {
-        from: millis(*from),
-        to: millis(*to),
-    }).collect();
+    let windows: Vec<_> = seen
+        .away
+        .iter()
+        .map(|(from, to)| Window {
+            from: millis(*from),
+            to: millis(*to),
+        })
+        .collect();
     let mode = match case.mode {
         Mode::Refuse | Mode::Kill | Mode::Flap => Fault::Refuse,
         Mode::Hang => Fault::Hang,
@@ -86,7 +92,11 @@ fn observed(seen: &Seen) -> Figures {
     let (from, to) = (seen.away[0].0, seen.away[seen.away.len() - 1].1);
     let since = seen.calls.iter().filter(|call| call.0 >= from);
     let refused = since.clone().filter(|call| call.2 != 204).count();
-    let mut took: Vec<f64> = since.clone().filter(|call| call.0 < to).map(|call| call.1 / 1e3).collect();
+    let mut took: Vec<f64> = since
+        .clone()
+        .filter(|call| call.0 < to)
+        .map(|call| call.1 / 1e3)
+        .collect();
     took.sort_by(f64::total_cmp);
     let percentile = |share: usize| took[(took.len() - 1) * share / 100];
     let accepted = seen.calls.iter().filter(|call| call.2 == 204).count();
@@ -104,7 +114,13 @@ pub fn table(rows: &[Row]) -> String {
         "| outage | away | refused | simulated | p50 | simulated | p95 | simulated | extra | simulated |".to_owned(),
         "|---|---|---|---|---|---|---|---|---|---|".to_owned(),
     ];
-    for Row { name, away, seen, simulated } in rows {
+    for Row {
+        name,
+        away,
+        seen,
+        simulated,
+    } in rows
+    {
         lines.push(format!(
             "| {name} | {away:.1} s | {:.1} % | {:.1} % | {:.2} s | {:.2} s | {:.2} s | {:.2} s | {:.0} | {:.0} |",
             seen.refused * 100.0,

@@ -6,8 +6,8 @@
 mod daprd;
 mod gate;
 mod kafka;
-mod probe;
 mod middleware;
+mod probe;
 
 use std::net::SocketAddr;
 

@@ -99,10 +99,10 @@ impl Verify {
         match (&self.break_with, command) {
             (Some(_), None | Some(None)) => Err(Problem::new("--break alone would leave Kafka broken.")
                 .next("Say with --restore COMMAND what brings it back.")),
-            (None, Some(_)) if self.disrupt || self.no_disrupt => {
-                Err(Problem::new("--restore undoes an earlier run, and is no part of a new one.")
-                    .next("Leave out --disrupt and --no-disrupt, or say with --break COMMAND what it restores."))
-            }
+            (None, Some(_)) if self.disrupt || self.no_disrupt => Err(Problem::new(
+                "--restore undoes an earlier run, and is no part of a new one.",
+            )
+            .next("Leave out --disrupt and --no-disrupt, or say with --break COMMAND what it restores.")),
             (None, Some(command)) => Ok(Mode::Restore(command)),
             _ if self.no_disrupt => Ok(Mode::Look),
             _ if self.disrupt => Ok(Mode::Disrupt),
@@ -151,7 +151,9 @@ mod tests {
     fn nothing_is_broken_by_a_flag_that_is_missing() {
         let mode = |flags: &[&str]| {
             let args = verify(flags).expect("good flags");
-            args.mode().map(|mode| format!("{mode:?}")).map_err(|problem| problem.what)
+            args.mode()
+                .map(|mode| format!("{mode:?}"))
+                .map_err(|problem| problem.what)
         };
         assert_eq!(mode(&[]), Ok("Ask".into()));
         assert_eq!(mode(&["--disrupt"]), Ok("Disrupt".into()));
@@ -159,7 +161,10 @@ mod tests {
         assert_eq!(mode(&["--restore"]), Ok("Restore(None)".into()));
         assert_eq!(mode(&["--restore", "up"]), Ok("Restore(Some(\"up\"))".into()));
         assert_eq!(mode(&["--break=down", "--restore=up"]), Ok("Ask".into()));
-        assert_eq!(mode(&["--break=down", "--restore=up", "--disrupt"]), Ok("Disrupt".into()));
+        assert_eq!(
+            mode(&["--break=down", "--restore=up", "--disrupt"]),
+            Ok("Disrupt".into())
+        );
         assert!(mode(&["--break=down", "--disrupt"]).is_err());
         assert!(mode(&["--break=down", "--disrupt", "--restore"]).is_err());
         assert!(mode(&["--disrupt", "--restore"]).is_err());

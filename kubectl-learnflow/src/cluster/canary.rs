@@ -29,8 +29,11 @@ impl Cluster {
     pub(crate) async fn line(&self, pod: &str) -> Result<Line, Problem> {
         let stream = self.open(&self.namespace, pod, API).await?;
         let failed = |e: &dyn std::fmt::Display| {
-            Problem::new(format!("The sidecar of Pod {}/{pod} does not answer: {e}.", self.namespace))
-                .next("See `kubectl logs` of its container daprd.")
+            Problem::new(format!(
+                "The sidecar of Pod {}/{pod} does not answer: {e}.",
+                self.namespace
+            ))
+            .next("See `kubectl logs` of its container daprd.")
         };
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|e| failed(&e))?;

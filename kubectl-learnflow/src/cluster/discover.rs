@@ -150,7 +150,10 @@ impl Cluster {
 
     /// All Components of the services' namespace, whatever their type.
     pub(crate) async fn component_names(&self) -> Result<BTreeSet<String>, Problem> {
-        let list = self.dynamic(&self.of_dapr("Component")).list(&ListParams::default()).await;
+        let list = self
+            .dynamic(&self.of_dapr("Component"))
+            .list(&ListParams::default())
+            .await;
         let list = list.map_err(self.list_of("Dapr Components", Some(self.namespace.as_str())))?;
         Ok(list.into_iter().map(|component| component.name_any()).collect())
     }

@@ -176,7 +176,12 @@ impl Cluster {
     }
 
     /// What a port of a pod answers to a GET; the inner error is the pod's silence.
-    pub(super) async fn get_from(&self, pod: &str, port: u16, path: &str) -> Result<Result<(StatusCode, Bytes), String>, Problem> {
+    pub(super) async fn get_from(
+        &self,
+        pod: &str,
+        port: u16,
+        path: &str,
+    ) -> Result<Result<(StatusCode, Bytes), String>, Problem> {
         let silent = || Ok(Err(format!("port {port} does not answer")));
         match timeout(PATIENCE, self.open(&self.namespace, pod, port)).await {
             Err(_) => silent(),

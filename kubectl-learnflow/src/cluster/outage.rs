@@ -38,7 +38,9 @@ impl Cluster {
     pub(crate) async fn note(&self) -> Result<Option<Note>, Problem> {
         let found = self.notes().get_opt(NOTE).await;
         let found = found.map_err(self.explain(&format!("read ConfigMap {}/{NOTE}", self.namespace)))?;
-        found.map(|found| Note::read(&found.data.unwrap_or_default())).transpose()
+        found
+            .map(|found| Note::read(&found.data.unwrap_or_default()))
+            .transpose()
     }
 
     /// Before anything breaks. Only one can be there, so two runs never meet.
@@ -48,7 +50,8 @@ impl Cluster {
             "metadata": { "name": NOTE, "namespace": self.namespace, "labels": { MANAGED_BY: MANAGER } },
             "data": note.data(),
         });
-        let map: ConfigMap = serde_json::from_value(map).map_err(|e| Problem::new(format!("Cannot write a note: {e}.")))?;
+        let map: ConfigMap =
+            serde_json::from_value(map).map_err(|e| Problem::new(format!("Cannot write a note: {e}.")))?;
         let params = PostParams {
             field_manager: Some(MANAGER.into()),
             ..PostParams::default()
@@ -88,7 +91,10 @@ impl Cluster {
             let api: Api<Service> = Api::namespaced(self.client.clone(), &namespace);
             let found = api.get_opt(&name).await;
             let found = found.map_err(self.explain(&format!("read Service {namespace}/{name}")))?;
-            let Some(selector) = found.and_then(|service| service.spec?.selector).filter(|s| !s.is_empty()) else {
+            let Some(selector) = found
+                .and_then(|service| service.spec?.selector)
+                .filter(|s| !s.is_empty())
+            else {
                 continue;
             };
             let mut chosen = self.chosen_by(&namespace, &selector).await?;
@@ -120,8 +126,17 @@ impl Cluster {
         );
         let all = ListParams::default();
         let (sets, deployments) = try_join!(
-            async { sets.list(&all).await.map_err(self.list_of("StatefulSets", Some(namespace))) },
-            async { deployments.list(&all).await.map_err(self.list_of("Deployments", Some(namespace))) },
+            async {
+                sets.list(&all)
+                    .await
+                    .map_err(self.list_of("StatefulSets", Some(namespace)))
+            },
+            async {
+                deployments
+                    .list(&all)
+                    .await
+                    .map_err(self.list_of("Deployments", Some(namespace)))
+            },
         )?;
         let fits = |labels: Option<BTreeMap<String, String>>| selector.matches(&labels.unwrap_or_default());
         let mut chosen = Vec::new();
@@ -200,7 +215,10 @@ impl Cluster {
             field_manager: Some(MANAGER.into()),
             ..PatchParams::default()
         };
-        let patched = self.dynamic(object).patch(&object.name, &params, &Patch::Merge(patch)).await;
+        let patched = self
+            .dynamic(object)
+            .patch(&object.name, &params, &Patch::Merge(patch))
+            .await;
         patched.map_err(self.explain(&format!("{doing} {object}")))?;
         Ok(())
     }

@@ -14,7 +14,11 @@ pub(super) fn all(namespace: &str) -> Permissions {
     let places = to("get", "", "services", Some(KAFKA));
     let found = to("list", "apps", "statefulsets,deployments", Some(KAFKA));
     ["statefulsets", "deployments"].iter().fold(
-        looks(namespace).and(noted(namespace)).need(places).need(found).and(around(KAFKA)),
+        looks(namespace)
+            .and(noted(namespace))
+            .need(places)
+            .need(found)
+            .and(around(KAFKA)),
         |permissions, kind| permissions.need(to("get,patch", "apps", kind, Some(KAFKA))),
     )
 }

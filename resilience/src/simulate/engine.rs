@@ -55,7 +55,13 @@ struct Engine<'a> {
 pub fn simulate(scenario: &Scenario) -> Report {
     let mut engine = Engine::new(scenario);
     engine.run();
-    Report::new(scenario, engine.calls, engine.kafka.served, engine.breaker, engine.record)
+    Report::new(
+        scenario,
+        engine.calls,
+        engine.kafka.served,
+        engine.breaker,
+        engine.record,
+    )
 }
 
 impl<'a> Engine<'a> {
@@ -183,7 +189,11 @@ impl<'a> Engine<'a> {
                 let spread = randomization * call.interval;
                 let pause = (call.interval - spread + self.rng.share() * 2.0 * spread) as Time;
                 let max = max.as_nanos() as f64;
-                call.interval = if call.interval >= max / multiplier { max } else { call.interval * multiplier };
+                call.interval = if call.interval >= max / multiplier {
+                    max
+                } else {
+                    call.interval * multiplier
+                };
                 if max_elapsed.is_some_and(|most| now - call.made + pause > nanos(most)) {
                     return self.answer(number, Outcome::Exhausted, now);
                 }

@@ -83,7 +83,11 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Fitted {
     };
     let [first, others @ ..] = candidates;
     let (policy, beyond) = others.into_iter().fold(first, |best, other| {
-        if slowest(&other.1) < slowest(&best.1) { other } else { best }
+        if slowest(&other.1) < slowest(&best.1) {
+            other
+        } else {
+            best
+        }
     });
     within.policy = policy.clone();
     Fitted {

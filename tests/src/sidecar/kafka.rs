@@ -159,7 +159,10 @@ fn configuration(
 ) -> String {
     let others = secured.map(|Secured { sasl, mutual, .. }| format!(",SASL_SSL://{sasl},SSL://{mutual}"));
     let others = others.unwrap_or_default();
-    let (listeners, advertised) = (format!("PLAINTEXT://{broker}{others}"), format!("PLAINTEXT://{told}{others}"));
+    let (listeners, advertised) = (
+        format!("PLAINTEXT://{broker}{others}"),
+        format!("PLAINTEXT://{told}{others}"),
+    );
     format!(
         "process.roles=broker,controller
 node.id=1

@@ -44,7 +44,11 @@ impl Read {
     }
 
     pub(super) fn twice(&self) -> BTreeSet<u32> {
-        self.0.iter().filter(|(_, times)| **times > 1).map(|(number, _)| *number).collect()
+        self.0
+            .iter()
+            .filter(|(_, times)| **times > 1)
+            .map(|(number, _)| *number)
+            .collect()
     }
 }
 
@@ -54,7 +58,7 @@ pub(super) struct Reader {
     cluster: Cluster,
     credentials: Credentials,
     topic: String,
-    /// Where each partition ended before the first canary; from the beginning where it has begun anew since.
+    /// Where each partition ended before the first canary.
     from: BTreeMap<i32, i64>,
 }
 
@@ -83,20 +87,22 @@ impl Reader {
         let found = kafka.topics().await?.remove(&self.topic).unwrap_or_default();
         match found.len() <= PARTITIONS {
             true => Ok(found),
-            false => Err(Problem::new(format!("Topic {} has {} partitions", self.topic, found.len()))
-                .next("Take a topic with fewer: --topic.")),
+            false => Err(
+                Problem::new(format!("Topic {} has {} partitions", self.topic, found.len()))
+                    .next("Take a topic with fewer: --topic."),
+            ),
         }
     }
 
-    pub(super) async fn read(&self, run: &str) -> Result<Read, Problem> {
+    /// `anew`: Kafka may have begun with an empty disk since, so that offsets mean nothing.
+    pub(super) async fn read(&self, run: &str, anew: bool) -> Result<Read, Problem> {
         let kafka = self.kafka().await?;
         let mut read = Read::default();
         for number in self.partitions(&kafka).await? {
             let partition = kafka.partition(&self.topic, number).await?;
             let mut bounds = partition.bounds().await?;
-            // A Kafka that has lost its disk begins at 0 again.
-            let from = self.from.get(&number).copied().filter(|from| *from <= bounds.end);
-            bounds.start = bounds.start.max(from.unwrap_or(0));
+            let from = self.from.get(&number).filter(|_| !anew);
+            bounds.start = bounds.start.max(from.copied().unwrap_or(0));
             let each = partition.each(bounds, |message| {
                 read.add(run, &message);
                 true

@@ -31,7 +31,7 @@ use tokio::{
 
 /// Published before anything breaks; for the first one Kafka may have to make the topic.
 const BEFORE: Duration = Duration::from_secs(3);
-const FIRST: Duration = Duration::from_secs(20);
+const FIRST: Duration = Duration::from_secs(45);
 /// How often is told what is being waited for.
 const TELL: Duration = Duration::from_millis(250);
 
@@ -112,10 +112,10 @@ pub(super) async fn run(
     match ended {
         Ok(found) => report::show(&found, scene, output, printer),
         Err(End::Failed(problem)) => Err(problem),
-        Err(End::Stopped(Why::Late)) => {
-            Err(Problem::new("It took longer than --max-duration, so nothing can be said.")
-                .next("Give it more, or see with `kubectl get pods` what Kafka waits for."))
-        }
+        Err(End::Stopped(Why::Late)) => Err(Problem::new(
+            "It took longer than --max-duration, so nothing can be said.",
+        )
+        .next("Give it more, or see with `kubectl get pods` what Kafka waits for.")),
         Err(End::Stopped(Why::Asked)) => Ok(Outcome::Interrupted),
     }
 }
@@ -145,16 +145,25 @@ async fn act<'a>(
             async move { ports.open_line(&name).await }
         }
     };
-    let before = stop.or(ports.metrics(pod)).await?.map(|text| sidecar::read(&text, &scene.pubsub));
+    let before = stop
+        .or(ports.metrics(pod))
+        .await?
+        .map(|text| sidecar::read(&text, &scene.pubsub));
     let reader = stop.or(reader(cluster, ports, scene)).await?;
     let publisher = Publisher::start(scene, &run, first, open);
     is_well(&publisher, scene, stop, printer).await?;
-    done(printer, &format!("Publishing {}/s to {} through pod {}", scene.args.rate, scene.args.topic, pod.name));
+    done(
+        printer,
+        &format!(
+            "Publishing {}/s to {} through pod {}",
+            scene.args.rate, scene.args.topic, pod.name
+        ),
+    );
 
     let watch = Watch::start(ports, pod, &scene.pubsub);
     // Where Kafka's disk goes with its pods, what is on it now is read now.
     let earlier = match &reader {
-        Ok(reader) if scene.forgets => stop.or(reader.read(&run)).await??,
+        Ok(reader) if scene.forgets => stop.or(reader.read(&run, false)).await??,
         _ => Read::default(),
     };
     // From here on it is put back, whatever happens.
@@ -173,7 +182,8 @@ async fn act<'a>(
     while Instant::now() < end {
         let left = end.saturating_duration_since(Instant::now()).as_secs() + 1;
         printer.waiting(&format!("{left}s more without Kafka; {}", told(&publisher)));
-        stop.or(sleep(TELL.min(end.saturating_duration_since(Instant::now())))).await?;
+        stop.or(sleep(TELL.min(end.saturating_duration_since(Instant::now()))))
+            .await?;
     }
     broken.put_back().await?;
     stop.or(fault::ready(cluster, &scene.fault, printer)).await??;
@@ -188,12 +198,19 @@ async fn act<'a>(
                 break;
             }
         }
-        printer.waiting(&format!("{} that wait still; {}", count(sent - ended, "canary").replace("canarys", "canaries"), told(&publisher)));
+        printer.waiting(&format!(
+            "{} that wait still; {}",
+            count(sent - ended, "canary").replace("canarys", "canaries"),
+            told(&publisher)
+        ));
         stop.or(sleep(TELL)).await?;
     }
     let canaries = publisher.canaries();
     done(printer, &format!("{} sent and answered", told(&publisher)));
-    let after = stop.or(ports.metrics(pod)).await?.map(|text| sidecar::read(&text, &scene.pubsub));
+    let after = stop
+        .or(ports.metrics(pod))
+        .await?
+        .map(|text| sidecar::read(&text, &scene.pubsub));
     let calls: Vec<Call> = canaries.iter().map(|canary| call(canary, zero)).collect();
     printer.waiting("Kafka to tell which canaries it has");
     let delivery = stop.or(delivered(reader, &run, &earlier, scene, &calls, away)).await?;
@@ -235,14 +252,17 @@ async fn delivered(
         Err(None) => return Delivery::Skipped,
         Err(Some(why)) => return Delivery::Failed(why),
     };
-    match reader.read(run).await {
+    match reader.read(run, scene.forgets).await {
         Err(problem) => Delivery::Failed(problem.what.trim_end_matches('.').to_owned()),
         Ok(read) => {
             let read = read.and(earlier);
             let delivered = read.delivered();
             // Accepted before the last pod was gone, and no longer there to be read.
             let went = |call: &&Call| {
-                scene.forgets && call.answer == Answer::Accepted && call.ended() <= away && !delivered.contains(&call.number)
+                scene.forgets
+                    && call.answer == Answer::Accepted
+                    && call.ended() <= away
+                    && !delivered.contains(&call.number)
             };
             let discarded = calls.iter().filter(went).map(|call| call.number).collect();
             Delivery::Checked {
@@ -263,11 +283,16 @@ async fn is_well(publisher: &Publisher, scene: &Scene, stop: &Stop, printer: &Pr
         let why = match bad.map(|canary| &canary.answer) {
             Some(Answer::Refused { code, text, .. }) => Some(format!("the sidecar answers {code}: {text}")),
             Some(Answer::Unknown(why)) => Some(why.clone()),
-            _ if canaries.is_empty() && began.elapsed() >= FIRST => Some(format!("no answer in {}", format_duration(FIRST))),
+            _ if canaries.is_empty() && began.elapsed() >= FIRST => {
+                Some(format!("no answer in {}", format_duration(FIRST)))
+            }
             _ => None,
         };
         if let Some(why) = why {
-            let what = format!("Publishing to {} does not work as it is ({why}). Nothing was broken.", scene.args.topic);
+            let what = format!(
+                "Publishing to {} does not work as it is ({why}). Nothing was broken.",
+                scene.args.topic
+            );
             return Err(Problem::new(what)
                 .next(format!(
                     "Mend that first: `kubectl learnflow check`. Where topics do not come by themselves, create {}.",
@@ -288,15 +313,23 @@ fn somebody_else(scene: &Scene) -> Problem {
         Fault::Scale { object, .. } => object.to_string(),
         Fault::Commands { .. } => "Kafka".into(),
     };
-    Problem::new(format!("Somebody else has scaled {what} up again, so there was no outage to look at."))
-        .next("An operator or GitOps may own it: take Kafka away with --break COMMAND and --restore COMMAND.")
+    Problem::new(format!(
+        "Somebody else has scaled {what} up again, so there was no outage to look at."
+    ))
+    .next("An operator or GitOps may own it: take Kafka away with --break COMMAND and --restore COMMAND.")
 }
 
 fn told(publisher: &Publisher) -> String {
     let canaries = publisher.canaries();
     let (sent, _) = publisher.count();
-    let accepted = canaries.iter().filter(|canary| canary.answer == Answer::Accepted).count();
-    let refused = canaries.iter().filter(|canary| matches!(canary.answer, Answer::Refused { .. })).count();
+    let accepted = canaries
+        .iter()
+        .filter(|canary| canary.answer == Answer::Accepted)
+        .count();
+    let refused = canaries
+        .iter()
+        .filter(|canary| matches!(canary.answer, Answer::Refused { .. }))
+        .count();
     format!("{sent} canaries: {accepted} accepted, {refused} refused")
 }
 
@@ -329,7 +362,9 @@ impl Watch {
                 let next = Instant::now() + SAMPLED;
                 if let Ok(text) = ports.metrics(&pod).await {
                     let counted = sidecar::read(&text, &component);
-                    ours.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), counted));
+                    ours.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((Instant::now(), counted));
                 }
                 tokio::time::sleep_until(next).await;
             }

@@ -46,7 +46,11 @@ impl<'a> Broken<'a> {
         let now = jiff::Timestamp::now().to_string();
         let note = Note {
             run: run.to_owned(),
-            began: now.split('.').next().map(|time| format!("{}Z", time.trim_end_matches('Z'))).unwrap_or_default(),
+            began: now
+                .split('.')
+                .next()
+                .map(|time| format!("{}Z", time.trim_end_matches('Z')))
+                .unwrap_or_default(),
             by: cluster.caller().await.unwrap_or_else(|| "somebody".into()),
             fault: fault.clone(),
         };
@@ -111,14 +115,22 @@ async fn once(cluster: &Cluster, fault: &Fault) -> Result<(), Problem> {
 /// Undoes what an earlier run has left.
 pub(super) async fn restore(cluster: &Cluster, command: Option<&str>, printer: &Printer) -> Result<Outcome, Problem> {
     let Some(note) = cluster.note().await? else {
-        done(printer, &format!("Nothing is broken: no failure simulation has left a note in namespace {}", cluster.namespace));
+        done(
+            printer,
+            &format!(
+                "Nothing is broken: no failure simulation has left a note in namespace {}",
+                cluster.namespace
+            ),
+        );
         return Ok(Outcome::Good);
     };
     let fault = match (&note.fault, command) {
         (Fault::Scale { .. }, None) => note.fault.clone(),
         (Fault::Scale { .. }, Some(_)) => {
-            return Err(Problem::new(format!("No command has broken it: {}.", note.fault.what()))
-                .next("Give --restore without a command."));
+            return Err(
+                Problem::new(format!("No command has broken it: {}.", note.fault.what()))
+                    .next("Give --restore without a command."),
+            );
         }
         (Fault::Commands { .. }, None) => {
             return Err(Problem::new(format!("{}.", note.sentence())).next(note.next(&cluster.namespace)));
@@ -130,15 +142,18 @@ pub(super) async fn restore(cluster: &Cluster, command: Option<&str>, printer: &
     };
     printer.step(Mark::Warn, &note.sentence());
     undo(cluster, &fault, printer).await?;
-    done(printer, &match &fault {
-        Fault::Scale { object, replicas } => format!("{object} is scaled to {replicas} again"),
-        Fault::Commands { restores, .. } => format!("`{restores}` has ended well"),
-    });
+    done(
+        printer,
+        &match &fault {
+            Fault::Scale { object, replicas } => format!("{object} is scaled to {replicas} again"),
+            Fault::Commands { restores, .. } => format!("`{restores}` has ended well"),
+        },
+    );
     Ok(Outcome::Good)
 }
 
 /// For verbs that look: something is broken on purpose.
-pub(in crate::commands) async fn warn_of_note(cluster: &Cluster, printer: &Printer) -> Result<(), Problem> {
+pub(super) async fn warn_of_note(cluster: &Cluster, printer: &Printer) -> Result<(), Problem> {
     if let Some(note) = cluster.note().await? {
         printer.step(Mark::Warn, &note.sentence());
         printer.hint(&note.next(&cluster.namespace));
@@ -159,7 +174,10 @@ pub(super) async fn gone(cluster: &Cluster, fault: &Fault, printer: &Printer) ->
         if standing.pods == 0 {
             return Ok(true);
         }
-        printer.waiting(&format!("the end of {} of {object}", crate::text::count(standing.pods, "pod")));
+        printer.waiting(&format!(
+            "the end of {} of {object}",
+            crate::text::count(standing.pods, "pod")
+        ));
         sleep(LOOK).await;
     }
 }
@@ -200,7 +218,11 @@ async fn patient(cluster: &Cluster, object: &crate::objects::ObjectRef) -> Resul
 /// A command of the user's. In a group of its own: the Ctrl-C that ends an experiment must not end what undoes it.
 async fn shell(command: &str, flag: &str) -> Result<(), Problem> {
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    shell
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     #[cfg(unix)]
     shell.process_group(0);
     let output = shell.output().await;
@@ -210,5 +232,8 @@ async fn shell(command: &str, flag: &str) -> Result<(), Problem> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.trim().lines().last().unwrap_or("it said nothing");
-    Err(Problem::new(format!("The command of {flag} ended with {} ({said}): `{command}`.", output.status)))
+    Err(Problem::new(format!(
+        "The command of {flag} ended with {} ({said}): `{command}`.",
+        output.status
+    )))
 }

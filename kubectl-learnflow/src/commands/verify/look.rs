@@ -87,7 +87,10 @@ fn targets(resiliencies: &[Resiliency], components: &BTreeSet<String>) -> Vec<Fi
                 true => good(format!("Resiliency {name}: its target {target} is a Component")),
                 false => {
                     let there: Vec<&String> = components.iter().collect();
-                    let next = format!("Correct the name under targets.components; there are: {}.", list(&there));
+                    let next = format!(
+                        "Correct the name under targets.components; there are: {}.",
+                        list(&there)
+                    );
                     bad(
                         format!("Resiliency {name}: there is no Component {target}, so its policies apply to nothing"),
                         &next,
@@ -102,17 +105,27 @@ fn targets(resiliencies: &[Resiliency], components: &BTreeSet<String>) -> Vec<Fi
 
 /// Somebody decides what a publish does while Kafka is away.
 fn bridged(facts: &Facts, named: Option<&str>) -> Vec<Finding> {
-    let wanted = facts.pubsubs().into_iter().filter(|name| named.is_none_or(|named| named == name));
+    let wanted = facts
+        .pubsubs()
+        .into_iter()
+        .filter(|name| named.is_none_or(|named| named == name));
     let one = |component: String| {
         let decides = |resiliency: &&Resiliency| {
             let outbound = &resiliency.spec["targets"]["components"][component.as_str()]["outbound"];
             !outbound.is_null()
         };
-        let names: Vec<&str> = facts.resiliencies.iter().filter(decides).map(|r| r.name.as_str()).collect();
+        let names: Vec<&str> = facts
+            .resiliencies
+            .iter()
+            .filter(decides)
+            .map(|r| r.name.as_str())
+            .collect();
         match names.is_empty() {
             false => good(format!("Publishing to {component} has policies: {}", list(&names))),
             true => bad(
-                format!("Publishing to {component} has no policies by its name: an outage of Kafka refuses events at once"),
+                format!(
+                    "Publishing to {component} has no policies by its name: an outage of Kafka refuses events at once"
+                ),
                 "Run `kubectl learnflow install`, or write a Resiliency with this target.",
             ),
         }
@@ -130,12 +143,19 @@ fn loaded_in(pod: &SidecarPod, loaded: Result<Vec<String>, String>, resiliencies
         Ok(loaded) => loaded,
         Err(why) => {
             return Some(bad(
-                format!("Pod {}: whether it has loaded {} cannot be seen: {why}", pod.name, list(&meant)),
+                format!(
+                    "Pod {}: whether it has loaded {} cannot be seen: {why}",
+                    pod.name,
+                    list(&meant)
+                ),
                 "See the log of its container daprd; a sidecar that reloaded in place must be replaced.",
             ));
         }
     };
-    let missing: Vec<&&str> = meant.iter().filter(|name| !loaded.iter().any(|have| have == **name)).collect();
+    let missing: Vec<&&str> = meant
+        .iter()
+        .filter(|name| !loaded.iter().any(|have| have == **name))
+        .collect();
     Some(match missing.is_empty() {
         true => good(format!("Pod {} has loaded {}", pod.name, list(&meant))),
         false => bad(
@@ -161,7 +181,10 @@ mod tests {
     #[test]
     fn a_target_that_names_nothing_is_found() {
         let components = BTreeSet::from(["kafka-pubsub".to_owned()]);
-        let all = [resiliency("a", "kafka-pubsub", &[]), resiliency("b", "kafka_pubsub", &[])];
+        let all = [
+            resiliency("a", "kafka-pubsub", &[]),
+            resiliency("b", "kafka_pubsub", &[]),
+        ];
         let findings = targets(&all, &components);
         assert!(findings[0].holds);
         assert_eq!(
@@ -185,6 +208,10 @@ mod tests {
         assert_eq!(of(Ok(vec!["ours".into()])), Some(true));
         assert_eq!(of(Ok(vec!["others".into()])), Some(false));
         assert_eq!(of(Err("/metrics answers 500".into())), Some(false));
-        assert_eq!(loaded_in(&pod, Ok(Vec::new()), &all[1..]), None, "nothing is meant for it");
+        assert_eq!(
+            loaded_in(&pod, Ok(Vec::new()), &all[1..]),
+            None,
+            "nothing is meant for it"
+        );
     }
 }

@@ -14,15 +14,20 @@ use crate::{
     cli::{Mode, Verify},
     cluster::Cluster,
     kafka::Component,
-    model::{Facts, Outcome, SidecarPod},
+    model::{Facts, Outcome, Resiliency, SidecarPod},
     outage::{self, Fault, Named},
     permissions,
     printer::{Mark, Printer},
     problem::Problem,
     text::{format_duration, list},
 };
-pub(super) use experiment::Lines;
-pub(super) use fault::warn_of_note;
+use experiment::Lines;
+use fault::warn_of_note;
+use learnflow_resilience::{
+    policy::Policy,
+    read::{ComponentKind, Direction, Objects, Target, policy_of},
+};
+use serde_json::{Value, json};
 use stop::Stop;
 
 /// What takes part.
@@ -33,6 +38,8 @@ struct Scene {
     pubsub: String,
     fault: Fault,
     component: Component,
+    /// What is declared for what this service publishes.
+    policy: Policy,
     /// Kafka's disk goes with its pods.
     forgets: bool,
     args: Plan,
@@ -49,7 +56,12 @@ struct Plan {
 }
 
 /// `ports`: the same cluster, for ports that may be silent for long.
-pub(super) async fn run(cluster: &Cluster, ports: &Cluster, args: &Verify, printer: &Printer) -> Result<Outcome, Problem> {
+pub(super) async fn run(
+    cluster: &Cluster,
+    ports: &Cluster,
+    args: &Verify,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
     let mode = args.mode()?;
     let stop = Stop::on_signals(args.max_duration);
     run_until(cluster, ports, args, mode, stop, printer).await
@@ -85,7 +97,12 @@ async fn run_until(
             "Run it again with --disrupt to do that, or with --no-disrupt to look only at what the sidecars have loaded.",
         ));
     }
-    guard::allowed(cluster, permissions::verify_breaks(&cluster.namespace, &scene.fault).required, printer).await?;
+    guard::allowed(
+        cluster,
+        permissions::verify_breaks(&cluster.namespace, &scene.fault).required,
+        printer,
+    )
+    .await?;
     experiment::run(cluster, ports, &scene, stop, args.output, printer).await
 }
 
@@ -112,6 +129,7 @@ async fn scene(cluster: &Cluster, args: &Verify) -> Result<Scene, Problem> {
         }
     };
     Ok(Scene {
+        policy: declared(&facts.resiliencies, &cluster.namespace, &pod.app_id, &component.name),
         pod,
         pubsub: component.name.clone(),
         component: component.clone(),
@@ -127,30 +145,53 @@ async fn scene(cluster: &Cluster, args: &Verify) -> Result<Scene, Problem> {
     })
 }
 
+/// As Dapr reads it: the policy that is in force, whoever wrote it.
+fn declared(resiliencies: &[Resiliency], namespace: &str, app_id: &str, component: &str) -> Policy {
+    let object = |resiliency: &Resiliency| {
+        json!({ "apiVersion": "dapr.io/v1alpha1", "kind": "Resiliency", "spec": resiliency.spec, "scopes": resiliency.scopes,
+            "metadata": { "name": resiliency.name, "namespace": namespace } })
+    };
+    let values: Vec<Value> = resiliencies.iter().map(object).collect();
+    // What Dapr would refuse is not in force; `--no-disrupt` and `explain` tell of it.
+    let (objects, _) = Objects::of_cluster(&values);
+    let target = Target::Component {
+        name: component.to_owned(),
+        kind: ComponentKind::Pubsub,
+    };
+    policy_of(&objects, app_id, &target, Direction::Outbound).policy
+}
+
 fn component<'a>(facts: &'a Facts, named: Option<&str>, namespace: &str) -> Result<&'a Component, Problem> {
     let names = facts.pubsubs();
     match (named, facts.kafka.as_slice()) {
         (Some(named), all) => all.iter().find(|component| component.name == named).ok_or_else(|| {
-            let problem = Problem::new(format!("There is no Component {named} of type pubsub.kafka in namespace {namespace}."));
+            let problem = Problem::new(format!(
+                "There is no Component {named} of type pubsub.kafka in namespace {namespace}."
+            ));
             match names.is_empty() {
                 true => problem.next("Name the namespace of the services with -n."),
                 false => problem.next(format!("Choose one with --pubsub: {}.", list(&names))),
             }
         }),
         (None, [one]) => Ok(one),
-        (None, []) => Err(
-            Problem::new(format!("There is no Component of type pubsub.kafka in namespace {namespace}."))
-                .next("Name the namespace of the services with -n."),
-        ),
-        (None, _) => Err(Problem::new(format!("There are several Components for Kafka in namespace {namespace}."))
-            .next(format!("Choose one with --pubsub: {}.", list(&names)))),
+        (None, []) => Err(Problem::new(format!(
+            "There is no Component of type pubsub.kafka in namespace {namespace}."
+        ))
+        .next("Name the namespace of the services with -n.")),
+        (None, _) => Err(Problem::new(format!(
+            "There are several Components for Kafka in namespace {namespace}."
+        ))
+        .next(format!("Choose one with --pubsub: {}.", list(&names)))),
     }
 }
 
 async fn sidecar_of(cluster: &Cluster, facts: &Facts, name: &str) -> Result<SidecarPod, Problem> {
     let Some(service) = facts.services.iter().find(|service| service.name == name) else {
         let names: Vec<&str> = facts.services.iter().map(|service| service.name.as_str()).collect();
-        let problem = Problem::new(format!("There is no Deployment {name} with a Dapr sidecar in namespace {}.", cluster.namespace));
+        let problem = Problem::new(format!(
+            "There is no Deployment {name} with a Dapr sidecar in namespace {}.",
+            cluster.namespace
+        ));
         return Err(match names.is_empty() {
             true => problem.next("Name the namespace of the services with -n."),
             false => problem.next(format!("Choose one that publishes with --service: {}.", list(&names))),
@@ -159,14 +200,19 @@ async fn sidecar_of(cluster: &Cluster, facts: &Facts, name: &str) -> Result<Side
     let id = service.app_id.clone().unwrap_or_default();
     let pods = cluster.sidecars().await?;
     pods.into_iter().find(|pod| pod.app_id == id).ok_or_else(|| {
-        Problem::new(format!("Deployment {}/{name} has no running pod with a sidecar.", cluster.namespace))
-            .next("Verify when it runs: see `kubectl learnflow status`.")
+        Problem::new(format!(
+            "Deployment {}/{name} has no running pod with a sidecar.",
+            cluster.namespace
+        ))
+        .next("Verify when it runs: see `kubectl learnflow status`.")
     })
 }
 
 impl Scene {
     fn what_it_would_do(&self) -> String {
-        let Plan { topic, outage, rate, .. } = &self.args;
+        let Plan {
+            topic, outage, rate, ..
+        } = &self.args;
         let how = match &self.fault {
             Fault::Scale { object, replicas } => format!("scale {object} from {replicas} to 0 and back"),
             Fault::Commands { breaks, restores } => format!("run `{breaks}`, and then `{restores}`"),

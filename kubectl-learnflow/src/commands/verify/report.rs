@@ -8,7 +8,11 @@ use crate::{
     printer::{Printer, Table, Tone, plain},
     problem::Problem,
 };
-use learnflow_resilience::verdict::{self, Answer, Call, Delivery, Promise, Seen, State, Verdict};
+use learnflow_resilience::{
+    compare::{Comparison, During, compare, words},
+    simulate::Mode,
+    verdict::{self, Answer, Call, Delivery, Promise, Seen, State, Verdict},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -23,9 +27,13 @@ pub(super) struct Found {
 
 pub(super) fn show(found: &Found, scene: &Scene, output: ReportFormat, printer: &Printer) -> Result<Outcome, Problem> {
     let promises = verdict::judge(&found.seen);
+    let comparison = compare(&found.seen, &scene.policy, scene.args.rate);
     match output {
-        ReportFormat::Json => printer.document(Format::Json, &document(found, scene, &promises))?,
-        ReportFormat::Table => table(found, &promises, printer),
+        ReportFormat::Json => {
+            let document = document(found, scene, &promises, comparison.as_ref());
+            printer.document(Format::Json, &document)?;
+        }
+        ReportFormat::Table => table(found, scene, &promises, comparison.as_ref(), printer),
     }
     outcome(&promises)
 }
@@ -42,7 +50,7 @@ fn outcome(promises: &[Promise]) -> Result<Outcome, Problem> {
     }
 }
 
-fn table(found: &Found, promises: &[Promise], printer: &Printer) {
+fn table(found: &Found, scene: &Scene, promises: &[Promise], comparison: Option<&Comparison>, printer: &Printer) {
     let Figures {
         sent,
         accepted,
@@ -55,19 +63,40 @@ fn table(found: &Found, promises: &[Promise], printer: &Printer) {
     printer.data_line(Tone::Plain, "WHAT HAPPENED");
     let mut happened = Table::new(&["WHAT", "SEEN"]);
     let mut row = |what: &str, seen: String| happened.rows.push(vec![plain(what), plain(seen)]);
-    row("Kafka", format!("told to go at 0.0s, gone at {}, back at {}", at(found.away), at(found.seen.back)));
+    row("declared", words(&scene.policy));
+    row(
+        "Kafka",
+        format!(
+            "told to go at 0.0s, gone at {}, back at {}",
+            at(found.away),
+            at(found.seen.back)
+        ),
+    );
     let mut calls = format!("{sent} sent, {accepted} accepted, {refused} refused");
     if unknown > 0 {
         calls.push_str(&format!(", {unknown} without an answer"));
     }
     row("calls", calls);
-    row("accepted after", format!("p50 {}, p95 {}, slowest {}", span(p50), span(p95), span(slowest)));
+    row(
+        "accepted after",
+        format!("p50 {}, p95 {}, slowest {}", span(p50), span(p95), span(slowest)),
+    );
     row("breaker by calls", by_calls(&found.seen));
     row("breaker by metrics", by_metrics(found));
     row("retries", retries(found));
+    if let Some(Comparison {
+        seen, mode, simulated, ..
+    }) = comparison
+    {
+        row("since it was away", during(seen));
+        row("by simulation", format!("{} ({})", during(simulated), network(*mode)));
+    }
     printer.table(&happened);
     for disagreement in verdict::disagreements(&found.seen) {
         printer.data_line(Tone::Warn, &format!("‼ {disagreement}"));
+    }
+    for apart in comparison.iter().flat_map(|comparison| &comparison.apart) {
+        printer.data_line(Tone::Warn, &format!("‼ Not as simulated: {apart}."));
     }
     printer.data("\n");
     printer.data_line(Tone::Plain, "PROMISES");
@@ -81,12 +110,44 @@ fn table(found: &Found, promises: &[Promise], printer: &Printer) {
         printer.data_line(tone, &format!("{sign} {}: {}", promise.promise, promise.why));
     }
     printer.data("\n");
-    let broken = promises.iter().filter(|promise| promise.verdict == Verdict::Broken).count();
-    let kept = promises.iter().filter(|promise| promise.verdict == Verdict::Kept).count();
+    let broken = promises
+        .iter()
+        .filter(|promise| promise.verdict == Verdict::Broken)
+        .count();
+    let kept = promises
+        .iter()
+        .filter(|promise| promise.verdict == Verdict::Kept)
+        .count();
     match broken {
-        0 => printer.data_line(Tone::Good, &format!("√ {kept} of {} promises kept, none broken", promises.len())),
+        0 => printer.data_line(
+            Tone::Good,
+            &format!("√ {kept} of {} promises kept, none broken", promises.len()),
+        ),
         n => printer.data_line(Tone::Bad, &format!("× {n} of {} promises broken", promises.len())),
     }
+}
+
+/// What a network makes of connections to a Kafka that is away.
+fn network(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Hang => "connections hang",
+        _ => "connections are refused",
+    }
+}
+
+fn during(during: &During) -> String {
+    let breaker = if during.breaker_opened {
+        "breaker opened"
+    } else {
+        "breaker not opened"
+    };
+    format!(
+        "{} calls, {:.0} % refused, answers after p50 {:.1}s, p95 {:.1}s, {breaker}",
+        during.calls,
+        during.refused * 100.0,
+        during.p50.as_secs_f64(),
+        during.p95.as_secs_f64()
+    )
 }
 
 struct Figures {
@@ -124,7 +185,12 @@ fn by_calls(seen: &Seen) -> String {
     let refused = |call: &&Call| matches!(call.answer, Answer::Refused { by_breaker: true, .. });
     let ended: Vec<Duration> = seen.calls.iter().filter(refused).map(Call::ended).collect();
     match (ended.iter().min(), ended.iter().max()) {
-        (Some(first), Some(last)) => format!("open from {} to {}: {} refused by it", at(*first), at(*last), ended.len()),
+        (Some(first), Some(last)) => format!(
+            "open from {} to {}: {} refused by it",
+            at(*first),
+            at(*last),
+            ended.len()
+        ),
         _ => "never open: no answer says so".into(),
     }
 }
@@ -138,7 +204,10 @@ fn by_metrics(found: &Found) -> String {
         [] => "not seen: the metrics were never read".into(),
         [(_, State::None)] => "none".into(),
         all => {
-            let each: Vec<String> = all.iter().map(|(when, state)| format!("{} at {}", name(*state), at(*when))).collect();
+            let each: Vec<String> = all
+                .iter()
+                .map(|(when, state)| format!("{} at {}", name(*state), at(*when)))
+                .collect();
             each.join(", ")
         }
     }
@@ -180,10 +249,12 @@ fn at(when: Duration) -> String {
 }
 
 fn span(duration: Option<Duration>) -> String {
-    duration.map_or("-".into(), |duration| crate::text::format_seconds(duration.as_secs_f64()))
+    duration.map_or("-".into(), |duration| {
+        crate::text::format_seconds(duration.as_secs_f64())
+    })
 }
 
-fn document(found: &Found, scene: &Scene, promises: &[Promise]) -> Value {
+fn document(found: &Found, scene: &Scene, promises: &[Promise], comparison: Option<&Comparison>) -> Value {
     let seen = &found.seen;
     let figures = Figures::of(&seen.calls);
     let seconds = |duration: Duration| (duration.as_secs_f64() * 1000.0).round() / 1000.0;
@@ -199,7 +270,9 @@ fn document(found: &Found, scene: &Scene, promises: &[Promise]) -> Value {
             delivered,
             twice,
             discarded,
-        } => json!({ "checked": true, "delivered": delivered.len(), "twice": twice.len(), "discarded": discarded.len() }),
+        } => {
+            json!({ "checked": true, "delivered": delivered.len(), "twice": twice.len(), "discarded": discarded.len() })
+        }
     };
     let call = |call: &Call| {
         let (answer, code, text) = match &call.answer {
@@ -219,11 +292,24 @@ fn document(found: &Found, scene: &Scene, promises: &[Promise]) -> Value {
         };
         json!({ "id": promise.id, "promise": promise.promise, "verdict": verdict, "why": promise.why })
     };
+    let during = |during: &During| {
+        json!({ "calls": during.calls, "refused_share": during.refused, "p50_s": seconds(during.p50), "p95_s": seconds(during.p95),
+            "breaker_opened": during.breaker_opened })
+    };
+    let comparison = comparison.map(|comparison| {
+        json!({ "from_s": seconds(comparison.from), "seen": during(&comparison.seen), "simulated": during(&comparison.simulated), "network": network(comparison.mode),
+            "apart": comparison.apart })
+    });
     let states = transitions(&seen.states);
-    let states: Vec<Value> = states.iter().map(|(at, state)| json!({ "at_s": seconds(*at), "state": name(*state) })).collect();
+    let states: Vec<Value> = states
+        .iter()
+        .map(|(at, state)| json!({ "at_s": seconds(*at), "state": name(*state) }))
+        .collect();
     json!({
         "promises": promises.iter().map(verdict).collect::<Vec<_>>(),
         "fault": fault,
+        "declared": words(&scene.policy),
+        "comparison": comparison,
         "pod": scene.pod.name, "pubsub": scene.pubsub, "topic": scene.args.topic, "rate": scene.args.rate,
         "budget_s": seconds(seen.budget), "gone_s": seconds(found.away), "back_s": seconds(seen.back),
         "calls": { "sent": figures.sent, "accepted": figures.accepted, "refused": figures.refused, "unknown": figures.unknown,

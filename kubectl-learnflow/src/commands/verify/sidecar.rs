@@ -31,7 +31,9 @@ pub(super) fn read(text: &str, component: &str) -> Counted {
         }
         counted.targets.push(label("target").to_owned());
         // `Pubsub_NAME`, whatever the case of its first word.
-        if !label("target").to_ascii_lowercase().eq(&target.to_ascii_lowercase()) || label("flow_direction") != "outbound" {
+        if !label("target").to_ascii_lowercase().eq(&target.to_ascii_lowercase())
+            || label("flow_direction") != "outbound"
+        {
             continue;
         }
         match (name, label("policy")) {
@@ -122,6 +124,9 @@ broken{label="
             }
         );
         assert_eq!(read(TEXT, "none").state, None);
-        assert_eq!(sample("odd{label=\"a\\\"},b=\\\"\\\\\"} 3").map(|(_, labels, _)| labels["label"].clone()), Some("a\"},b=\"\\".into()));
+        assert_eq!(
+            sample("odd{label=\"a\\\"},b=\\\"\\\\\"} 3").map(|(_, labels, _)| labels["label"].clone()),
+            Some("a\"},b=\"\\".into())
+        );
     }
 }
