@@ -22,7 +22,7 @@ fn note_path() -> String {
 }
 
 /// A cluster with a Kafka of one pod, and a service `cart` that publishes.
-fn sound() -> Fake {
+pub(in crate::commands) fn sound() -> Fake {
     let fake = Fake::sound();
     fake.put(
         "/api/v1/namespaces/kafka/services/kafka",
@@ -92,8 +92,8 @@ impl Lines for Sidecar {
     }
 }
 
-struct Ended {
-    result: Result<Outcome, Problem>,
+pub(in crate::commands) struct Ended {
+    pub(in crate::commands) result: Result<Outcome, Problem>,
     out: String,
     err: String,
 }
@@ -135,7 +135,7 @@ fn verify_until(fake: &Fake, waits: bool, flags: &[&str], stop: Option<(Duration
     }
 }
 
-fn verify(fake: &Fake, flags: &[&str]) -> Ended {
+pub(in crate::commands) fn verify(fake: &Fake, flags: &[&str]) -> Ended {
     verify_until(fake, true, flags, None)
 }
 

@@ -11,16 +11,15 @@ const KAFKA: &str = "kafka";
 
 /// What it does for a Kafka in a namespace `kafka`.
 pub(super) fn all(namespace: &str) -> Permissions {
-    let places = to("get", "", "services", Some(KAFKA));
-    let found = to("list", "apps", "statefulsets,deployments", Some(KAFKA));
-    ["statefulsets", "deployments"].iter().fold(
-        looks(namespace)
-            .and(noted(namespace))
-            .need(places)
-            .need(found)
-            .and(around(KAFKA)),
-        |permissions, kind| permissions.need(to("get,patch", "apps", kind, Some(KAFKA))),
-    )
+    let kinds = "statefulsets,deployments";
+    let permissions = looks(namespace).and(noted(namespace)).and(around(KAFKA));
+    permissions
+        // What is behind the brokers' Service.
+        .need(to("get", "", "services", Some(KAFKA)))
+        .need(to("get,list,patch", "apps", kinds, Some(KAFKA)))
+        // Whether the canaries are in Kafka, by the login of the Component.
+        .like(to("get,create", "", "pods/portforward", Some(KAFKA)))
+        .like(to("get", "", "secrets", Some(namespace)))
 }
 
 /// To find out what takes part.

@@ -236,4 +236,4 @@ fn done(printer: &Printer, text: &str) {
 
 #[cfg(test)]
 #[path = "../verify_tests.rs"]
-mod tests;
+pub(super) mod tests;

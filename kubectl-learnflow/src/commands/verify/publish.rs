@@ -137,8 +137,35 @@ fn answer(answer: Result<(u16, String), String>) -> Answer {
         Ok((code, text)) => Answer::Refused {
             code,
             by_breaker: text.contains("circuit breaker is open") || text.contains("too many requests"),
-            text: text.chars().take(TEXT).collect(),
+            text: said(&text).chars().take(TEXT).collect(),
         },
         Err(why) => Answer::Unknown(why),
+    }
+}
+
+/// The sentence in an answer of Dapr, or all of it.
+fn said(text: &str) -> String {
+    let answer: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    answer["message"].as_str().unwrap_or(text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_whether_the_breaker_gave_it() {
+        let text = r#"{"errorCode":"ERR_PUBSUB_PUBLISH_MESSAGE","message":"error when publishing to topic t in pubsub p: circuit breaker is open"}"#;
+        let refused = |text: &str, by_breaker| Answer::Refused {
+            code: 500,
+            by_breaker,
+            text: text.into(),
+        };
+        let open = "error when publishing to topic t in pubsub p: circuit breaker is open";
+        assert_eq!(answer(Ok((500, text.into()))), refused(open, true));
+        assert_eq!(answer(Ok((500, "broken".into()))), refused("broken", false));
+        assert_eq!(answer(Ok((204, String::new()))), Answer::Accepted);
+        assert_eq!(answer(Err("closed".into())), Answer::Unknown("closed".into()));
+        assert!(matches!(answer(Ok((500, "x".repeat(9000)))), Answer::Refused { text, .. } if text.len() == TEXT));
     }
 }
