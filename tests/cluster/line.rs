@@ -218,13 +218,21 @@ fn the_publish_span_names_its_topic(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// One trace, from the page to the row in the database: each span is in the one before, by however many others.
 fn one_trace_shows_the_whole_way(target: &Target) -> Result<()> {
+    whole_trace(target).map(|_| ())
+}
+
+/// One trace, from the page to the row in the database: each span is in the one before, by however many others.
+pub fn whole_trace(target: &Target) -> Result<String> {
     let started = Instant::now();
     loop {
         let spans = read_spans(target)?;
-        let newest = spans.iter().filter(|span| is_publish_of(span, "course-agent"));
-        let publish = newest.max_by_key(|span| span.start_ns).context("a publish span")?;
+        let published = spans.iter().filter(|span| is_publish_of(span, "course-agent"));
+        let Some(publish) = published.max_by_key(|span| span.start_ns) else {
+            ensure!(started.elapsed() < Duration::from_secs(40), "no publish span");
+            thread::sleep(Duration::from_secs(1));
+            continue;
+        };
         let of_trace = || spans.iter().filter(|span| span.trace == publish.trace);
         let within = |span: &Span, outer: &Span| -> bool {
             let mut at = Some(span);
@@ -257,7 +265,7 @@ fn one_trace_shows_the_whole_way(target: &Target) -> Result<()> {
             for known in ["messaging.destination.partition.id", "messaging.kafka.offset"] {
                 ensure!(taken.attributes.contains_key(known), "no {known}: {taken:?}");
             }
-            return Ok(());
+            return Ok(publish.trace.clone());
         }
         let all: Vec<&Span> = of_trace().collect();
         ensure!(

@@ -17,10 +17,12 @@ mod kills;
 mod lab;
 mod line;
 mod neighbours;
+mod production;
 mod rbac;
 mod refusals;
 mod resilience;
 mod state;
+mod stopped;
 mod verbs;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -80,6 +82,8 @@ fn main() -> ExitCode {
             .chain(resilience::TESTS)
             .chain(neighbours::TESTS)
             .chain(grafana::TESTS)
+            .chain(stopped::TESTS)
+            .chain(production::TESTS)
             .chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }

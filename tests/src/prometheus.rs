@@ -33,7 +33,12 @@ pub struct Series {
 
 impl Prometheus {
     pub fn of(target: &Target) -> Result<Prometheus> {
-        let forward = target.port_forward(STACK_NAMESPACE, "service/prometheus", 9090)?;
+        Self::of_workload(target, "service/prometheus")
+    }
+
+    /// One of two.
+    pub fn of_workload(target: &Target, workload: &str) -> Result<Prometheus> {
+        let forward = target.port_forward(STACK_NAMESPACE, workload, 9090)?;
         Ok(Prometheus {
             url: forward.url(""),
             _forward: Some(forward),

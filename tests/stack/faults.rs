@@ -51,6 +51,8 @@ pub struct Fault {
     /// Events that may be missing, or be counted twice, for each time.
     lost: u64,
     twice: u64,
+    /// What of the agent's configuration is not as it is shipped.
+    agent: Option<fn(String) -> String>,
 }
 
 const fn exact(name: &'static str, times: u64, act: fn(&mut Stack)) -> Fault {
@@ -60,6 +62,7 @@ const fn exact(name: &'static str, times: u64, act: fn(&mut Stack)) -> Fault {
         times,
         lost: 0,
         twice: 0,
+        agent: None,
     }
 }
 
@@ -122,6 +125,15 @@ pub const FAULTS: &[Fault] = &[
         thread::sleep(stack.away);
         stack.service.to(stack.gateway.grpc);
     }),
+    // Then nothing is read, and the rest waits in the files.
+    Fault {
+        agent: Some(|config| shipped::replace(&config, &[("queue_size: 200000", "queue_size: 600".into())])),
+        ..exact("network cut until the agent's queue is full", 1, |stack| {
+            stack.service.cut();
+            thread::sleep(stack.away);
+            stack.service.to(stack.gateway.grpc);
+        })
+    },
     Fault {
         lost: SINCE_THE_LAST_SCRAPE,
         ..exact("gateway killed and away", 1, |stack| {
@@ -388,7 +400,11 @@ fn all(times: fn(&Fault) -> u64, away: Duration) {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(fault) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let row = run(fault, &Way::default(), times(fault), away);
+                    let way = Way {
+                        agent: fault.agent,
+                        ..Way::default()
+                    };
+                    let row = run(fault, &way, times(fault), away);
                     eprintln!("{row}");
                     rows.lock().expect("rows").push(row);
                 }

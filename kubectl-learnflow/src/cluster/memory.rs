@@ -45,7 +45,7 @@ impl Cluster {
         let mut of: BTreeMap<String, MemoryOf> = BTreeMap::new();
         // A pod that has just come has no figure yet, and a sum without it would be none.
         let mut measured = used.is_some();
-        for pod in pods {
+        for pod in pods.into_iter().filter(|pod| !has_ended(pod)) {
             let name = pod
                 .labels()
                 .get("app.kubernetes.io/name")
@@ -99,6 +99,12 @@ impl Cluster {
         };
         Ok(Some(items.iter().filter_map(pod).collect()))
     }
+}
+
+/// Its memory is free, as a quota sees it too; it may stay in the list for a while, and an evicted one for days.
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 #[cfg(test)]
@@ -178,5 +184,14 @@ mod tests {
         );
         assert!(!memory(&[pod("a")], None).measured, "nobody measures");
         assert!(memory(&[], None).of.is_empty());
+    }
+
+    #[test]
+    fn a_pod_that_has_ended_takes_none() {
+        let mut evicted = pod("b");
+        evicted["status"] = json!({ "phase": "Failed" });
+        let found = memory(&[pod("a"), evicted], Some(&[measured("a")]));
+        assert!(found.measured);
+        assert_eq!(found.of[0].limit, 600 * MIB);
     }
 }
