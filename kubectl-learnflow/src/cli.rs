@@ -1,5 +1,7 @@
 //! The command line: types and their help texts, nothing else.
 
+mod explain;
+mod simulate;
 mod support;
 mod verify;
 
@@ -11,6 +13,8 @@ use crate::{
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
+pub(crate) use explain::{Explain, ExplainFormat};
+pub(crate) use simulate::{Mode, Rate, Simulate, SimulateFormat};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
 pub(crate) use verify::{Mode, ReportFormat, Verify};
@@ -76,6 +80,8 @@ pub(crate) enum Verb {
     Diff(Diff),
     Render(Render),
     Status(Status),
+    Explain(Explain),
+    Simulate(Simulate),
     Dashboard(Dashboard),
     Enroll(Enroll),
     Unenroll(Unenroll),

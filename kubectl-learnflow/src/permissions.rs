@@ -34,8 +34,10 @@ pub(crate) enum Task {
     Dashboard,
     Diff,
     Enroll,
+    Explain,
     Install,
     Render,
+    Simulate,
     Status,
     Unenroll,
     Uninstall,
@@ -90,6 +92,8 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
         Task::Diff => diff(plan, namespace),
+        Task::Explain => explain(namespace),
+        Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
         Task::Render => facts(namespace).and(choosing(plan)),
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
@@ -118,6 +122,14 @@ fn facts(namespace: &str) -> Permissions {
             Some(namespace),
         ))
         .like([named(access("get", "", "namespaces", None), namespace)])
+}
+
+/// Dapr's objects, and the ids of the workloads.
+pub(crate) fn explain(namespace: &str) -> Permissions {
+    let kinds = "components,resiliencies,subscriptions";
+    Permissions::default()
+        .need(to("list", "dapr.io", kinds, Some(namespace)))
+        .need(to("list", "apps", "deployments", Some(namespace)))
 }
 
 fn status(plan: &Plan, namespace: &str) -> Permissions {

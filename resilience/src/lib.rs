@@ -4,6 +4,7 @@
 //! `sony/gobreaker`, and the Kafka component of `components-contrib` with its client.
 
 pub mod compare;
+pub mod explain;
 pub mod policy;
 pub mod read;
 pub mod simulate;

@@ -1,6 +1,6 @@
 //! One policy as it is in force for one target and direction: what a call through it is bounded by.
 
-use crate::trip::Trip;
+pub use crate::trip::{Compare, Count, Counts, Trip};
 use std::time::Duration;
 
 /// What Dapr wraps around a call: the breaker is asked at each attempt, the timeout ends one, and the retry makes the next.

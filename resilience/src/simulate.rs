@@ -19,6 +19,8 @@ mod scenario;
 pub use breaker::State;
 pub use engine::simulate;
 pub use fit::{Fitted, fit};
-
 pub use report::{Change, Report, Slice, Times};
 pub use scenario::{Arrivals, Client, Mode, Outage, Scenario, Window};
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,23 @@
 use cel::{Context, Program, Value};
 use std::{fmt, sync::Arc};
 
-/// The functions and operators that can be of use to numbers; any other makes daprd search without end.
-const FUNCTIONS: [&str; 8] = ["bool", "double", "dyn", "int", "size", "string", "type", "uint"];
+/// The functions of CEL. Any other name of one makes daprd search for its declaration without end.
+const FUNCTIONS: [&str; 14] = [
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "duration",
+    "dyn",
+    "endsWith",
+    "int",
+    "matches",
+    "size",
+    "startsWith",
+    "string",
+    "type",
+    "uint",
+];
 
 /// When a breaker opens.
 #[derive(Clone)]
@@ -19,6 +34,7 @@ pub struct Trip {
     program: Option<Arc<Program>>,
     /// Why it never says yes, whatever the counts.
     never: Option<String>,
+    unknown: Option<String>,
 }
 
 /// What a trip expression may ask for.
@@ -98,6 +114,7 @@ impl Default for Trip {
             simple: Some((Count::ConsecutiveFailures, Compare::Over, 5)),
             program: None,
             never: None,
+            unknown: None,
         }
     }
 }
@@ -109,6 +126,7 @@ impl Trip {
             simple: simple(text),
             program: None,
             never: None,
+            unknown: None,
         };
         if trip.simple.is_some() {
             return Ok(trip);
@@ -126,15 +144,9 @@ impl Trip {
         let mut unknown: Vec<&str> = references.variables();
         unknown.retain(|name| Count::named(name).is_none());
         unknown.sort_unstable();
-        let never = match unknown.first() {
-            Some(unknown) => Some(format!(
-                "`{unknown}` is not one of {}",
-                Count::ALL.map(Count::name).join(", ")
-            )),
-            None => nothing_sensible(&program),
-        };
+        trip.unknown = unknown.first().map(|name| (*name).to_owned());
+        trip.never = nothing_sensible(&program);
         drop(references);
-        trip.never = never;
         trip.program = Some(Arc::new(program));
         Ok(trip)
     }
@@ -154,12 +166,17 @@ impl Trip {
         self.never.as_deref()
     }
 
-    /// Divides counts, which are whole numbers: 9 / 10 is 0.
+    /// A word that is not one of the counts: what is made of it fails each time.
+    pub fn unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
+    }
+
+    /// Divides counts, which are whole numbers, and holds the result against a broken one: 9 / 10 is 0.
     pub fn divides_whole(&self) -> bool {
-        let division = self.text.split('/').collect::<Vec<_>>();
-        division
-            .windows(2)
-            .any(|sides| !sides[0].trim_end().ends_with(')') || !sides[0].contains("double"))
+        let number = |c: char| c.is_ascii_digit() || c == '.';
+        let mut words = self.text.split(|c: char| !number(c));
+        let broken = words.any(|word| word.contains('.') && word.len() > 1);
+        self.text.contains('/') && broken && !self.text.contains("double(")
     }
 
     /// How many failures in a row open it, when nothing else was counted before.

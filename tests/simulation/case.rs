@@ -63,6 +63,25 @@ impl Case {
     }
 }
 
+impl Case {
+    /// For a person.
+    pub fn title(&self) -> String {
+        let Self {
+            policy,
+            mode,
+            seconds,
+            rate,
+            ..
+        } = self;
+        let how = match (mode, self.period, self.late) {
+            (Mode::Flap, Some(period), _) => format!("flap {period} s, {seconds} s"),
+            (Mode::Slow, _, Some(late)) => format!("slow by {late} s, {seconds} s"),
+            _ => format!("{mode:?} {seconds} s").to_lowercase(),
+        };
+        format!("{policy}: {how}, {rate}/s")
+    }
+}
+
 impl Policy {
     /// For all that a component is published to.
     pub fn resiliency(&self, component: &str) -> Value {

@@ -23,55 +23,63 @@ const TAIL: Duration = Duration::from_secs(20);
 /// No answer takes longer than the policies let it.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Times are in milliseconds since the first call.
+/// What is kept of an outage. Times are in milliseconds since the first call, waits in seconds.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Seen {
-    pub rate: u32,
+    /// Which row of `outages.yaml` it is.
+    pub row: String,
     /// When Kafka was away, from and to.
     pub away: Vec<(f64, f64)>,
     /// When the last call was made.
     pub end: f64,
-    /// When a call was made, how long it took, and the status it got.
-    pub calls: Vec<(f64, f64, u16)>,
-    /// Events that Kafka has.
-    pub events: u64,
-    /// Of the sidecar, before and at most, in bytes.
+    /// Calls since the outage began, and those of them that were refused.
+    pub calls: usize,
+    pub refused: usize,
+    /// How long callers waited, whatever they were answered, who called while Kafka was away.
+    pub p50: f64,
+    pub p95: f64,
+    pub longest: f64,
+    /// How many waited at a time.
+    pub waiting: usize,
+    /// More events in Kafka than calls that were accepted.
+    pub extra: i64,
+    /// Of the sidecar, before and at most, in MB.
     pub memory: (u64, u64),
 }
 
+/// When a call was made, how long it took, and the status it got.
+type Call = (f64, f64, u16);
+
 impl Seen {
-    pub fn summary(&self) -> String {
-        let from = self.away[0].0;
-        let to = self.away[self.away.len() - 1].1;
-        let mut took: Vec<f64> = Vec::new();
-        let (mut during, mut refused, mut worst) = (0, 0, 0.0_f64);
-        for (at, time, status) in &self.calls {
-            if *at >= from {
-                during += 1;
-                refused += u32::from(*status != 204);
-            }
-            if (from..to).contains(at) && *status == 204 {
-                took.push(*time);
-            }
-            worst = worst.max(*time);
-        }
+    fn of(row: String, away: Vec<(f64, f64)>, end: f64, calls: &[Call], events: u64, memory: (u64, u64)) -> Self {
+        let (from, to) = (away[0].0, away[away.len() - 1].1);
+        let since: Vec<&Call> = calls.iter().filter(|call| call.0 >= from).collect();
+        let during = since.iter().filter(|call| call.0 < to);
+        let mut took: Vec<f64> = during.map(|call| (call.1 / 10.0).round() / 100.0).collect();
         took.sort_by(f64::total_cmp);
-        let percent = |share: usize| {
-            took.get(took.len().saturating_sub(1) * share / 100)
-                .copied()
-                .unwrap_or(0.0)
-        };
-        format!(
-            "away {:.1} s, {during} calls since, {refused} refused; accepted during it p50 {:.2} s, p95 {:.2} s; longest {:.2} s; {} events for {} accepted; {} to {} MB",
-            (to - from) / 1e3,
-            percent(50) / 1e3,
-            percent(95) / 1e3,
-            worst / 1e3,
-            self.events,
-            self.calls.iter().filter(|call| call.2 == 204).count(),
-            self.memory.0 / 1_000_000,
-            self.memory.1 / 1_000_000,
-        )
+        let percentile = |share: usize| took[(took.len() - 1) * share / 100];
+        let ends = calls.iter().map(|call| (call.0 + call.1, false));
+        let mut changes: Vec<(f64, bool)> = calls.iter().map(|call| (call.0, true)).chain(ends).collect();
+        changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (mut waiting, mut most) = (0_usize, 0);
+        for (_, begins) in changes {
+            waiting = if begins { waiting + 1 } else { waiting - 1 };
+            most = most.max(waiting);
+        }
+        let accepted = calls.iter().filter(|call| call.2 == 204).count();
+        Self {
+            row,
+            end,
+            calls: since.len(),
+            refused: since.iter().filter(|call| call.2 != 204).count(),
+            p50: percentile(50),
+            p95: percentile(95),
+            longest: percentile(100),
+            waiting: most,
+            extra: events as i64 - accepted as i64,
+            memory: (memory.0 / 1_000_000, memory.1 / 1_000_000),
+            away,
+        }
     }
 }
 
@@ -100,15 +108,9 @@ pub fn run(rig: &mut Rig, case: &Case, policy: &Policy) -> Result<Seen> {
     let end = millis(began.elapsed());
     stop.send(()).ok().context("the load")?;
     let calls = load.join().ok().context("the load")?;
-    let seen = Seen {
-        rate: case.rate,
-        away,
-        end,
-        calls,
-        events: events(rig, &topic)? - before,
-        memory: (memory, sidecar.peak_memory()?),
-    };
-    Ok(seen)
+    let events = events(rig, &topic)? - before;
+    let memory = (memory, sidecar.peak_memory()?);
+    Ok(Seen::of(case.name(), away, end, &calls, events, memory))
 }
 
 /// Makes it, and says when Kafka was away.
@@ -161,7 +163,7 @@ fn outage(rig: &mut Rig, case: &Case, began: Instant, length: Duration, topic: &
 }
 
 /// A call each time one is due, whatever became of those before.
-fn load(api: SocketAddr, path: &str, rate: u32, began: Instant, stopped: &mpsc::Receiver<()>) -> Vec<(f64, f64, u16)> {
+fn load(api: SocketAddr, path: &str, rate: u32, began: Instant, stopped: &mpsc::Receiver<()>) -> Vec<Call> {
     let (answers, all) = mpsc::channel();
     for number in 0.. {
         wait_until(began + Duration::from_secs(number) / rate);

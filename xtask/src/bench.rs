@@ -5,6 +5,7 @@ mod daprd;
 mod figure;
 mod guest;
 mod plugin;
+mod simulate;
 mod status;
 
 use std::path::PathBuf;
@@ -76,6 +77,10 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "plugin.help",
         take: plugin::help,
+    },
+    Measure {
+        key: "simulate.calls_per_s",
+        take: simulate::calls_per_second,
     },
     Measure {
         key: "install",

@@ -22,7 +22,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DynamicObject, ListParams},
+    api::{DynamicObject, ListParams, TypeMeta},
 };
 use std::collections::BTreeSet;
 
@@ -252,6 +252,39 @@ impl Cluster {
             Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Resiliencies", Some(self.namespace.as_str()))(e)),
         }
+    }
+
+    /// The Components, Resiliencies and Subscriptions of the services' namespace, as they are.
+    pub(crate) async fn dapr_objects(&self) -> Result<Vec<serde_json::Value>, Problem> {
+        let mut all = Vec::new();
+        // A Subscription is stored as v2alpha1; for another version the API server asks Dapr's operator.
+        let kinds = [
+            ("Component", "v1alpha1"),
+            ("Resiliency", "v1alpha1"),
+            ("Subscription", "v2alpha1"),
+        ];
+        for (kind, version) in kinds {
+            let object = ObjectRef {
+                api_version: format!("dapr.io/{version}"),
+                ..self.of_dapr(kind)
+            };
+            match self.dynamic(&object).list(&ListParams::default()).await {
+                Ok(list) => {
+                    for mut found in list {
+                        // The items of a list do not say what they are.
+                        found.types.get_or_insert_with(|| TypeMeta {
+                            api_version: object.api_version.clone(),
+                            kind: kind.into(),
+                        });
+                        let value = serde_json::to_value(&found);
+                        all.push(value.map_err(|e| Problem::new(format!("Cannot read {kind}: {e}.")))?);
+                    }
+                }
+                Err(kube::Error::Api(status)) if is_absent(&status) => {}
+                Err(e) => return Err(self.list_of(&format!("Dapr {kind}s"), Some(self.namespace.as_str()))(e)),
+            }
+        }
+        Ok(all)
     }
 
     pub(super) fn of_dapr(&self, kind: &str) -> ObjectRef {

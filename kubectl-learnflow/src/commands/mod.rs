@@ -12,6 +12,7 @@ mod dashboard;
 mod diff;
 mod enrol;
 mod enrol_some;
+mod explain;
 mod guard;
 mod host;
 mod install;
@@ -24,6 +25,7 @@ mod rbac;
 mod render;
 mod rivals;
 mod scaling;
+mod simulate;
 mod states;
 mod status;
 mod uninstall;
@@ -99,6 +101,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
         Verb::Rbac(args) => rbac::run(&args, global, printer).await,
         Verb::Completion(args) => completion::run(&args, printer),
         Verb::ManPages(args) => completion::man_pages(&args),
+        Verb::Simulate(args) => simulate::run(&args, global, printer).await,
         Verb::Check(args) => check::run(&Cluster::connect_for_ports(global).await?, &args, printer).await,
         Verb::Bundle(args) => bundle::run(&Cluster::connect_for_ports(global).await?, &args, printer).await,
         Verb::Dashboard(args) => dashboard::run(&Cluster::connect_for_streams(global).await?, &args, printer).await,
@@ -112,6 +115,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
             let cluster = connect(global, &settings).await?;
             diff::run(&cluster, &args, settings, printer).await
         }
+        Verb::Explain(args) => explain::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {
             let settings = of_file(args.file.as_deref(), global)?;

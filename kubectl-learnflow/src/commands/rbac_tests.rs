@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     cli::{Cli, Verb},
     cluster::fake::Fake,
-    commands::{check, diff, enrol_some, install, status, uninstall, verify, version},
+    commands::{check, diff, enrol_some, install, simulate, status, uninstall, verify, version},
     config::Settings,
     model::Access,
     permissions::{access, granted, of},
@@ -183,6 +183,17 @@ fn a_verb_does_exactly_what_it_says_it_may() {
         version::of(cluster).await.expect("versions");
     });
     agree(Task::Version, &version, &[]);
+    let simulate = asked(&fake, async |cluster, printer| {
+        let cli = Cli::try_parse_from(["x", "simulate"]).expect("good flags");
+        let Verb::Simulate(args) = cli.verb else {
+            panic!("not simulate")
+        };
+        // Nobody has published anything.
+        simulate::of_cluster(cluster, &args, printer)
+            .await
+            .expect_err("no rate");
+    });
+    agree(Task::Simulate, &simulate, &[]);
     let check = asked(&fake, async |cluster, printer| {
         check::report(cluster, false, printer).await.expect("a report");
     });

@@ -88,7 +88,9 @@ pub(super) enum Value {
 
 impl Node {
     pub(super) fn documents(file: &str, text: &str) -> Result<Vec<Self>, Wrong> {
-        serde_saphyr::from_multiple(text).map_err(|error| {
+        // As for kubectl, a single y or n is a text.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
             let error = error.without_snippet();
             let line = error.location().map(|at| at.line() as usize).filter(|line| *line > 0);
             let what = error.to_string();
@@ -358,6 +360,11 @@ impl<'a> At<'a> {
                 None
             }
         }
+    }
+
+    /// Dapr leaves out what is empty.
+    pub(super) fn is_empty(&self) -> bool {
+        self.node.as_text() == Some("")
     }
 
     /// A duration that is not negative.

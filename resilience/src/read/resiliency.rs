@@ -169,11 +169,14 @@ impl Reader<'_> {
         self.only(at, &["policy", "duration", "maxInterval", "maxRetries", "matching"]);
         let before = self.wrong.len();
         let mut duration = |key: &str| {
-            let at = at.get(key)?;
+            let at = at.get(key).filter(|at| !at.is_empty())?;
             Some((at.duration(self.wrong)?, at.place()))
         };
         let (constant, longest) = (duration("duration"), duration("maxInterval"));
-        let policy = at.get("policy").and_then(|at| Some((at.text(self.wrong)?, at)));
+        let policy = at
+            .get("policy")
+            .filter(|at| !at.is_empty())
+            .and_then(|at| Some((at.text(self.wrong)?, at)));
         let exponential = match &policy {
             None => false,
             Some((name, at)) => match name.to_lowercase().as_str() {

@@ -1,10 +1,11 @@
-//! Numbers that hold a budget: no call refused in an outage of that length, and refusals at once in a longer one.
+//! Numbers that hold a budget: no call refused in an outage of that length, at that rate or a lower one, and refusals
+//! at once in a longer one.
 //!
 //! No timeout is proposed: an attempt that is given up goes on in the Kafka client, and its retry publishes the event twice.
 
 use std::time::Duration;
 
-use super::{Mode, Outage, Report, Scenario, simulate};
+use super::{Outage, Report, Scenario, simulate};
 use crate::{
     policy::{Backoff, Breaker, Policy, Retry},
     trip::Trip,
@@ -17,6 +18,8 @@ const BEYOND: u32 = 3;
 /// More failures than there are.
 const NEVER: u64 = 1 << 40;
 const PROBES: [u64; 5] = [2, 3, 5, 8, 10];
+/// Fewer calls stand less in each other's way: each is tried more often, and needs more retries.
+const RATES: [f64; 4] = [1.0, 0.3, 0.1, 0.02];
 
 /// A policy, and what it does in each run.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +28,8 @@ pub struct Fitted {
     pub within: Vec<Report>,
     pub beyond: Vec<Report>,
     pub beyond_length: Duration,
+    /// The most retries that a call needed, and the most attempts that failed in a row.
+    pub needed: (u32, u32),
 }
 
 /// For the outage of the scenario, whatever its policy is; `runs` seeds from that of the scenario on.
@@ -51,23 +56,28 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Fitted {
         // To count what fails in a row.
         breaker: Some(breaker(NEVER, Duration::from_secs(1))),
     };
-    let needed = runs(&within);
-    let most = |of: fn(&Report) -> u64| needed.iter().map(of).max().unwrap_or(0) as f64 * MARGIN;
-    let retries = most(|report| report.retries_at_most.into()).ceil().max(3.0);
+    let needed: Vec<Report> = RATES
+        .iter()
+        .flat_map(|share| {
+            runs(&Scenario {
+                rate: scenario.rate * share,
+                ..within.clone()
+            })
+        })
+        .collect();
+    let most = |of: fn(&Report) -> u32| needed.iter().map(of).max().unwrap_or(0);
+    let needed = (
+        most(|report| report.retries_at_most),
+        most(|report| report.failures_in_a_row),
+    );
+    let retries = (f64::from(needed.0) * MARGIN).ceil().max(3.0);
     retry.max_retries = Some(retries as u32);
-    let limit = round(most(|report| report.failures_in_a_row.into())).max(5);
+    let limit = round(f64::from(needed.1) * MARGIN).max(5);
 
     let mut longer = scenario.clone();
     let beyond_length = length * BEYOND;
-    longer.outage = Outage::once(
-        match scenario.outage.mode {
-            // A flap that is longer is no harder: what is beyond is an outage without a break.
-            mode @ (Mode::Hang | Mode::Slow(_)) => mode,
-            Mode::Refuse => Mode::Refuse,
-        },
-        scenario.outage.start(),
-        beyond_length,
-    );
+    // A flap that is longer is no harder: what is beyond it is an outage without a break.
+    longer.outage = Outage::once(scenario.outage.mode, scenario.outage.start(), beyond_length);
     let candidates = PROBES.map(|seconds| {
         let policy = Policy {
             timeout: None,
@@ -95,6 +105,7 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Fitted {
         within: runs(&within),
         beyond,
         beyond_length,
+        needed,
     }
 }
 

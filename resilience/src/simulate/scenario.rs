@@ -12,8 +12,7 @@ pub struct Scenario {
     pub rate: f64,
     pub arrivals: Arrivals,
     pub seed: u64,
-    /// How long calls are made before the outage, and after it.
-    pub lead: Duration,
+    /// How long calls are made after the outage. They begin at 0.
     pub tail: Duration,
     pub client: Client,
 }
@@ -66,7 +65,7 @@ impl Default for Client {
         Self {
             partitions: 3,
             latency: Duration::from_millis(3),
-            call_bytes: 160_000,
+            call_bytes: 100_000,
         }
     }
 }
@@ -107,14 +106,12 @@ impl Outage {
 impl Scenario {
     /// With what is usual: calls from 5 s before the outage until 30 s after it.
     pub fn new(policy: Policy, mode: Mode, length: Duration, rate: f64) -> Self {
-        let lead = Duration::from_secs(5);
         Self {
             policy,
-            outage: Outage::once(mode, lead, length),
+            outage: Outage::once(mode, Duration::from_secs(5), length),
             rate,
             arrivals: Arrivals::Even,
             seed: 1,
-            lead,
             tail: Duration::from_secs(30),
             client: Client::default(),
         }

@@ -1,0 +1,159 @@
+//! `explain`: what Dapr's policies come to, of a cluster or of files.
+
+mod files;
+mod junit;
+mod sarif;
+mod view;
+
+use super::guard;
+use crate::{
+    cli::{Explain as Args, ExplainFormat, Format, Global},
+    cluster::Cluster,
+    model::Outcome,
+    permissions,
+    printer::{Mark, Printer},
+    problem::Problem,
+    text,
+};
+use learnflow_resilience::{
+    explain::{CODES, Code, Explanation, Finding, Question, Severity, explain},
+    read::{Objects, Wrong},
+};
+use std::{collections::BTreeSet, path::PathBuf};
+
+/// What of files is bad input, where in a cluster it is a finding.
+const CONTRADICTS: [&str; 2] = ["LF103", "LF104"];
+
+pub(super) async fn run(args: &Args, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
+    let mut question = Question {
+        rate: args.rate,
+        outage: args.outage,
+        apps: None,
+    };
+    let (objects, explanation) = if args.files.is_empty() {
+        of_cluster(&mut question, global, printer).await?
+    } else {
+        let objects = of_files(&args.files, global, printer)?;
+        let explanation = explain(&objects, &question);
+        let bad: Vec<&Finding> = findings(&explanation, &CONTRADICTS).collect();
+        if !bad.is_empty() {
+            let wrong = bad.into_iter().map(|finding| (told(finding), finding.next.clone()));
+            return Err(refuse(wrong.collect(), printer));
+        }
+        (objects, explanation)
+    };
+    match args.output {
+        ExplainFormat::Json => printer.document(Format::Json, &view::document(&explanation))?,
+        ExplainFormat::Sarif => printer.document(Format::Json, &sarif::document(&explanation))?,
+        ExplainFormat::Junit => printer.document_text(&junit::document(&objects, &explanation)),
+        ExplainFormat::Table => view::show(&explanation, false, printer),
+        ExplainFormat::Wide => view::show(&explanation, true, printer),
+    }
+    Ok(match explanation.worst() {
+        Some(Severity::Error) => Outcome::Bad,
+        _ => Outcome::Good,
+    })
+}
+
+async fn of_cluster(
+    question: &mut Question,
+    global: &Global,
+    printer: &Printer,
+) -> Result<(Objects, Explanation), Problem> {
+    let cluster = Cluster::connect(global).await?;
+    printer.waiting("asking the cluster");
+    let needed = permissions::explain(&cluster.namespace).required;
+    guard::allowed(&cluster, needed, printer).await?;
+    let found = cluster.dapr_objects().await?;
+    let services = cluster.services().await?;
+    printer.done_waiting();
+    question.apps = Some(services.into_iter().filter_map(|service| service.app_id).collect());
+    let (objects, wrong) = Objects::of_cluster(&found);
+    if found.is_empty() {
+        let what = format!(
+            "There is no Component, Resiliency or Subscription of Dapr in namespace {}.",
+            cluster.namespace
+        );
+        return Err(Problem::new(what).next("Name the namespace of the services with -n, or files with -f."));
+    }
+    let mut explanation = explain(&objects, question);
+    // A sidecar goes on without such an object, so the rest is explained without it.
+    let unreadable = CODES.iter().find(|code| code.id == "LF101").copied();
+    let errors = wrong.into_iter().filter_map(|wrong| Some(refused(unreadable?, wrong)));
+    explanation.findings.splice(0..0, errors);
+    Ok((objects, explanation))
+}
+
+fn refused(code: Code, wrong: Wrong) -> Finding {
+    Finding {
+        code,
+        severity: Severity::Error,
+        what: format!("Dapr cannot read it, and applies none of its targets: {}", wrong.what),
+        next: wrong.next,
+        places: vec![wrong.place],
+        apps: Vec::new(),
+    }
+}
+
+pub(super) fn of_files(paths: &[PathBuf], global: &Global, printer: &Printer) -> Result<Objects, Problem> {
+    let files = files::read(paths)?;
+    let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let (objects, wrong) = Objects::read(texts);
+    if !wrong.is_empty() {
+        let wrong = wrong.into_iter().map(|wrong| (wrong.to_string(), wrong.next));
+        return Err(refuse(wrong.collect(), printer));
+    }
+    let named: BTreeSet<&String> = objects.metas().filter_map(|meta| meta.namespace.as_ref()).collect();
+    let objects = match (&global.namespace, named.len()) {
+        (None, 0 | 1) => objects,
+        (None, _) => {
+            let named: Vec<&String> = named.into_iter().collect();
+            let what = format!("The files have objects of several namespaces: {}.", text::list(&named));
+            return Err(Problem::new(what).next("Name one of them with -n."));
+        }
+        (Some(namespace), _) => {
+            let namespace = namespace.clone();
+            objects.in_namespace(&namespace)
+        }
+    };
+    if objects.metas().next().is_none() {
+        let what = "The files have no Component, Resiliency or Subscription of Dapr.";
+        return Err(
+            Problem::new(what).next("Name files with objects of apiVersion dapr.io/…, or another namespace with -n.")
+        );
+    }
+    Ok(objects)
+}
+
+/// Everything that is wrong at once: who mends one at a time would run it many times.
+pub(super) fn refuse(mut wrong: Vec<(String, String)>, printer: &Printer) -> Problem {
+    let last = wrong.pop();
+    for (what, next) in wrong {
+        printer.step(Mark::Bad, &what);
+        printer.hint(&next);
+    }
+    let (what, next) = last.unwrap_or_default();
+    Problem::new(what).next(next)
+}
+
+fn findings<'a>(explanation: &'a Explanation, ids: &'a [&str]) -> impl Iterator<Item = &'a Finding> {
+    explanation
+        .findings
+        .iter()
+        .filter(|finding| ids.contains(&finding.code.id))
+}
+
+/// One line, with where it is.
+fn told(finding: &Finding) -> String {
+    match finding.places.as_slice() {
+        [] => format!("{}.", finding.what),
+        [place] => format!("{place}: {}.", finding.what),
+        [place, others @ ..] => {
+            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+            format!("{place}: {} (and {}).", finding.what, others.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
