@@ -5,6 +5,7 @@
 
 mod applyset;
 mod assets;
+mod broker;
 mod budget;
 mod capacity;
 mod changes;

@@ -17,6 +17,7 @@ use k8s_openapi::{
 };
 use kube::{Api, ResourceExt, api::ListParams};
 use serde::Deserialize;
+use serde_json::Value;
 use std::time::Duration;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -162,6 +163,16 @@ impl Cluster {
             components,
             metrics,
         })
+    }
+
+    /// What a sidecar says of itself, or why it does not.
+    pub(crate) async fn sidecar_metadata(&self, pod: &str) -> Result<Value, String> {
+        match self.get_from(pod, API, "/v1.0/metadata").await {
+            Err(problem) => Err(problem.what),
+            Ok(Err(why)) => Err(why),
+            Ok(Ok((StatusCode::OK, body))) => serde_json::from_slice(&body).map_err(|e| e.to_string()),
+            Ok(Ok((code, _))) => Err(format!("its metadata answers {}", code.as_u16())),
+        }
     }
 
     /// What a port of a pod answers to a GET; the inner error is the pod's silence.

@@ -4,6 +4,7 @@
 mod access;
 mod again;
 mod apply;
+mod brokers;
 mod collect;
 mod connect;
 mod discover;
