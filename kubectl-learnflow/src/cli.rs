@@ -1,5 +1,6 @@
 //! The command line: types and their help texts, nothing else.
 
+mod dlq;
 mod support;
 
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
+pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
 
@@ -74,6 +76,7 @@ pub(crate) enum Verb {
     Diff(Diff),
     Render(Render),
     Status(Status),
+    Dlq(Dlq),
     Dashboard(Dashboard),
     Enroll(Enroll),
     Unenroll(Unenroll),

@@ -46,6 +46,10 @@ impl Rig {
         })
     }
 
+    pub fn kafka(&self) -> &Kafka {
+        &self.kafka
+    }
+
     /// A sidecar that is yet to be started.
     pub fn sidecar(&self, middleware: Middleware) -> Setup<'_> {
         Setup::new(self, middleware)
