@@ -1,6 +1,7 @@
 //! `kubectl learnflow dlq` against dead letters that a real daprd has made in a real Kafka, without a cluster.
 
 mod bench;
+mod cluster;
 mod letters;
 mod replay;
 
@@ -14,7 +15,7 @@ type Test = fn(&Rig) -> Result<()>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let tests: Vec<(&'static str, Test)> = [letters::TESTS, replay::TESTS].concat();
+    let tests: Vec<(&'static str, Test)> = [letters::TESTS, replay::TESTS, cluster::TESTS].concat();
     let chosen = |name: &str| arguments.filter.as_ref().is_none_or(|filter| name.contains(filter));
     // Started here, since it ends with the thread that starts it.
     let rig = match !arguments.list && tests.iter().any(|(name, _)| chosen(name)) {

@@ -46,6 +46,10 @@ impl Rig {
         })
     }
 
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     pub fn kafka(&self) -> &Kafka {
         &self.kafka
     }

@@ -261,11 +261,12 @@ impl Shared {
                 return Problem::new(format!("Cannot {doing}: Kafka does not allow it to this user."))
                     .next("Give the user of the Component that right in Kafka (its ACLs).");
             }
-            Some(ProtocolError::SaslAuthenticationFailed | ProtocolError::UnsupportedSaslMechanism) => {
-                return Problem::new(format!("Cannot {doing}: Kafka at {brokers} does not accept the login."))
-                    .next("Check saslUsername, saslPassword and saslMechanism of the Component.");
-            }
             _ => {}
+        }
+        // The library has no name for it that it lets out.
+        if inner.text.contains("Sasl handshake failed") {
+            return Problem::new(format!("Cannot {doing}: Kafka at {brokers} does not accept the login."))
+                .next("Check saslUsername, saslPassword and saslMechanism of the Component.");
         }
         if let Some(problem) = self.told() {
             return problem;
@@ -300,5 +301,7 @@ fn innermost(error: &(dyn error::Error + 'static)) -> Innermost {
         }
         at = e.source();
     }
+    // Of its retries, which are off.
+    let text = text.rsplit("Retry exceeded deadline. Source: ").next().unwrap_or_default().to_owned();
     Innermost { text, protocol }
 }
