@@ -36,10 +36,14 @@ fn through_port_forwards(target: &Target) -> Result<()> {
 
     let user = rbac::user_of(target, "dlq")?;
     target.apply(None, ELSEWHERE)?;
-    let under_its_role = |arguments: &[&str], code| expect(target, &[&["dlq"], arguments, &["--as", &user]].concat(), code);
+    let under_its_role =
+        |arguments: &[&str], code| expect(target, &[&["dlq"], arguments, &["--as", &user]].concat(), code);
     let (list, _) = under_its_role(&["ls"], 0)?;
     println!("{list}");
-    ensure!(list.contains("Subscription shelf") && list.contains("shelf (3)"), "{list}");
+    ensure!(
+        list.contains("Subscription shelf") && list.contains("shelf (3)"),
+        "{list}"
+    );
     let (shown, _) = under_its_role(&["show", DEAD], 0)?;
     println!("{shown}");
     let (_, dry) = under_its_role(&["replay", DEAD], 0)?;

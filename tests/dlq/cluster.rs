@@ -1,12 +1,7 @@
 //! What the objects of a cluster say: who has which dead-letter topic, and how Kafka is logged in to. The API server is not a
 //! real one; a port-forward is tried on a real cluster.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::Command,
-};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use anyhow::{Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -55,13 +50,29 @@ fn subscriptions(rig: &Rig) -> Result<()> {
         ),
     ]);
     let cluster = Cluster::start(folder.path(), lists, BTreeMap::new())?;
-    let list = cluster.dlq(&["ls", "--bootstrap", &server, "--component", PUBSUB])?.ended(0)?;
+    let list = cluster
+        .dlq(&["ls", "--bootstrap", &server, "--component", PUBSUB])?
+        .ended(0)?;
     println!("{}", list.out);
-    ensure!(list.out.contains("Subscription one") && !list.out.contains("two"), "{list:?}");
+    ensure!(
+        list.out.contains("Subscription one") && !list.out.contains("two"),
+        "{list:?}"
+    );
     shop.take_from_now_on();
-    let arguments = ["replay", &shop.dead, "--yes", "--bootstrap", &server, "--component", PUBSUB];
+    let arguments = [
+        "replay",
+        &shop.dead,
+        "--yes",
+        "--bootstrap",
+        &server,
+        "--component",
+        PUBSUB,
+    ];
     let sent = cluster.dlq(&arguments)?.ended(1)?;
-    ensure!(sent.err.contains("2 dead letters of") && sent.err.contains("payments"), "{sent:?}");
+    ensure!(
+        sent.err.contains("2 dead letters of") && sent.err.contains("payments"),
+        "{sent:?}"
+    );
     shop.wait_for_taken(2)?;
     Ok(())
 }
@@ -81,7 +92,15 @@ fn logins(rig: &Rig) -> Result<()> {
     fs::create_dir_all(&broker)?;
     let kafka = Kafka::start_with(rig.parts(), &broker, Some(&secured))?;
     let server = kafka.address().to_string();
-    let topic = ["--bootstrap-server", &server, "--create", "--topic", "dead", "--partitions", "2"];
+    let topic = [
+        "--bootstrap-server",
+        &server,
+        "--create",
+        "--topic",
+        "dead",
+        "--partitions",
+        "2",
+    ];
     kafka.tool("org.apache.kafka.tools.TopicCommand", &topic)?;
     let load = format!(
         "--topic dead --num-records 20 --record-size 50 --throughput -1 --producer-props bootstrap.servers={server} \
@@ -112,16 +131,48 @@ fn logins(rig: &Rig) -> Result<()> {
     ];
     // What is said, when it does not work.
     let cases: [(&str, Vec<(&'static str, Value)>, Option<&str>); 10] = [
-        ("open", vec![("brokers", json!(server)), ("authType", json!("none"))], None),
+        (
+            "open",
+            vec![("brokers", json!(server)), ("authType", json!("none"))],
+            None,
+        ),
         ("plain", password("PLAIN", json!(PASSWORDS[0]), &[ca.clone()]), None),
-        ("scram", password("SHA-512", of("login", "password"), &[ca.clone()]), None),
-        ("unverified", password("SHA-512", of("login", "password"), &[("skipVerify", json!("true"))]), None),
+        (
+            "scram",
+            password("SHA-512", of("login", "password"), &[ca.clone()]),
+            None,
+        ),
+        (
+            "unverified",
+            password("SHA-512", of("login", "password"), &[("skipVerify", json!("true"))]),
+            None,
+        ),
         ("mutual", mutual_tls.to_vec(), None),
-        ("wrong", password("SHA-512", json!("wrong"), &[ca.clone()]), Some("does not accept the login")),
-        ("unsupported", password("SHA-256", json!("x"), &[ca.clone()]), Some("does not accept the login")),
-        ("stranger", password("PLAIN", json!(PASSWORDS[0]), &[]), Some("certificate")),
-        ("hidden", password("PLAIN", of("forbidden", "password"), &[ca.clone()]), Some("Ask for `get` on that Secret")),
-        ("token", vec![("brokers", json!(server)), ("authType", json!("oidc"))], Some("authType is oidc")),
+        (
+            "wrong",
+            password("SHA-512", json!("wrong"), &[ca.clone()]),
+            Some("does not accept the login"),
+        ),
+        (
+            "unsupported",
+            password("SHA-256", json!("x"), &[ca.clone()]),
+            Some("does not accept the login"),
+        ),
+        (
+            "stranger",
+            password("PLAIN", json!(PASSWORDS[0]), &[]),
+            Some("certificate"),
+        ),
+        (
+            "hidden",
+            password("PLAIN", of("forbidden", "password"), &[ca.clone()]),
+            Some("Ask for `get` on that Secret"),
+        ),
+        (
+            "token",
+            vec![("brokers", json!(server)), ("authType", json!("oidc"))],
+            Some("authType is oidc"),
+        ),
     ];
     let components = cases.iter().map(|(name, settings, _)| component(name, settings));
     let secrets = BTreeMap::from([
@@ -135,11 +186,26 @@ fn logins(rig: &Rig) -> Result<()> {
     let lists = BTreeMap::from([("components", components.collect()), ("subscriptions", Vec::new())]);
     let cluster = Cluster::start(folder.path(), lists, secrets)?;
     for (name, settings, refused) in &cases {
-        let at = settings.iter().find_map(|(name, value)| (*name == "brokers").then_some(value.as_str()?));
+        let at = settings
+            .iter()
+            .find_map(|(name, value)| (*name == "brokers").then_some(value.as_str()?));
         let at = at.unwrap_or_default();
-        let said = cluster.dlq(&["ls", "--topic", "dead", "-o", "json", "--component", name, "--bootstrap", at])?;
+        let said = cluster.dlq(&[
+            "ls",
+            "--topic",
+            "dead",
+            "-o",
+            "json",
+            "--component",
+            name,
+            "--bootstrap",
+            at,
+        ])?;
         match refused {
-            None => ensure!(said.code == 0 && said.json()?["topics"][0]["deadLetters"] == 20, "{name}: {said:?}"),
+            None => ensure!(
+                said.code == 0 && said.json()?["topics"][0]["deadLetters"] == 20,
+                "{name}: {said:?}"
+            ),
             Some(words) => {
                 print!("{name}: {}", said.err);
                 ensure!(said.code == 2 && said.err.contains(words), "{name}: {said:?}");
@@ -199,7 +265,10 @@ fn answer(request: &Message, lists: &BTreeMap<&str, Vec<Value>>, secrets: &BTree
     let path = request.path().split('?').next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
     let refusal = |code: u16, reason: &str| {
-        (code, json!({ "kind": "Status", "apiVersion": "v1", "code": code, "reason": reason, "message": "no" }))
+        (
+            code,
+            json!({ "kind": "Status", "apiVersion": "v1", "code": code, "reason": reason, "message": "no" }),
+        )
     };
     let (status, body) = match (lists.get(name), secrets.get(name)) {
         (Some(items), _) => (200, json!({ "metadata": {}, "items": items })),

@@ -275,6 +275,9 @@ impl Shared {
             "Cannot {doing}: Kafka at {brokers}: {}.",
             inner.text.trim_end_matches('.')
         );
+        if what.contains("certificate") {
+            return Problem::new(what).next("Check caCert, clientCert and clientKey of the Component.");
+        }
         unreachable(what)
     }
 }
@@ -302,6 +305,10 @@ fn innermost(error: &(dyn error::Error + 'static)) -> Innermost {
         at = e.source();
     }
     // Of its retries, which are off.
-    let text = text.rsplit("Retry exceeded deadline. Source: ").next().unwrap_or_default().to_owned();
+    let text = text
+        .rsplit("Retry exceeded deadline. Source: ")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     Innermost { text, protocol }
 }

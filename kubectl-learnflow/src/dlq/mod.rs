@@ -49,7 +49,7 @@ impl Origin {
     fn of(message: &Message) -> Option<Self> {
         let number = |name: &str| message.header(name)?.parse::<i64>().ok().filter(|number| *number >= 0);
         Some(Self {
-            topic: message.header("__topic")?.to_owned(),
+            topic: topic(message.header("__topic")?).ok()?,
             partition: number("__partition")?.try_into().ok()?,
             offset: number("__offset")?,
             timestamp: number("__timestamp")?,

@@ -45,7 +45,10 @@ fn each_goes_where_it_was_in_the_order_it_had_there() {
         letter(5, Some(("a", 1, 5))),
     ];
     let order = fates(letters, &targets());
-    assert_eq!(order, [(3, Ok(0)), (2, Ok(1)), (1, Ok(0)), (5, Ok(1)), (0, Ok(1)), (4, Ok(0))]);
+    assert_eq!(
+        order,
+        [(3, Ok(0)), (2, Ok(1)), (1, Ok(0)), (5, Ok(1)), (0, Ok(1)), (4, Ok(0))]
+    );
 }
 
 #[test]
@@ -110,7 +113,11 @@ fn what_kafka_has_forgotten_is_not_sent_on_a_guess() {
         targets.kept.insert(("a".into(), 0), kept);
         targets.unproven = unproven;
         let expected = if sent { Ok(0) } else { Err(Skip::Unproven) };
-        assert_eq!(fates(vec![letter(0, Some(("a", 0, 10)))], &targets), [(0, expected)], "{kept:?}");
+        assert_eq!(
+            fates(vec![letter(0, Some(("a", 0, 10)))], &targets),
+            [(0, expected)],
+            "{kept:?}"
+        );
     }
 }
 
@@ -120,5 +127,8 @@ fn a_topic_made_anew_with_fewer_partitions_keeps_those_of_a_partition_together()
     assert_eq!(fates(letters, &targets()), [(0, Ok(0)), (1, Ok(0))]);
     let mut none = targets();
     none.topics.insert("b".into(), Some(Vec::new()));
-    assert_eq!(fates(vec![letter(0, Some(("b", 0, 1)))], &none), [(0, Err(Skip::Gone("b".into())))]);
+    assert_eq!(
+        fates(vec![letter(0, Some(("b", 0, 1)))], &none),
+        [(0, Err(Skip::Gone("b".into())))]
+    );
 }

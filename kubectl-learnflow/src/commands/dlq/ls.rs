@@ -7,12 +7,16 @@ use crate::{
     model::Outcome,
     printer::{Printer, Table, plain},
     problem::Problem,
+    text::list,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Of how many of a partition, the newest, is looked where they come from.
 const LOOKED_AT: i64 = 10_000;
+/// So many topics are told apart: whoever publishes may make them up.
+const TOLD_APART: usize = 100;
+const OTHERS: &str = "(others)";
 
 #[derive(Serialize)]
 struct Topics {
@@ -73,11 +77,7 @@ pub(super) async fn run(reach: &Reach, args: &Ls, printer: &Printer) -> Result<O
 
 fn joined(names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.collect();
-    if names.is_empty() {
-        "-".to_owned()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "-".to_owned() } else { list(&names) }
 }
 
 async fn topic(reach: &Reach, name: &str, printer: &Printer) -> Result<Topic, Problem> {
@@ -114,7 +114,10 @@ async fn topic(reach: &Reach, name: &str, printer: &Printer) -> Result<Topic, Pr
             |message| {
                 note(message.timestamp);
                 let origin = Letter::of(&message).origin;
-                let origin = origin.map_or_else(|| "unknown".to_owned(), |origin| origin.topic);
+                let origin = match origin.map_or_else(|| "unknown".to_owned(), |origin| origin.topic) {
+                    new if from.len() >= TOLD_APART && !from.contains_key(&new) => OTHERS.to_owned(),
+                    known => known,
+                };
                 *from.entry(origin).or_default() += 1;
                 true
             },

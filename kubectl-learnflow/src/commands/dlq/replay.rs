@@ -67,7 +67,7 @@ pub(super) async fn run(reach: &Reach, args: &Replay, printer: &Printer) -> Resu
         for one in &chosen {
             sleep_until(next).await;
             next = Instant::now() + args.rate.pause();
-            printer.waiting(&format!("sent {} of {} to go", report.sent, report.to_send));
+            printer.waiting(&format!("sent {} of {}", report.sent, report.to_send));
             match send(one, topic, &sources, &mut open).await {
                 Ok(true) => report.sent += 1,
                 Ok(false) => report.sent_before += 1,
