@@ -54,6 +54,11 @@ impl Rig {
         &self.kafka
     }
 
+    /// To stop and start it.
+    pub fn kafka_mut(&mut self) -> &mut Kafka {
+        &mut self.kafka
+    }
+
     /// A sidecar that is yet to be started.
     pub fn sidecar(&self, middleware: Middleware) -> Setup<'_> {
         Setup::new(self, middleware)

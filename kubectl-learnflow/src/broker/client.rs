@@ -310,5 +310,9 @@ fn innermost(error: &(dyn error::Error + 'static)) -> Innermost {
         .next()
         .unwrap_or_default()
         .to_owned();
+    let text = match text.starts_with("Connection is poisoned") {
+        true => "the connection broke off".to_owned(),
+        false => text,
+    };
     Innermost { text, protocol }
 }
