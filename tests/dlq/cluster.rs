@@ -1,7 +1,7 @@
 //! What the objects of a cluster say: who has which dead-letter topic, and how Kafka is logged in to. The API server is not a
 //! real one; a port-forward is tried on a real cluster.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, slice::from_ref};
 
 use anyhow::{Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -22,6 +22,9 @@ pub const TESTS: &[(&str, Test)] = &[
     ("cluster::subscriptions_say_whose_they_are", subscriptions),
     ("cluster::each_way_to_log_in", logins),
 ];
+
+/// The name of a Component, its settings, and what is said when it does not work.
+type Case = (&'static str, Vec<(&'static str, Value)>, Option<&'static str>);
 
 const USER: &str = "learnflow";
 const PASSWORDS: [&str; 2] = ["1e3: #pa$$w${HOME}rd", "0123"];
@@ -129,17 +132,16 @@ fn logins(rig: &Rig) -> Result<()> {
         ("clientCert", of("tls", "tls.crt")),
         ("clientKey", of("tls", "tls.key")),
     ];
-    // What is said, when it does not work.
-    let cases: [(&str, Vec<(&'static str, Value)>, Option<&str>); 10] = [
+    let cases: [Case; 10] = [
         (
             "open",
             vec![("brokers", json!(server)), ("authType", json!("none"))],
             None,
         ),
-        ("plain", password("PLAIN", json!(PASSWORDS[0]), &[ca.clone()]), None),
+        ("plain", password("PLAIN", json!(PASSWORDS[0]), from_ref(&ca)), None),
         (
             "scram",
-            password("SHA-512", of("login", "password"), &[ca.clone()]),
+            password("SHA-512", of("login", "password"), from_ref(&ca)),
             None,
         ),
         (
@@ -150,12 +152,12 @@ fn logins(rig: &Rig) -> Result<()> {
         ("mutual", mutual_tls.to_vec(), None),
         (
             "wrong",
-            password("SHA-512", json!("wrong"), &[ca.clone()]),
+            password("SHA-512", json!("wrong"), from_ref(&ca)),
             Some("does not accept the login"),
         ),
         (
             "unsupported",
-            password("SHA-256", json!("x"), &[ca.clone()]),
+            password("SHA-256", json!("x"), from_ref(&ca)),
             Some("does not accept the login"),
         ),
         (
@@ -165,7 +167,7 @@ fn logins(rig: &Rig) -> Result<()> {
         ),
         (
             "hidden",
-            password("PLAIN", of("forbidden", "password"), &[ca.clone()]),
+            password("PLAIN", of("forbidden", "password"), from_ref(&ca)),
             Some("Ask for `get` on that Secret"),
         ),
         (

@@ -256,12 +256,12 @@ impl Shared {
     fn explain(&self, doing: &str, error: &Error) -> Problem {
         let brokers = &self.brokers;
         let inner = innermost(error);
-        match inner.protocol {
-            Some(ProtocolError::TopicAuthorizationFailed | ProtocolError::ClusterAuthorizationFailed) => {
-                return Problem::new(format!("Cannot {doing}: Kafka does not allow it to this user."))
-                    .next("Give the user of the Component that right in Kafka (its ACLs).");
-            }
-            _ => {}
+        if matches!(
+            inner.protocol,
+            Some(ProtocolError::TopicAuthorizationFailed | ProtocolError::ClusterAuthorizationFailed)
+        ) {
+            return Problem::new(format!("Cannot {doing}: Kafka does not allow it to this user."))
+                .next("Give the user of the Component that right in Kafka (its ACLs).");
         }
         // The library has no name for it that it lets out.
         if inner.text.contains("Sasl handshake failed") {
