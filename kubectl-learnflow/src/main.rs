@@ -14,6 +14,7 @@ mod cluster;
 mod commands;
 mod concern;
 mod config;
+mod dlq;
 mod enrolment;
 mod grafana;
 mod kafka;

@@ -33,6 +33,7 @@ pub(crate) enum Task {
     Check,
     Dashboard,
     Diff,
+    Dlq,
     Enroll,
     Explain,
     Install,
@@ -94,6 +95,7 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Diff => diff(plan, namespace),
         Task::Explain => explain(namespace),
         Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
+        Task::Dlq => dlq(namespace),
         Task::Render => facts(namespace).and(choosing(plan)),
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
@@ -337,6 +339,15 @@ fn dashboard(keeper: &Keeper) -> Permissions {
         // Which pods are behind it.
         _ => permissions.need(to("get", "", &address.resource, Some(&address.namespace))),
     }
+}
+
+/// Kafka may be in another namespace, which only its Component says: there it takes the same of pods and services.
+fn dlq(namespace: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list", "dapr.io", "components,subscriptions", Some(namespace)))
+        .need(to("list", "", "pods", Some(namespace)))
+        .like(to("get", "", "services", Some(namespace)))
+        .like(to("get,create", "", "pods/portforward", Some(namespace)))
 }
 
 fn bundle(plan: &Plan, namespace: &str) -> Permissions {

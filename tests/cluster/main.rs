@@ -3,6 +3,7 @@
 mod boards;
 mod changes;
 mod concerns;
+mod dlq;
 #[cfg(target_os = "linux")]
 mod downtime;
 mod enrolment;
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
     let tests = tests.chain(enrolment::TESTS).chain(fields::TESTS);
     let tests = tests.chain(changes::TESTS).chain(faults::TESTS);
     let tests = tests.chain(verbs::BEFORE).chain(rbac::FIRST);
-    let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
+    let tests = tests.chain(verbs::TESTS).chain(rbac::LAST).chain(dlq::TESTS);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
         // Long, and by name only: `cargo xtask test downtime`, `… kills`, `… faults-table`.

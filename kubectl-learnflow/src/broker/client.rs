@@ -122,11 +122,37 @@ impl Partition {
         Ok(first..self.shared.within(&doing, end).await?)
     }
 
+    /// The offset of the first message that is not older; where there is none, that of the next that will come.
+    pub(crate) async fn offset_at(&self, timestamp: i64) -> Result<i64, Problem> {
+        let Some(time) = DateTime::from_timestamp_millis(timestamp) else {
+            return Ok(self.bounds().await?.start);
+        };
+        let doing = format!("ask for the offsets of {}", self.name());
+        let found = self.client.get_offset(OffsetAt::Timestamp(time));
+        match self.shared.within(&doing, found).await? {
+            found if found < 0 => Ok(self.bounds().await?.end),
+            found => Ok(found),
+        }
+    }
+
+    /// The one message at an offset, if it is still there.
+    pub(crate) async fn at(&self, offset: i64) -> Result<Option<Message>, Problem> {
+        // Kafka gives a message that is larger than what may come, if it is the first.
+        let (messages, _) = self.fetch(offset..offset + 1, 1).await?;
+        Ok(messages.into_iter().find(|message| message.offset == offset))
+    }
+
     /// What lies within `offsets`, some of it at a time: the messages, and the offset to go on at. Nothing is left when that
     /// is the end of `offsets`. What compaction or transactions have left of them may be fewer.
     pub(crate) async fn read(&self, offsets: Range<i64>) -> Result<(Vec<Message>, i64), Problem> {
+        self.fetch(offsets, CHUNK).await
+    }
+
+    async fn fetch(&self, offsets: Range<i64>, bytes: i32) -> Result<(Vec<Message>, i64), Problem> {
         let doing = format!("read {} from {}", self.name(), offsets.start);
-        let fetched = self.client.fetch_records(offsets.start, 1..CHUNK, COLLECT_MS);
+        let fetched = self
+            .client
+            .fetch_records(offsets.start, 1..bytes.saturating_add(1), COLLECT_MS);
         let (records, end) = self.shared.within(&doing, fetched).await?;
         let next = match records.last() {
             Some(last) => (last.offset + 1).min(offsets.end),
@@ -148,22 +174,6 @@ impl Partition {
             value: found.record.value,
         };
         Ok((messages.map(message).collect(), next))
-    }
-
-    /// Each message within `offsets`, in order, until `act` has seen enough.
-    pub(crate) async fn each(
-        &self,
-        mut offsets: Range<i64>,
-        mut act: impl FnMut(Message) -> bool,
-    ) -> Result<(), Problem> {
-        while offsets.start < offsets.end {
-            let (messages, next) = self.read(offsets.clone()).await?;
-            if !messages.into_iter().all(&mut act) {
-                break;
-            }
-            offsets.start = next;
-        }
-        Ok(())
     }
 
     /// Sends one message, once. Its offset and partition are not looked at.
@@ -246,16 +256,17 @@ impl Shared {
     fn explain(&self, doing: &str, error: &Error) -> Problem {
         let brokers = &self.brokers;
         let inner = innermost(error);
-        match inner.protocol {
-            Some(ProtocolError::TopicAuthorizationFailed | ProtocolError::ClusterAuthorizationFailed) => {
-                return Problem::new(format!("Cannot {doing}: Kafka does not allow it to this user."))
-                    .next("Give the user of the Component that right in Kafka (its ACLs).");
-            }
-            Some(ProtocolError::SaslAuthenticationFailed | ProtocolError::UnsupportedSaslMechanism) => {
-                return Problem::new(format!("Cannot {doing}: Kafka at {brokers} does not accept the login."))
-                    .next("Check saslUsername, saslPassword and saslMechanism of the Component.");
-            }
-            _ => {}
+        if matches!(
+            inner.protocol,
+            Some(ProtocolError::TopicAuthorizationFailed | ProtocolError::ClusterAuthorizationFailed)
+        ) {
+            return Problem::new(format!("Cannot {doing}: Kafka does not allow it to this user."))
+                .next("Give the user of the Component that right in Kafka (its ACLs).");
+        }
+        // The library has no name for it that it lets out.
+        if inner.text.contains("Sasl handshake failed") {
+            return Problem::new(format!("Cannot {doing}: Kafka at {brokers} does not accept the login."))
+                .next("Check saslUsername, saslPassword and saslMechanism of the Component.");
         }
         if let Some(problem) = self.told() {
             return problem;
@@ -264,6 +275,9 @@ impl Shared {
             "Cannot {doing}: Kafka at {brokers}: {}.",
             inner.text.trim_end_matches('.')
         );
+        if what.contains("certificate") {
+            return Problem::new(what).next("Check caCert, clientCert and clientKey of the Component.");
+        }
         unreachable(what)
     }
 }
@@ -290,5 +304,15 @@ fn innermost(error: &(dyn error::Error + 'static)) -> Innermost {
         }
         at = e.source();
     }
+    // Of its retries, which are off.
+    let text = text
+        .rsplit("Retry exceeded deadline. Source: ")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let text = match text.starts_with("Connection is poisoned") {
+        true => "the connection broke off".to_owned(),
+        false => text,
+    };
     Innermost { text, protocol }
 }

@@ -84,7 +84,7 @@ pub(crate) enum ReportFormat {
 
 /// What the flags come to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Mode<'a> {
+pub(crate) enum Consent<'a> {
     /// Nobody has agreed to anything: say what would be done.
     Ask,
     Disrupt,
@@ -94,7 +94,7 @@ pub(crate) enum Mode<'a> {
 }
 
 impl Verify {
-    pub(crate) fn mode(&self) -> Result<Mode<'_>, Problem> {
+    pub(crate) fn mode(&self) -> Result<Consent<'_>, Problem> {
         let command = self.restore.as_ref().map(Option::as_deref);
         match (&self.break_with, command) {
             (Some(_), None | Some(None)) => Err(Problem::new("--break alone would leave Kafka broken.")
@@ -103,10 +103,10 @@ impl Verify {
                 "--restore undoes an earlier run, and is no part of a new one.",
             )
             .next("Leave out --disrupt and --no-disrupt, or say with --break COMMAND what it restores.")),
-            (None, Some(command)) => Ok(Mode::Restore(command)),
-            _ if self.no_disrupt => Ok(Mode::Look),
-            _ if self.disrupt => Ok(Mode::Disrupt),
-            _ => Ok(Mode::Ask),
+            (None, Some(command)) => Ok(Consent::Restore(command)),
+            _ if self.no_disrupt => Ok(Consent::Look),
+            _ if self.disrupt => Ok(Consent::Disrupt),
+            _ => Ok(Consent::Ask),
         }
     }
 }

@@ -10,6 +10,7 @@ mod confirm;
 mod coverage;
 mod dashboard;
 mod diff;
+mod dlq;
 mod enrol;
 mod enrol_some;
 mod explain;
@@ -47,10 +48,11 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command; the exit code says how it went.
 pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
-    let changes = matches!(
-        cli.verb,
-        Verb::Install(_) | Verb::Enroll(_) | Verb::Unenroll(_) | Verb::Uninstall(_)
-    );
+    let changes = match &cli.verb {
+        Verb::Install(_) | Verb::Enroll(_) | Verb::Unenroll(_) | Verb::Uninstall(_) => true,
+        Verb::Dlq(dlq) => dlq.sends(),
+        _ => false,
+    };
     // Ctrl-C is how these are meant to end.
     let endless = match &cli.verb {
         Verb::Dashboard(_) => true,
@@ -116,6 +118,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
             diff::run(&cluster, &args, settings, printer).await
         }
         Verb::Explain(args) => explain::run(&args, global, printer).await,
+        Verb::Dlq(args) => dlq::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {
             let settings = of_file(args.file.as_deref(), global)?;

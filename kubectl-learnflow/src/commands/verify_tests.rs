@@ -87,7 +87,7 @@ impl Lines for Sidecar {
         Ok(String::new())
     }
 
-    fn into_cluster(&self) -> Option<Cluster> {
+    fn for_kafka(&self) -> Option<Cluster> {
         None
     }
 }
@@ -396,7 +396,8 @@ fn who_must_not_be_taken_away_is_refused_before_anything_is_written() {
         "scaleTargetRef": { "kind": "StatefulSet", "name": "kafka" } } });
     let budget = json!({ "metadata": { "name": "p" }, "spec": { "selector": { "matchLabels": { "app": "kafka" } } } });
     let owned = json!({ "metadata": { "ownerReferences": [{ "kind": "Kafka", "name": "main", "controller": true }] } });
-    let cases: [(&str, &dyn Fn(&Fake)); 5] = [
+    type Change<'a> = &'a dyn Fn(&Fake);
+    let cases: [(&str, Change<'_>); 5] = [
         ("HorizontalPodAutoscaler h decides", &|fake| {
             fake.put(
                 "/apis/autoscaling/v2/namespaces/kafka/horizontalpodautoscalers/h",

@@ -123,6 +123,12 @@ impl Component {
         Some(field).filter(|field| **field != Field::Text(String::new()))
     }
 
+    /// Dapr puts the namespace in front of its topics in Kafka.
+    pub(crate) fn is_namespaced(&self) -> bool {
+        let asks = |field: &Field| matches!(field, Field::Text(text) if text.contains("{namespace}"));
+        self.metadata.iter().any(|(_, field)| asks(field))
+    }
+
     /// Where its brokers are, where that is written in it.
     pub(crate) fn broker_list(&self) -> Vec<&str> {
         match self.field("brokers") {

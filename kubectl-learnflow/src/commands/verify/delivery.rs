@@ -103,11 +103,11 @@ impl Reader {
             let mut bounds = partition.bounds().await?;
             let from = self.from.get(&number).filter(|_| !anew);
             bounds.start = bounds.start.max(from.copied().unwrap_or(0));
-            let each = partition.each(bounds, |message| {
-                read.add(run, &message);
-                true
-            });
-            each.await?;
+            while bounds.start < bounds.end {
+                let (messages, next) = partition.read(bounds.clone()).await?;
+                messages.iter().for_each(|message| read.add(run, message));
+                bounds.start = next;
+            }
         }
         Ok(read)
     }

@@ -42,7 +42,7 @@ pub(in crate::commands) trait Lines: Clone + Send + Sync + 'static {
     /// What a sidecar counts; `None`: its metrics are off.
     fn metrics(&self, pod: &SidecarPod) -> impl Future<Output = Result<String, String>> + Send;
     /// To read what is in Kafka.
-    fn into_cluster(&self) -> Option<Cluster>;
+    fn for_kafka(&self) -> Option<Cluster>;
 }
 
 impl Wire for Line {
@@ -69,7 +69,7 @@ impl Lines for Cluster {
         }
     }
 
-    fn into_cluster(&self) -> Option<Cluster> {
+    fn for_kafka(&self) -> Option<Cluster> {
         Some(self.clone())
     }
 }
@@ -240,7 +240,7 @@ async fn act<'a>(
 
 /// The error is why what is in Kafka cannot be read; none: it is not to be.
 async fn reader(cluster: &Cluster, ports: &impl Lines, scene: &Scene) -> Result<Reader, Option<String>> {
-    let Some(ports) = ports.into_cluster().filter(|_| !scene.args.skip_delivery) else {
+    let Some(ports) = ports.for_kafka().filter(|_| !scene.args.skip_delivery) else {
         return Err(None);
     };
     let told = |problem: Problem| Some(problem.what.trim_end_matches('.').to_owned());

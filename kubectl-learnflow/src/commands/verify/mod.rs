@@ -11,7 +11,7 @@ mod stop;
 
 use super::guard;
 use crate::{
-    cli::{Mode, Verify},
+    cli::{Consent, Verify},
     cluster::Cluster,
     kafka::Component,
     model::{Facts, Outcome, Resiliency, SidecarPod},
@@ -69,30 +69,30 @@ pub(super) async fn run(
 
 async fn run_until(
     cluster: &Cluster,
-    ports: &(impl Lines + Sync),
+    ports: &impl Lines,
     args: &Verify,
-    mode: Mode<'_>,
+    mode: Consent<'_>,
     stop: Stop,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     let needed = match mode {
-        Mode::Restore(_) => permissions::verify_restores(&cluster.namespace),
+        Consent::Restore(_) => permissions::verify_restores(&cluster.namespace),
         _ => permissions::verify_looks(&cluster.namespace),
     };
     guard::allowed(cluster, needed.required, printer).await?;
     match mode {
-        Mode::Restore(command) => return fault::restore(cluster, command, printer).await,
-        Mode::Look => {
+        Consent::Restore(command) => return fault::restore(cluster, command, printer).await,
+        Consent::Look => {
             warn_of_note(cluster, printer).await?;
             return look::run(cluster, ports, args, printer).await;
         }
-        Mode::Ask | Mode::Disrupt => {}
+        Consent::Ask | Consent::Disrupt => {}
     }
     if let Some(note) = cluster.note().await? {
         return Err(Problem::new(format!("{}.", note.sentence())).next(note.next(&cluster.namespace)));
     }
     let scene = scene(cluster, args).await?;
-    if mode == Mode::Ask {
+    if mode == Consent::Ask {
         return Err(Problem::new(scene.what_it_would_do()).next(
             "Run it again with --disrupt to do that, or with --no-disrupt to look only at what the sidecars have loaded.",
         ));
