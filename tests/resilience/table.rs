@@ -1,0 +1,90 @@
+//! What was measured, for eyes and for `cargo xtask bench`.
+
+use std::time::Duration;
+
+use crate::measured::Measured;
+
+pub fn print(rows: &[Measured]) {
+    if rows.is_empty() {
+        return;
+    }
+    println!();
+    println!(
+        "{:<17} {:>5} {:>6} {:>6} {:>8} {:>7} {:>5} {:>6} {:>7} {:>7} {:>8} {:>7} {:>7} {:>8} {:>6} {:>10}",
+        "OUTAGE",
+        "RATE",
+        "LASTED",
+        "CALLS",
+        "ACCEPTED",
+        "REFUSED",
+        "LOST",
+        "TWICE",
+        "P50",
+        "P99",
+        "FAST_P99",
+        "OPENED",
+        "CLOSED",
+        "WAITING",
+        "MB",
+        "PRODUCE/s"
+    );
+    for row in rows {
+        let (before, after) = row.stampede();
+        println!(
+            "{:<17} {:>3}/s {:>5.0}s {:>6} {:>8} {:>7} {:>5} {:>6} {:>7} {:>7} {:>8} {:>7} {:>7} {:>8} {:>6} {:>10}",
+            row.outage.name,
+            row.outage.rate,
+            row.lasted().as_secs_f64(),
+            row.calls.len(),
+            row.accepted(),
+            row.refused(),
+            row.lost(),
+            row.twice(),
+            time(Some(row.took(0.5))),
+            time(Some(row.took(0.99))),
+            time(row.fail_fast()),
+            time(row.opened()),
+            time(row.closed()),
+            row.waiting(),
+            row.seen.memory / 1_000_000,
+            format!("{before} -> {after}"),
+        );
+    }
+    for row in rows {
+        for (status, body) in row.refusals() {
+            println!("{}: {status} {body}", row.outage.name);
+        }
+        let redelivered = row.deliveries - row.events.values().sum::<usize>();
+        println!(
+            "{}: first success {} after Kafka was back, closed by metrics {}, refused and delivered all the same {}, delivered \
+             again {redelivered}; {}",
+            row.outage.name,
+            time(row.first_success()),
+            time(row.closed_by_metrics()),
+            row.ghosts(),
+            timeline(row),
+        );
+    }
+    println!();
+}
+
+fn timeline(row: &Measured) -> String {
+    let changes = row.logged.iter().map(|change| {
+        let since = change.at.duration_since(row.away).as_secs_f64();
+        format!("{since:+.1}s {}", change.to)
+    });
+    let changes: Vec<_> = changes.collect();
+    if changes.is_empty() {
+        "the breaker stayed closed".into()
+    } else {
+        changes.join(", ")
+    }
+}
+
+fn time(time: Option<Duration>) -> String {
+    match time {
+        None => "-".into(),
+        Some(time) if time < Duration::from_secs(1) => format!("{:.0}ms", time.as_secs_f64() * 1e3),
+        Some(time) => format!("{:.1}s", time.as_secs_f64()),
+    }
+}
