@@ -4,8 +4,12 @@
 #![cfg(target_os = "linux")]
 
 mod callers;
+mod inbound;
+mod invoke;
 mod measured;
 mod outage;
+mod outbox;
+mod pods;
 mod policies;
 mod subscriber;
 mod table;
@@ -21,6 +25,7 @@ use anyhow::Result;
 use learnflow_tests::sidecar::Rig;
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use inbound::Taken;
 use measured::Measured;
 use outage::{Fault, Outage, Promise};
 
@@ -91,38 +96,94 @@ const OUTAGES: &[Outage] = &[
     },
 ];
 
+/// The rest: name, whether it is part of each run, and what gives a line of the report.
+const OTHERS: &[(&str, bool, fn(&mut Rig) -> Result<String>)] = &[
+    ("start_while_kafka_refuses", true, pods::start_while_kafka_refuses),
+    ("start_while_kafka_hangs", false, pods::start_while_kafka_hangs),
+    ("invoke_profile", true, invoke::profile_named_elsewhere),
+    ("outbox", false, outbox::outage_and_crash),
+];
+
 /// What all rows share.
 struct Shared {
     rig: Rig,
-    /// How long Kafka takes from its start to its first connection.
+    /// How long Kafka takes from its start until it is ready.
     ready: Duration,
-    measured: Vec<Measured>,
+    outages: Vec<Measured>,
+    inbound: Vec<(&'static str, Taken)>,
+    lines: Vec<(&'static str, String)>,
 }
 
-fn shared() -> Result<Shared> {
-    let mut rig = Rig::start()?;
-    rig.kafka().kill();
-    let began = Instant::now();
-    rig.kafka().start_again()?;
-    Ok(Shared {
-        rig,
-        ready: began.elapsed(),
-        measured: Vec::new(),
-    })
+impl Shared {
+    fn new() -> Result<Self> {
+        let mut rig = Rig::start()?;
+        rig.kafka().kill();
+        let began = Instant::now();
+        rig.kafka().start_again()?;
+        Ok(Self {
+            rig,
+            ready: began.elapsed(),
+            outages: Vec::new(),
+            inbound: Vec::new(),
+            lines: Vec::new(),
+        })
+    }
+
+    fn print(&self) {
+        table::outages(&self.outages);
+        table::inbound(&self.inbound);
+        for (name, line) in &self.lines {
+            println!("{name}: {line}");
+        }
+        table::figures(&self.outages);
+    }
+}
+
+/// A row of the table: its name, whether it is part of each run, and what it does.
+type Row = (&'static str, bool, Box<dyn Fn(&mut Shared) -> Result<()> + Send>);
+
+fn rows() -> Vec<Row> {
+    let outages = OUTAGES.iter().map(|outage| -> Row {
+        let run = move |shared: &mut Shared| {
+            let measured = outage.run(&mut shared.rig, shared.ready)?;
+            let verdict = measured.judge();
+            shared.outages.push(measured);
+            verdict
+        };
+        (outage.name, outage.short, Box::new(run))
+    });
+    let inbound = inbound::ROWS.iter().map(|(name, short, check)| -> Row {
+        let run = move |shared: &mut Shared| {
+            shared.inbound.push((name, check(&shared.rig)?));
+            Ok(())
+        };
+        (name, *short, Box::new(run))
+    });
+    let others = OTHERS.iter().map(|(name, short, check)| -> Row {
+        let run = move |shared: &mut Shared| {
+            shared.lines.push((name, check(&mut shared.rig)?));
+            Ok(())
+        };
+        (name, *short, Box::new(run))
+    });
+    outages.chain(inbound).chain(others).collect()
 }
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They share Kafka, which ends with the thread that starts it.
     arguments.test_threads = Some(1);
-    let wanted = |outage: &&Outage| {
-        arguments
+    let name = |row: &Row| format!("resilience::{}", row.0);
+    let chosen = |row: &Row| {
+        let named = arguments
             .filter
             .as_ref()
-            .is_none_or(|filter| name(outage).contains(filter))
+            .is_none_or(|filter| name(row).contains(filter));
+        named && (row.1 || arguments.include_ignored || arguments.ignored)
     };
-    let shared = match !arguments.list && OUTAGES.iter().any(|outage| wanted(&outage)) {
-        true => match shared() {
+    let rows = rows();
+    let shared = match !arguments.list && rows.iter().any(chosen) {
+        true => match Shared::new() {
             Ok(shared) => Some(Arc::new(Mutex::new(shared))),
             Err(error) => {
                 eprintln!("no Kafka and daprd to test with: {error:#}");
@@ -131,29 +192,19 @@ fn main() -> ExitCode {
         },
         false => None,
     };
-    let trial = |outage: &Outage| {
-        let (outage, shared) = (*outage, shared.clone());
+    let trial = |row: Row| {
+        let shared = shared.clone();
+        let (name, short) = (name(&row), row.1);
         let run = move || {
             let shared = shared.ok_or("it was not expected to run")?;
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            row(&mut shared, &outage).map_err(|error| Failed::from(format!("{error:#}")))
+            row.2(&mut shared).map_err(|error| Failed::from(format!("{error:#}")))
         };
-        Trial::test(name(&outage), run).with_ignored_flag(!outage.short)
+        Trial::test(name, run).with_ignored_flag(!short)
     };
-    let conclusion = libtest_mimic::run(&arguments, OUTAGES.iter().map(trial).collect());
+    let conclusion = libtest_mimic::run(&arguments, rows.into_iter().map(trial).collect());
     if let Some(shared) = shared {
-        table::print(&shared.lock().unwrap_or_else(PoisonError::into_inner).measured);
+        shared.lock().unwrap_or_else(PoisonError::into_inner).print();
     }
     conclusion.exit_code()
-}
-
-fn name(outage: &Outage) -> String {
-    format!("resilience::{}", outage.name)
-}
-
-fn row(shared: &mut Shared, outage: &Outage) -> Result<()> {
-    let measured = outage.run(&mut shared.rig, shared.ready)?;
-    let verdict = measured.judge();
-    shared.measured.push(measured);
-    verdict
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::measured::Measured;
+use crate::{inbound::Taken, measured::Measured};
 
-pub fn print(rows: &[Measured]) {
+pub fn outages(rows: &[Measured]) {
     if rows.is_empty() {
         return;
     }
@@ -66,6 +66,44 @@ pub fn print(rows: &[Measured]) {
         );
     }
     println!();
+}
+
+pub fn inbound(rows: &[(&str, Taken)]) {
+    if rows.is_empty() {
+        return;
+    }
+    println!(
+        "{:<33} {:>9} {:>7} {:>4} {:>10} {:>5} {:>4} {:>6}",
+        "INBOUND", "PUBLISHED", "HANDLED", "DEAD", "DELIVERIES", "MOST", "HELD", "TOOK"
+    );
+    for (name, taken) in rows {
+        println!(
+            "{name:<33} {:>9} {:>7} {:>4} {:>10} {:>5} {:>4.0} {:>5.0}s",
+            taken.published, taken.handled, taken.dead, taken.deliveries, taken.most, taken.held, taken.seconds
+        );
+    }
+    println!();
+}
+
+/// For `cargo xtask bench`: of the budget, and of what is beyond it.
+pub fn figures(rows: &[Measured]) {
+    if let Some(row) = rows.iter().find(|row| row.outage.name == "refused_30s") {
+        println!("figure resilience.refused_30s {}", row.refused());
+    }
+    if !rows.is_empty() {
+        println!(
+            "figure resilience.lost {}",
+            rows.iter().map(Measured::lost).sum::<usize>()
+        );
+    }
+    if let Some(row) = rows.iter().find(|row| row.outage.name == "refused_90s") {
+        if let Some(fast) = row.fail_fast() {
+            println!("figure resilience.failfast_p99_ms {:.1}", fast.as_secs_f64() * 1e3);
+        }
+        if let Some(closed) = row.closed() {
+            println!("figure resilience.close_after_recovery_s {:.2}", closed.as_secs_f64());
+        }
+    }
 }
 
 fn timeline(row: &Measured) -> String {

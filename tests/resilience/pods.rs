@@ -1,0 +1,57 @@
+//! Sidecars that start while Kafka is away, as those of pods that are rolled, moved or added in an outage.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use learnflow_tests::sidecar::{Middleware, PUBSUB, Rig, Setup};
+
+use crate::policies;
+
+/// It ends by itself, with a code that is not 0, and starts once Kafka is back.
+pub fn start_while_kafka_refuses(rig: &mut Rig) -> Result<String> {
+    rig.kafka().kill();
+    let ended = ends(rig);
+    rig.kafka().start_again()?;
+    let ended = ended?;
+    Ok(format!("ends after {:.1} s; {}", ended.as_secs_f64(), starts(rig)?))
+}
+
+/// The same while nothing is answered.
+pub fn start_while_kafka_hangs(rig: &mut Rig) -> Result<String> {
+    rig.kafka().hold(true)?;
+    let ended = ends(rig);
+    rig.kafka().hold(false)?;
+    let ended = ended?;
+    Ok(format!("ends after {:.1} s; {}", ended.as_secs_f64(), starts(rig)?))
+}
+
+fn ends(rig: &Rig) -> Result<Duration> {
+    let began = Instant::now();
+    let sidecar = setup(rig)?.launch()?;
+    let status = sidecar.wait_for_end()?;
+    ensure!(!status.success(), "it ended well");
+    ensure!(
+        sidecar.log().contains(PUBSUB),
+        "its last words do not name the component"
+    );
+    Ok(began.elapsed())
+}
+
+fn starts(rig: &Rig) -> Result<String> {
+    let began = Instant::now();
+    let sidecar = setup(rig)?.start()?;
+    let path = format!("/v1.0/publish/{PUBSUB}/pods");
+    let answer = sidecar.client()?.send("POST", &path, &[], b"{}", false)?;
+    ensure!(answer.status() == 204, "{answer:?}");
+    Ok(format!(
+        "with Kafka back, one publishes {:.1} s after its start",
+        began.elapsed().as_secs_f64()
+    ))
+}
+
+fn setup(rig: &Rig) -> Result<Setup<'_>> {
+    Ok(rig
+        .sidecar(Middleware::installed()?)
+        .app_id("pods")
+        .resource(policies::shipped()?))
+}
