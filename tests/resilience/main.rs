@@ -29,72 +29,66 @@ use inbound::Taken;
 use measured::Measured;
 use outage::{Fault, Outage, Promise};
 
+/// Name, what is wrong with Kafka, for how many seconds, publishes a second, partitions of the topic, whether it is part of each
+/// run, and what is to hold.
 const OUTAGES: &[Outage] = &[
-    Outage {
-        name: "refused_5s",
-        fault: Fault::Refuses,
-        seconds: 8,
-        rate: 50,
-        short: true,
-        promise: Promise::Bridged,
-    },
-    Outage {
-        name: "refused_30s",
-        fault: Fault::Refuses,
-        seconds: 30,
-        rate: 50,
-        short: false,
-        promise: Promise::Bridged,
-    },
-    Outage {
-        name: "refused_90s",
-        fault: Fault::Refuses,
-        seconds: 90,
-        rate: 50,
-        short: false,
-        promise: Promise::FailsFast,
-    },
-    Outage {
-        name: "refused_90s_slow",
-        fault: Fault::Refuses,
-        seconds: 90,
-        rate: 5,
-        short: false,
-        promise: Promise::Kept,
-    },
-    Outage {
-        name: "hangs_5s",
-        fault: Fault::Hangs,
-        seconds: 5,
-        rate: 50,
-        short: true,
-        promise: Promise::Bridged,
-    },
-    Outage {
-        name: "hangs_30s",
-        fault: Fault::Hangs,
-        seconds: 30,
-        rate: 50,
-        short: false,
-        promise: Promise::Bridged,
-    },
-    Outage {
-        name: "hangs_90s",
-        fault: Fault::Hangs,
-        seconds: 90,
-        rate: 50,
-        short: false,
-        promise: Promise::Kept,
-    },
-    Outage {
-        name: "flaps_30s",
-        fault: Fault::Flaps,
-        seconds: 30,
-        rate: 50,
-        short: false,
-        promise: Promise::Bridged,
-    },
+    row("refused_5s", Fault::Refuses, 5, 50, 3, true, Promise::Bridged),
+    row("refused_30s", Fault::Refuses, 30, 50, 3, false, Promise::Bridged),
+    row(
+        "refused_30s_1_partition",
+        Fault::Refuses,
+        30,
+        50,
+        1,
+        false,
+        Promise::Bridged,
+    ),
+    row(
+        "refused_30s_24_partitions",
+        Fault::Refuses,
+        30,
+        50,
+        24,
+        false,
+        Promise::Bridged,
+    ),
+    row("refused_90s", Fault::Refuses, 90, 50, 3, false, Promise::FailsFast),
+    row(
+        "refused_90s_24_partitions",
+        Fault::Refuses,
+        90,
+        50,
+        24,
+        false,
+        Promise::FailsFast,
+    ),
+    row("refused_90s_slow", Fault::Refuses, 90, 5, 3, false, Promise::Kept),
+    row("hangs_5s", Fault::Hangs, 5, 50, 3, true, Promise::Bridged),
+    row("hangs_30s", Fault::Hangs, 30, 50, 3, false, Promise::Bridged),
+    row("hangs_90s", Fault::Hangs, 90, 50, 3, false, Promise::FailsFast),
+    row("hangs_90s_slow", Fault::Hangs, 90, 5, 3, false, Promise::Kept),
+    row("flaps_30s", Fault::Flaps, 30, 50, 3, false, Promise::Bridged),
 ];
+
+const fn row(
+    name: &'static str,
+    fault: Fault,
+    seconds: u64,
+    rate: u32,
+    partitions: u32,
+    short: bool,
+    promise: Promise,
+) -> Outage {
+    Outage {
+        name,
+        fault,
+        seconds,
+        rate,
+        partitions,
+        short,
+        promise,
+    }
+}
 
 /// The rest: name, whether it is part of each run, and what gives a line of the report.
 const OTHERS: &[(&str, bool, fn(&mut Rig) -> Result<String>)] = &[

@@ -38,6 +38,8 @@ pub struct Outage {
     pub seconds: u64,
     /// Publishes a second.
     pub rate: u32,
+    /// Of the topic. The Kafka client fails at most ten publishes a second for each.
+    pub partitions: u32,
     /// Part of each run of all tests.
     pub short: bool,
     pub promise: Promise,
@@ -63,6 +65,7 @@ const ARRIVES: Duration = Duration::from_secs(90);
 impl Outage {
     pub fn run(&self, rig: &mut Rig, ready: Duration) -> Result<Measured> {
         let topic = format!("outage.{}", self.name);
+        rig.kafka().create_topic(&topic, self.partitions)?;
         let subscriber = Subscriber::taking_all(&topic)?;
         let consumer = format!("{}-in", self.name);
         let publisher = format!("{}-out", self.name);

@@ -10,7 +10,7 @@ pub fn outages(rows: &[Measured]) {
     }
     println!();
     println!(
-        "{:<17} {:>5} {:>6} {:>6} {:>8} {:>7} {:>5} {:>6} {:>7} {:>7} {:>8} {:>7} {:>7} {:>8} {:>6} {:>10}",
+        "{:<25} {:>5} {:>6} {:>6} {:>8} {:>7} {:>5} {:>6} {:>7} {:>7} {:>8} {:>7} {:>7} {:>8} {:>6} {:>10}",
         "OUTAGE",
         "RATE",
         "LASTED",
@@ -31,7 +31,7 @@ pub fn outages(rows: &[Measured]) {
     for row in rows {
         let (before, after) = row.stampede();
         println!(
-            "{:<17} {:>3}/s {:>5.0}s {:>6} {:>8} {:>7} {:>5} {:>6} {:>7} {:>7} {:>8} {:>7} {:>7} {:>8} {:>6} {:>10}",
+            "{:<25} {:>3}/s {:>5.0}s {:>6} {:>8} {:>7} {:>5} {:>6} {:>7} {:>7} {:>8} {:>7} {:>7} {:>8} {:>6} {:>10}",
             row.outage.name,
             row.outage.rate,
             row.lasted().as_secs_f64(),
@@ -57,12 +57,13 @@ pub fn outages(rows: &[Measured]) {
         let redelivered = row.deliveries - row.events.values().sum::<usize>();
         println!(
             "{}: first success {} after Kafka was back, closed by metrics {}, refused and delivered all the same {}, delivered \
-             again {redelivered}; {}",
+             again {redelivered}; {}; failed attempts {}",
             row.outage.name,
             time(row.first_success()),
             time(row.closed_by_metrics()),
             row.ghosts(),
             timeline(row),
+            failures(row),
         );
     }
     println!();
@@ -104,6 +105,20 @@ pub fn figures(rows: &[Measured]) {
             println!("figure resilience.close_after_recovery_s {:.2}", closed.as_secs_f64());
         }
     }
+}
+
+/// At each ten seconds of the outage.
+fn failures(row: &Measured) -> String {
+    let at = |seconds: i64| {
+        let then = row.away + jiff::SignedDuration::from_secs(seconds);
+        let before = row.seen.failed.iter().take_while(|(at, _)| *at <= then).last();
+        format!("{seconds}s {:.0}", before.map_or(0.0, |(_, failed)| *failed))
+    };
+    let lasted = i64::try_from(row.lasted().as_secs()).unwrap_or(0);
+    (1..=(lasted / 10 + 1))
+        .map(|ten| at(ten * 10))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn timeline(row: &Measured) -> String {

@@ -25,6 +25,8 @@ pub struct Seen {
     pub memory: u64,
     /// As the metrics have it, to a quarter of a second.
     pub breaker: Vec<Change>,
+    /// Attempts to publish that failed and were tried again, so far.
+    pub failed: Vec<(Timestamp, f64)>,
 }
 
 /// Until it is told to stop.
@@ -33,7 +35,9 @@ pub fn watch(sidecar: &Sidecar, stop: &AtomicBool) -> Result<Seen> {
     while !stop.load(Ordering::Relaxed) {
         seen.memory = seen.memory.max(sidecar.memory()?);
         // With thousands of calls waiting, an answer may be late.
-        if let Some(to) = sidecar.metrics().ok().and_then(|page| state(&page).ok().flatten())
+        let Ok(page) = sidecar.metrics() else { continue };
+        seen.failed.push((Timestamp::now(), failed(&page)?));
+        if let Some(to) = state(&page)?
             && seen.breaker.last().is_none_or(|last| last.to != to)
         {
             seen.breaker.push(Change {
@@ -51,6 +55,12 @@ fn state(page: &str) -> Result<Option<String>> {
     let mut states = series(page, "dapr_resiliency_cb_state")?.into_iter();
     let state = states.find(|(_, value)| *value == 1.0);
     Ok(state.and_then(|(labels, _)| labels.get("status").cloned()))
+}
+
+fn failed(page: &str) -> Result<f64> {
+    let activations = series(page, "dapr_resiliency_activations_total")?.into_iter();
+    let retries = activations.filter(|(labels, _)| labels.get("policy").is_some_and(|policy| policy == "retry"));
+    Ok(retries.map(|(_, value)| value).sum())
 }
 
 /// The changes of breakers in a sidecar's log.

@@ -127,6 +127,14 @@ impl Kafka {
         self.address
     }
 
+    pub fn create_topic(&self, topic: &str, partitions: u32) -> Result<()> {
+        let (broker, partitions) = (self.address.to_string(), partitions.to_string());
+        let server = ["--bootstrap-server", &broker];
+        let create = ["--create", "--topic", topic, "--partitions", &partitions];
+        self.tool("org.apache.kafka.tools.TopicCommand", &[&server[..], &create].concat())?;
+        Ok(())
+    }
+
     /// Runs one of Kafka's own tools to its end; what it said.
     pub fn tool(&self, class: &str, arguments: &[&str]) -> Result<String> {
         let mut java = self.java();
