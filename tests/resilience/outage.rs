@@ -78,6 +78,8 @@ impl Outage {
         let sidecar = rig
             .sidecar(Middleware::installed()?)
             .app_id(&publisher)
+            // As course-agent has it.
+            .environment("GOMEMLIMIT", "400MiB")
             .resource(policies::shipped()?)
             .start()?;
         let callers = Callers::start(sidecar.api(), &topic, self.rate);

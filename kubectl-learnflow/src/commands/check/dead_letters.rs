@@ -91,7 +91,10 @@ mod tests {
         let clerk = probe(&[("kafka", "orders.dead", None)]);
         assert_eq!(
             said(&[("cart", cart), ("clerk", clerk)]),
-            Some((Mark::Good, "2 subscriptions of Kafka, each with a dead-letter topic".into()))
+            Some((
+                Mark::Good,
+                "2 subscriptions of Kafka, each with a dead-letter topic".into()
+            ))
         );
         assert_eq!(said(&[("cart", probe(&[("redis", "other", None)]))]), None);
     }
