@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use learnflow_tests::{
-    exposition::series,
+    exposition::{Labels, series},
     http::Answer,
     sidecar::{Middleware, PUBSUB, Rig, Setup, Sidecar},
 };
@@ -217,17 +217,24 @@ impl Line {
         Ok(())
     }
 
-    /// Each attempt is in the count and in the histogram; an end without a dead letter is in the count alone.
+    /// The same sum as in dashboards/rules/flow.yaml. Each attempt that fails is counted once, and so is its retry, if there is
+    /// one; the end counts once more, as a drop if a dead-letter topic took the event.
     fn held(&self) -> Result<f64> {
         let page = self.sidecar.metrics()?;
-        let sum = |metric: &str| -> Result<f64> {
-            let of = |labels: &learnflow_tests::exposition::Labels| {
-                labels.get("process_status").is_some_and(|status| status == "retry")
+        let sum = |metric: &str, of: &[(&str, &str)]| -> Result<f64> {
+            let is = |labels: &Labels| {
+                of.iter()
+                    .all(|(name, value)| labels.get(*name).is_some_and(|other| other == value))
             };
-            let series = series(&page, metric)?.into_iter().filter(|(labels, _)| of(labels));
+            let series = series(&page, metric)?.into_iter().filter(|(labels, _)| is(labels));
             Ok(series.map(|(_, value)| value).sum())
         };
-        Ok(sum("dapr_component_pubsub_ingress_count")? - sum("dapr_component_pubsub_ingress_latencies_count")?)
+        const COUNT: &str = "dapr_component_pubsub_ingress_count";
+        let failed = sum(COUNT, &[("process_status", "retry")])?;
+        let dropped = sum(COUNT, &[("process_status", "drop"), ("status", "drop")])?;
+        let retries = [("policy", "retry"), ("flow_direction", "inbound")];
+        let retried = sum("dapr_resiliency_activations_total", &retries)?;
+        Ok((failed - retried - dropped) / 2.0)
     }
 
     fn taken(&self) -> Result<Taken> {

@@ -38,7 +38,10 @@ impl Subscriber {
         let mut subscriptions = vec![json!({"pubsubname": PUBSUB, "topic": topic, "route": "/events"})];
         if let Some(dead) = dead_letters {
             subscriptions[0]["deadLetterTopic"] = dead.into();
-            subscriptions.push(json!({"pubsubname": PUBSUB, "topic": dead, "route": "/dead"}));
+            // Kafka has no topic with such a name, and would refuse all of the subscriptions.
+            if !dead.contains(' ') {
+                subscriptions.push(json!({"pubsubname": PUBSUB, "topic": dead, "route": "/dead"}));
+            }
         }
         let deliveries = Arc::new(Mutex::new(Vec::new()));
         let kept = deliveries.clone();
