@@ -41,9 +41,10 @@ pub fn outage_and_crash(rig: &mut Rig) -> Result<String> {
     let first = sidecar(rig, &resources)?.start()?;
     let mut client = first.client()?;
     let mut took = Vec::new();
+    // Without this content type the event would be Go's way to print a map.
     let mut publish = |id: u64| -> Result<()> {
         let body = json!({"operations": [{"operation": "upsert", "request": {
-            "key": id.to_string(), "value": {"id": id}, "metadata": {"datacontenttype": "application/json"},
+            "key": id.to_string(), "value": {"id": id}, "metadata": {"contentType": "application/json"},
         }}]});
         let began = Instant::now();
         let path = format!("/v1.0/state/{STORE}/transaction");

@@ -1,9 +1,15 @@
 //! Sidecars that start while Kafka is away, as those of pods that are rolled, moved or added in an outage.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
-use learnflow_tests::sidecar::{Middleware, PUBSUB, Rig, Setup};
+use learnflow_tests::{
+    http,
+    sidecar::{Middleware, PUBSUB, Rig, Setup, Sidecar},
+};
 
 use crate::policies;
 
@@ -16,13 +22,27 @@ pub fn start_while_kafka_refuses(rig: &mut Rig) -> Result<String> {
     Ok(format!("ends after {:.1} s; {}", ended.as_secs_f64(), starts(rig)?))
 }
 
-/// The same while nothing is answered.
+/// While nothing is answered it neither ends nor gets ready, and then goes on by itself.
 pub fn start_while_kafka_hangs(rig: &mut Rig) -> Result<String> {
+    const WAITS: Duration = Duration::from_secs(20);
     rig.kafka().hold(true)?;
-    let ended = ends(rig);
+    let sidecar = setup(rig)?.launch();
+    thread::sleep(WAITS);
+    let began = Instant::now();
+    let early = sidecar.as_ref().is_ok_and(is_ready);
     rig.kafka().hold(false)?;
-    let ended = ended?;
-    Ok(format!("ends after {:.1} s; {}", ended.as_secs_f64(), starts(rig)?))
+    let sidecar = sidecar?;
+    ensure!(!early, "it was ready without Kafka");
+    sidecar.wait("healthy sidecar", || is_ready(&sidecar).then_some(()))?;
+    Ok(format!(
+        "not ready after {} s, and no end; ready {:.1} s after Kafka answers again",
+        WAITS.as_secs(),
+        began.elapsed().as_secs_f64()
+    ))
+}
+
+fn is_ready(sidecar: &Sidecar) -> bool {
+    http::get(sidecar.api(), "/v1.0/healthz").is_ok_and(|answer| answer.status() == 204)
 }
 
 fn ends(rig: &Rig) -> Result<Duration> {
