@@ -57,7 +57,7 @@ pub fn outages(rows: &[Measured]) {
         let redelivered = row.deliveries - row.events.values().sum::<usize>();
         println!(
             "{}: first success {} after Kafka was back, closed by metrics {}, refused and delivered all the same {}, delivered \
-             again {redelivered}; {}; failed attempts {}",
+             again {redelivered}; {}; calls that failed at first {}",
             row.outage.name,
             time(row.first_success()),
             time(row.closed_by_metrics()),

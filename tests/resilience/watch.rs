@@ -25,7 +25,7 @@ pub struct Seen {
     pub memory: u64,
     /// As the metrics have it, to a quarter of a second.
     pub breaker: Vec<Change>,
-    /// Attempts to publish that failed and were tried again, so far.
+    /// Publishes whose first attempt failed, so far. (Dapr counts a call that is tried again once.)
     pub failed: Vec<(Timestamp, f64)>,
 }
 
