@@ -90,8 +90,10 @@ const fn row(
     }
 }
 
+type Report = fn(&mut Rig) -> Result<String>;
+
 /// The rest: name, whether it is part of each run, and what gives a line of the report.
-const OTHERS: &[(&str, bool, fn(&mut Rig) -> Result<String>)] = &[
+const OTHERS: &[(&str, bool, Report)] = &[
     ("start_while_kafka_refuses", true, pods::start_while_kafka_refuses),
     ("start_while_kafka_hangs", false, pods::start_while_kafka_hangs),
     ("invoke_profile", true, invoke::profile_named_elsewhere),
@@ -101,7 +103,7 @@ const OTHERS: &[(&str, bool, fn(&mut Rig) -> Result<String>)] = &[
 /// What all rows share.
 struct Shared {
     rig: Rig,
-    /// How long Kafka takes from its start until it is ready.
+    /// How long Kafka takes from its start until it is ready, at the least.
     ready: Duration,
     outages: Vec<Measured>,
     inbound: Vec<(&'static str, Taken)>,
@@ -111,12 +113,17 @@ struct Shared {
 impl Shared {
     fn new() -> Result<Self> {
         let mut rig = Rig::start()?;
-        rig.kafka().kill();
-        let began = Instant::now();
-        rig.kafka().start_again()?;
+        // Twice: on a busy machine one start may take long.
+        let mut ready = Duration::MAX;
+        for _ in 0..2 {
+            rig.kafka().kill();
+            let began = Instant::now();
+            rig.kafka().start_again()?;
+            ready = ready.min(began.elapsed());
+        }
         Ok(Self {
             rig,
-            ready: began.elapsed(),
+            ready,
             outages: Vec::new(),
             inbound: Vec::new(),
             lines: Vec::new(),
