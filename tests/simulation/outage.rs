@@ -143,16 +143,16 @@ fn outage(rig: &mut Rig, case: &Case, began: Instant, length: Duration, topic: &
         }
         Mode::Hang => {
             let began = now();
-            rig.kafka().hold(true)?;
+            rig.kafka_mut().hold(true)?;
             wait_until(from + length);
-            rig.kafka().hold(false)?;
+            rig.kafka_mut().hold(false)?;
             away.push((began, now()));
         }
         Mode::Kill => {
             let began = now();
-            rig.kafka().kill();
+            rig.kafka_mut().kill();
             wait_until(from + length);
-            rig.kafka().start_again()?;
+            rig.kafka_mut().start_again()?;
             while !serves(rig.kafka().address(), topic) {
                 thread::sleep(Duration::from_millis(20));
             }

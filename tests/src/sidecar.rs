@@ -65,10 +65,6 @@ impl Rig {
         })
     }
 
-    pub fn kafka(&mut self) -> &mut Kafka {
-        &mut self.kafka
-    }
-
     pub fn gate(&mut self) -> Option<&mut Gate> {
         self.gate.as_mut()
     }
@@ -76,6 +72,19 @@ impl Rig {
     /// Where sidecars reach Kafka.
     fn broker(&self) -> SocketAddr {
         self.gate.as_ref().map_or(self.kafka.address(), Gate::address)
+    }
+
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub fn kafka(&self) -> &Kafka {
+        &self.kafka
+    }
+
+    /// To stop and start it.
+    pub fn kafka_mut(&mut self) -> &mut Kafka {
+        &mut self.kafka
     }
 
     /// A sidecar that is yet to be started.
