@@ -1,7 +1,10 @@
 //! The command line: types and their help texts, nothing else.
 
+mod dlq;
 mod explain;
+mod simulate;
 mod support;
+mod verify;
 
 use crate::{
     commands::completion,
@@ -11,9 +14,12 @@ use crate::{
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
+pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 pub(crate) use explain::{Explain, ExplainFormat};
+pub(crate) use simulate::{Mode, Rate, Simulate, SimulateFormat};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
+pub(crate) use verify::{Consent, ReportFormat, Verify};
 
 /// Shows every event that Dapr services send through Kafka.
 ///
@@ -77,10 +83,13 @@ pub(crate) enum Verb {
     Render(Render),
     Status(Status),
     Explain(Explain),
+    Simulate(Simulate),
+    Dlq(Dlq),
     Dashboard(Dashboard),
     Enroll(Enroll),
     Unenroll(Unenroll),
     Uninstall(Uninstall),
+    Verify(Box<Verify>),
     Bundle(Bundle),
     Rbac(Rbac),
     Version(Version),

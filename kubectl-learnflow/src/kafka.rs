@@ -3,6 +3,7 @@
 //! How Kafka is reached is said once, in the Component, and followed from there: see [`receiver`]. A Component that the
 //! collector cannot follow is left out with a finding; that is no reason to fail.
 
+mod login;
 mod receiver;
 
 use crate::{
@@ -15,8 +16,9 @@ use crate::{
     yaml,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-pub(crate) use receiver::Component;
+pub(crate) use login::{Component, Login, Source};
 use receiver::Receiver;
+pub(crate) use receiver::port;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 

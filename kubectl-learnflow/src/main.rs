@@ -5,6 +5,7 @@
 
 mod applyset;
 mod assets;
+mod broker;
 mod budget;
 mod capacity;
 mod changes;
@@ -13,12 +14,14 @@ mod cluster;
 mod commands;
 mod concern;
 mod config;
+mod dlq;
 mod enrolment;
 mod grafana;
 mod kafka;
 mod model;
 mod monitoring;
 mod objects;
+mod outage;
 mod patches;
 mod permissions;
 mod preflight;

@@ -412,6 +412,31 @@ pub(crate) enum Outcome {
     Good,
     /// Unhealthy, or only partly done.
     Bad,
+    /// Somebody asked it to stop, and it has tidied up.
+    Interrupted,
+}
+
+/// That an app is sent the events of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) component: String,
+    pub(crate) topic: String,
+    pub(crate) dead_letters: Option<String>,
+    /// `Subscription NAME`, or `app APP-ID` when the app itself says so.
+    pub(crate) from: String,
+}
+
+impl Subscription {
+    /// Of the spec of an object, or of what a sidecar says: both have the same names.
+    pub(crate) fn read(spec: &serde_json::Value, from: &str) -> Option<Self> {
+        let text = |name: &str| spec[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        Some(Self {
+            component: text("pubsubname")?,
+            topic: text("topic")?,
+            dead_letters: text("deadLetterTopic"),
+            from: from.to_owned(),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! about it before it begins, `rbac` prints it, and the tests hold every request against it.
 
 mod roles;
+mod verify;
 
 use crate::{
     applyset,
@@ -18,6 +19,7 @@ use clap::ValueEnum;
 pub(crate) use roles::roles;
 use serde_json::Value;
 use std::collections::BTreeSet;
+pub(crate) use verify::{breaks as verify_breaks, looks as verify_looks, restores as verify_restores};
 
 /// Where Dapr's documentation puts its control plane.
 pub(crate) const DAPR_NAMESPACE: &str = "dapr-system";
@@ -31,13 +33,16 @@ pub(crate) enum Task {
     Check,
     Dashboard,
     Diff,
+    Dlq,
     Enroll,
     Explain,
     Install,
     Render,
+    Simulate,
     Status,
     Unenroll,
     Uninstall,
+    Verify,
     Version,
 }
 
@@ -89,11 +94,14 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Install => install(plan, namespace),
         Task::Diff => diff(plan, namespace),
         Task::Explain => explain(namespace),
+        Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
+        Task::Dlq => dlq(namespace),
         Task::Render => facts(namespace).and(choosing(plan)),
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
         Task::Dashboard => dashboard(&plan.keeper),
         Task::Bundle => bundle(plan, namespace),
+        Task::Verify => verify::all(namespace),
     }
 }
 
@@ -331,6 +339,15 @@ fn dashboard(keeper: &Keeper) -> Permissions {
         // Which pods are behind it.
         _ => permissions.need(to("get", "", &address.resource, Some(&address.namespace))),
     }
+}
+
+/// Kafka may be in another namespace, which only its Component says: there it takes the same of pods and services.
+fn dlq(namespace: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list", "dapr.io", "components,subscriptions", Some(namespace)))
+        .need(to("list", "", "pods", Some(namespace)))
+        .like(to("get", "", "services", Some(namespace)))
+        .like(to("get,create", "", "pods/portforward", Some(namespace)))
 }
 
 fn bundle(plan: &Plan, namespace: &str) -> Permissions {

@@ -170,6 +170,11 @@ impl Printer {
         }
     }
 
+    /// Data that is no text of ours, as it is: never to a terminal.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        self.lock().write_bytes(bytes);
+    }
+
     /// From here on data is kept back, until [`Self::end_frame`] shows all of it at once.
     pub(crate) fn begin_frame(&self) {
         self.lock().frame = Some(String::new());
@@ -255,8 +260,12 @@ impl Printer {
 
 impl State {
     fn write(&mut self, text: &str) {
+        self.write_bytes(text.as_bytes());
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) {
         if self.failed.is_none()
-            && let Err(error) = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush())
+            && let Err(error) = self.out.write_all(bytes).and_then(|()| self.out.flush())
         {
             self.failed = Some(error);
         }

@@ -3,6 +3,7 @@
 mod boards;
 mod changes;
 mod concerns;
+mod dlq;
 #[cfg(target_os = "linux")]
 mod downtime;
 mod enrolment;
@@ -20,6 +21,7 @@ mod neighbours;
 mod production;
 mod rbac;
 mod refusals;
+mod resilience;
 mod state;
 mod stopped;
 mod verbs;
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
     let tests = tests.chain(enrolment::TESTS).chain(fields::TESTS);
     let tests = tests.chain(changes::TESTS).chain(faults::TESTS);
     let tests = tests.chain(verbs::BEFORE).chain(rbac::FIRST);
-    let tests = tests.chain(verbs::TESTS).chain(rbac::LAST);
+    let tests = tests.chain(verbs::TESTS).chain(rbac::LAST).chain(dlq::TESTS);
     trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     if on_a_lab {
         // Long, and by name only: `cargo xtask test downtime`, `… kills`, `… faults-table`.
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         let tests = golden::TESTS
             .iter()
             .chain(concerns::TESTS)
+            .chain(resilience::TESTS)
             .chain(neighbours::TESTS)
             .chain(grafana::TESTS)
             .chain(stopped::TESTS)

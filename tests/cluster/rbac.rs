@@ -214,12 +214,18 @@ fn wait_until(target: &Target, user: &str, rule: &Rule, allowed: bool) -> Result
     }
 }
 
-/// Gives a verb its role, and runs it under it.
-fn run(target: &Target, task: &str, arguments: &[&str], code: i32) -> Result<()> {
+/// A user with the role of a verb.
+pub fn user_of(target: &Target, task: &str) -> Result<String> {
     let rules = rules_of(target, task)?;
     let user = user(task);
     grant(target, &user, &rules, &[])?;
     wait_until(target, &user, rules.last().context("a rule")?, true)?;
+    Ok(user)
+}
+
+/// Gives a verb its role, and runs it under it.
+fn run(target: &Target, task: &str, arguments: &[&str], code: i32) -> Result<()> {
+    let user = user_of(target, task)?;
     crate::expect(target, &[arguments, &["--as", &user]].concat(), code).map(|_| ())
 }
 
@@ -245,10 +251,7 @@ fn every_verb_that_looks_under_its_role(target: &Target) -> Result<()> {
     let bundled = run(target, "bundle", &["bundle", "--since=1m", "--output", &path], 0);
     std::fs::remove_file(&file)?;
     bundled?;
-    let rules = rules_of(target, "dashboard")?;
-    grant(target, &user("dashboard"), &rules, &[])?;
-    wait_until(target, &user("dashboard"), rules.last().context("a rule")?, true)?;
-    let dashboard = Dashboard::open(target, &["prometheus", "--as", &user("dashboard")])?;
+    let dashboard = Dashboard::open(target, &["prometheus", "--as", &user_of(target, "dashboard")?])?;
     ensure!(dashboard.get("/-/ready")?.contains("Ready"), "no page");
     Ok(())
 }

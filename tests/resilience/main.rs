@@ -116,9 +116,9 @@ impl Shared {
         // Twice: on a busy machine one start may take long.
         let mut ready = Duration::MAX;
         for _ in 0..2 {
-            rig.kafka().kill();
+            rig.kafka_mut().kill();
             let began = Instant::now();
-            rig.kafka().start_again()?;
+            rig.kafka_mut().start_again()?;
             ready = ready.min(began.elapsed());
         }
         Ok(Self {

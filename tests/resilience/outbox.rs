@@ -66,9 +66,9 @@ pub fn outage_and_crash(rig: &mut Rig) -> Result<String> {
         Ok(id)
     };
     go_on(Duration::from_secs(3))?;
-    rig.kafka().kill();
+    rig.kafka_mut().kill();
     let published = go_on(OUTAGE);
-    rig.kafka().start_again()?;
+    rig.kafka_mut().start_again()?;
     let published = published?;
     first.kill()?;
     let _second = sidecar(rig, &resources)?.start()?;

@@ -8,6 +8,7 @@ pub mod http;
 #[cfg(target_os = "linux")]
 mod load;
 pub mod pictures;
+pub mod pki;
 pub mod process;
 mod prometheus;
 pub mod sidecar;

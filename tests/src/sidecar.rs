@@ -4,8 +4,10 @@
 //! what the manifests tell it in a cluster: the same Component and Configuration, with only what is different here changed.
 
 mod daprd;
+mod gate;
 mod kafka;
 mod middleware;
+mod probe;
 
 use std::net::SocketAddr;
 
@@ -15,10 +17,12 @@ use serde_json::Value;
 
 use crate::{
     http::{self, Answer, Message},
-    process::Folder,
+    process::{Folder, free_port},
 };
 
+pub use gate::Gate;
 pub use kafka::{Kafka, Secured};
+pub use probe::serves;
 
 pub use daprd::{Setup, Sidecar};
 pub use middleware::{Middleware, released};
@@ -31,6 +35,7 @@ pub const PUBSUB: &str = "kafka-pubsub";
 pub struct Rig {
     parts: Parts,
     kafka: Kafka,
+    gate: Option<Gate>,
     folder: Folder,
 }
 
@@ -41,13 +46,44 @@ impl Rig {
         let folder = Folder::new()?;
         Ok(Self {
             kafka: Kafka::start(&parts, folder.path())?,
+            gate: None,
             parts,
             folder,
         })
     }
 
-    /// To be stopped, held and started again.
-    pub fn kafka(&mut self) -> &mut Kafka {
+    /// The same with a gate between the sidecars and Kafka.
+    pub fn start_gated() -> Result<Self> {
+        let parts = learnflow_lab::parts(&["dapr", "kafka"])?;
+        let folder = Folder::new()?;
+        let (broker, front) = (free_port()?, free_port()?);
+        Ok(Self {
+            kafka: Kafka::start_behind(&parts, folder.path(), broker, front)?,
+            gate: Some(Gate::open(front, broker)?),
+            parts,
+            folder,
+        })
+    }
+
+    pub fn gate(&mut self) -> Option<&mut Gate> {
+        self.gate.as_mut()
+    }
+
+    /// Where sidecars reach Kafka.
+    fn broker(&self) -> SocketAddr {
+        self.gate.as_ref().map_or(self.kafka.address(), Gate::address)
+    }
+
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub fn kafka(&self) -> &Kafka {
+        &self.kafka
+    }
+
+    /// To stop and start it.
+    pub fn kafka_mut(&mut self) -> &mut Kafka {
         &mut self.kafka
     }
 

@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -13,10 +12,10 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use learnflow_tests::{
     exposition::series,
+    pki::Pki,
     process::{Folder, Process, free_port},
     sidecar::{Kafka, Secured},
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 
 use crate::{parts, port, shipped::replace, start};
@@ -39,7 +38,7 @@ type Lags = BTreeMap<(String, String), f64>;
 #[test]
 fn lag_is_exact_by_each_way_to_log_in_and_kafka_may_come_late_and_go() {
     let folder = Folder::new().expect("a folder");
-    let pki = certificates(folder.path());
+    let pki = Pki::write(folder.path()).expect("certificates");
     let address = || free_port().expect("a free port");
     let secured = Secured {
         sasl: address(),
@@ -213,37 +212,6 @@ fn commit(kafka: &Kafka, partition: usize, offset: i64) {
         &offset,
     ];
     kafka.tool(GROUPS, &line).expect("a commit");
-}
-
-/// A made-up authority: whom to believe, and a certificate and a key signed by it.
-struct Pki {
-    authority: String,
-    certificate: String,
-    key: String,
-}
-
-/// Writes what the broker reads.
-fn certificates(folder: &Path) -> Pki {
-    let key = KeyPair::generate().expect("a key");
-    let mut authority = CertificateParams::new(Vec::new()).expect("an authority");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root = authority.self_signed(&key).expect("an authority").pem();
-    let issuer = Issuer::new(authority, key);
-    let signed = || {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
-        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
-        (certificate.pem(), key.serialize_pem())
-    };
-    let (certificate, key) = signed();
-    fs::write(folder.join("ca.pem"), &root).expect("a file");
-    fs::write(folder.join("broker.pem"), format!("{certificate}{key}")).expect("a file");
-    let (certificate, key) = signed();
-    Pki {
-        authority: root,
-        certificate,
-        key,
-    }
 }
 
 struct Collector {

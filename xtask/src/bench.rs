@@ -6,6 +6,7 @@ mod figure;
 mod guest;
 mod outages;
 mod plugin;
+mod simulate;
 mod status;
 
 use std::path::PathBuf;
@@ -81,6 +82,10 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "plugin.help",
         take: plugin::help,
+    },
+    Measure {
+        key: "simulate.calls_per_s",
+        take: simulate::calls_per_second,
     },
     Measure {
         key: "install",

@@ -114,13 +114,16 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
     }
     let later = artifacts::later_plugin(&guest)?;
     let target = demo::target(&arguments.cluster, "", Scope::Full)?;
+    let plugin = target_folder().join("release/kubectl-learnflow");
+    if cfg!(target_os = "linux") {
+        let mut letters = test(&[&harness[..], &["--test", "dlq"]].concat(), &["--test-threads=1"]);
+        letters.env("LEARNFLOW_TEST_PLUGIN", &plugin);
+        tally.run("tests of dead letters", letters)?;
+    }
     let mut cluster = test(&[&harness[..], &["--test", "cluster"]].concat(), &["--test-threads=1"]);
     cluster
         .env("LEARNFLOW_TEST_KUBECONFIG", target.kubeconfig())
-        .env(
-            "LEARNFLOW_TEST_PLUGIN",
-            target_folder().join("release/kubectl-learnflow"),
-        )
+        .env("LEARNFLOW_TEST_PLUGIN", &plugin)
         .env("LEARNFLOW_TEST_LATER_PLUGIN", later)
         .env("LEARNFLOW_TEST_XTASK", std::env::current_exe()?);
     if let Some(context) = &arguments.cluster.context {

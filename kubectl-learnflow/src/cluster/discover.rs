@@ -24,6 +24,7 @@ use kube::{
     Api, ResourceExt,
     api::{DynamicObject, ListParams, TypeMeta},
 };
+use std::collections::BTreeSet;
 
 const DAPR: &str = "dapr.io/v1alpha1";
 
@@ -134,7 +135,7 @@ impl Cluster {
     }
 
     /// The `pubsub.kafka` Components of the services' namespace.
-    async fn kafka(&self) -> Result<Vec<Component>, Problem> {
+    pub(super) async fn kafka(&self) -> Result<Vec<Component>, Problem> {
         let api = self.dynamic(&self.of_dapr("Component"));
         match api.list(&ListParams::default()).await {
             Ok(list) => Ok(list
@@ -145,6 +146,16 @@ impl Cluster {
             Err(kube::Error::Api(status)) if is_absent(&status) => Ok(Vec::new()),
             Err(e) => Err(self.list_of("Dapr Components", Some(self.namespace.as_str()))(e)),
         }
+    }
+
+    /// All Components of the services' namespace, whatever their type.
+    pub(crate) async fn component_names(&self) -> Result<BTreeSet<String>, Problem> {
+        let list = self
+            .dynamic(&self.of_dapr("Component"))
+            .list(&ListParams::default())
+            .await;
+        let list = list.map_err(self.list_of("Dapr Components", Some(self.namespace.as_str())))?;
+        Ok(list.into_iter().map(|component| component.name_any()).collect())
     }
 
     /// Deployments with a Dapr sidecar, by name.

@@ -221,7 +221,7 @@ impl State {
         }
         self.asked.push(format!("{method} {path}"));
         let dry = query.contains("dryRun=All");
-        if method != Method::GET && !path.ends_with("/selfsubjectaccessreviews") {
+        if method != Method::GET && !path.contains("/selfsubject") {
             self.writes
                 .push(format!("{method} {path}{}", if dry { " (dry run)" } else { "" }));
         }
@@ -233,6 +233,20 @@ impl State {
                 let all = text("verb") == "*" && !self.refused.is_empty();
                 let allowed = !all && !self.refused.contains(&what);
                 (201, json!({ "spec": {}, "status": { "allowed": allowed } }))
+            }
+            Method::POST if path.ends_with("/configmaps") => {
+                let name = sent["metadata"]["name"].as_str().unwrap_or_default();
+                let place = format!("{path}/{name}");
+                match self.objects.contains_key(&place) {
+                    true => (
+                        409,
+                        json!({ "kind": "Status", "code": 409, "reason": "AlreadyExists", "message": "it exists" }),
+                    ),
+                    false => {
+                        self.objects.insert(place, sent.clone());
+                        (201, sent.clone())
+                    }
+                }
             }
             Method::POST => (201, json!({ "spec": {}, "status": { "allowed": true } })),
             Method::PATCH if !dry && self.fails(path).is_some() => {

@@ -17,6 +17,7 @@ use k8s_openapi::{
 };
 use kube::{Api, ResourceExt, api::ListParams};
 use serde::Deserialize;
+use serde_json::Value;
 use std::time::Duration;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -24,7 +25,7 @@ use tokio::{
 };
 
 /// The sidecar's own API, on the pod's loopback device.
-const API: u16 = 3500;
+pub(super) const API: u16 = 3500;
 /// Where the injector puts the metrics unless told otherwise.
 const METRICS: u16 = 9090;
 /// A sidecar answers about itself at once, or not at all.
@@ -185,8 +186,23 @@ impl Cluster {
         })
     }
 
+    /// What a sidecar says of itself, or why it does not.
+    pub(crate) async fn sidecar_metadata(&self, pod: &str) -> Result<Value, String> {
+        match self.get_from(pod, API, "/v1.0/metadata").await {
+            Err(problem) => Err(problem.what),
+            Ok(Err(why)) => Err(why),
+            Ok(Ok((StatusCode::OK, body))) => serde_json::from_slice(&body).map_err(|e| e.to_string()),
+            Ok(Ok((code, _))) => Err(format!("its metadata answers {}", code.as_u16())),
+        }
+    }
+
     /// What a port of a pod answers to a GET; the inner error is the pod's silence.
-    async fn get_from(&self, pod: &str, port: u16, path: &str) -> Result<Result<(StatusCode, Bytes), String>, Problem> {
+    pub(super) async fn get_from(
+        &self,
+        pod: &str,
+        port: u16,
+        path: &str,
+    ) -> Result<Result<(StatusCode, Bytes), String>, Problem> {
         let silent = || Ok(Err(format!("port {port} does not answer")));
         match timeout(PATIENCE, self.open(&self.namespace, pod, port)).await {
             Err(_) => silent(),

@@ -4,6 +4,8 @@
 mod access;
 mod again;
 mod apply;
+mod brokers;
+mod canary;
 mod collect;
 mod connect;
 mod discover;
@@ -18,6 +20,7 @@ mod leftovers;
 mod load;
 mod memory;
 mod monitoring;
+mod outage;
 mod owned;
 mod pages;
 mod patience;
@@ -40,8 +43,10 @@ use again::Endurance;
 
 pub(crate) use access::accesses;
 pub(crate) use apply::{Mode, Tried};
+pub(crate) use canary::Line;
 pub(crate) use collect::{LogOf, MOST};
 pub(crate) use connect::contexts;
+pub(crate) use outage::Standing;
 pub(crate) use patience::Patience;
 pub(crate) use rollout::{Progress, Workload};
 

@@ -10,6 +10,7 @@ mod confirm;
 mod coverage;
 mod dashboard;
 mod diff;
+mod dlq;
 mod enrol;
 mod enrol_some;
 mod explain;
@@ -25,9 +26,11 @@ mod rbac;
 mod render;
 mod rivals;
 mod scaling;
+mod simulate;
 mod states;
 mod status;
 mod uninstall;
+mod verify;
 mod version;
 
 use crate::{
@@ -45,21 +48,24 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command; the exit code says how it went.
 pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
-    let changes = matches!(
-        cli.verb,
-        Verb::Install(_) | Verb::Enroll(_) | Verb::Unenroll(_) | Verb::Uninstall(_)
-    );
+    let changes = match &cli.verb {
+        Verb::Install(_) | Verb::Enroll(_) | Verb::Unenroll(_) | Verb::Uninstall(_) => true,
+        Verb::Dlq(dlq) => dlq.sends(),
+        _ => false,
+    };
     // Ctrl-C is how these are meant to end.
     let endless = match &cli.verb {
         Verb::Dashboard(_) => true,
         Verb::Status(status) => status.watch,
         _ => false,
     };
+    // Who has broken something must put it back first.
+    let catches = matches!(cli.verb, Verb::Verify(_));
     let ended = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             tokio::select! {
                 ended = dispatch(cli, printer) => Some(ended),
-                _ = tokio::signal::ctrl_c() => None,
+                _ = tokio::signal::ctrl_c(), if !catches => None,
             }
         }),
         Err(e) => Some(Err(Problem::new(format!("Cannot start: {e}.")))),
@@ -84,8 +90,9 @@ fn exit_code(ended: Result<Outcome, Problem>, closed: Result<bool, Problem>, pri
             ExitCode::from(2)
         }
         // Whoever read the output has seen enough.
-        (Ok(_), Ok(false)) | (Ok(Outcome::Good), _) => ExitCode::SUCCESS,
+        (Ok(Outcome::Good | Outcome::Bad), Ok(false)) | (Ok(Outcome::Good), _) => ExitCode::SUCCESS,
         (Ok(Outcome::Bad), _) => ExitCode::from(1),
+        (Ok(Outcome::Interrupted), _) => ExitCode::from(INTERRUPTED),
     }
 }
 
@@ -96,6 +103,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
         Verb::Rbac(args) => rbac::run(&args, global, printer).await,
         Verb::Completion(args) => completion::run(&args, printer),
         Verb::ManPages(args) => completion::man_pages(&args),
+        Verb::Simulate(args) => simulate::run(&args, global, printer).await,
         Verb::Check(args) => check::run(&Cluster::connect_for_ports(global).await?, &args, printer).await,
         Verb::Bundle(args) => bundle::run(&Cluster::connect_for_ports(global).await?, &args, printer).await,
         Verb::Dashboard(args) => dashboard::run(&Cluster::connect_for_streams(global).await?, &args, printer).await,
@@ -110,6 +118,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
             diff::run(&cluster, &args, settings, printer).await
         }
         Verb::Explain(args) => explain::run(&args, global, printer).await,
+        Verb::Dlq(args) => dlq::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {
             let settings = of_file(args.file.as_deref(), global)?;
@@ -130,6 +139,11 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
             let settings = of_file(args.file.as_deref(), global)?;
             let cluster = enduring(Cluster::connect(global).await?, args.timeout, printer);
             uninstall::run(&places(&cluster, &settings), &args, printer).await
+        }
+        Verb::Verify(args) => {
+            let cluster = enduring(Cluster::connect(global).await?, args.max_duration, printer);
+            let ports = Cluster::connect_for_streams(global).await?;
+            verify::run(&cluster, &ports, &args, printer).await
         }
     }
 }

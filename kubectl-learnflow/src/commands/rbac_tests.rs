@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     cli::{Cli, Verb},
     cluster::fake::Fake,
-    commands::{check, diff, enrol_some, explain, install, status, uninstall, version},
+    commands::{check, diff, enrol_some, explain, install, simulate, status, uninstall, verify, version},
     config::Settings,
     model::Access,
     permissions::{access, granted, of},
@@ -183,6 +183,17 @@ fn a_verb_does_exactly_what_it_says_it_may() {
         version::of(cluster).await.expect("versions");
     });
     agree(Task::Version, &version, &[]);
+    let simulate = asked(&fake, async |cluster, printer| {
+        let cli = Cli::try_parse_from(["x", "simulate"]).expect("good flags");
+        let Verb::Simulate(args) = cli.verb else {
+            panic!("not simulate")
+        };
+        // Nobody has published anything.
+        simulate::of_cluster(cluster, &args, printer)
+            .await
+            .expect_err("no rate");
+    });
+    agree(Task::Simulate, &simulate, &[]);
     let check = asked(&fake, async |cluster, printer| {
         check::report(cluster, false, printer).await.expect("a report");
     });
@@ -218,6 +229,25 @@ fn a_verb_does_exactly_what_it_says_it_may() {
         assert_eq!(run_verb(cluster, printer, &line).await, Ok(Outcome::Good));
     });
     agree(Task::Uninstall, &uninstall, &[]);
+}
+
+#[test]
+fn verify_asks_for_what_is_in_its_list() {
+    let fake = verify::tests::sound();
+    let no = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden",
+        "message": "no" });
+    fake.answer("/apis/apps/v1/deployments", 403, no);
+    assert_eq!(verify::tests::verify(&fake, &["--disrupt"]).result, Ok(Outcome::Good));
+    let asked = fake.asked();
+    let asked = asked.iter().filter_map(|request| access_of(request)).collect();
+    // Its pods are made up, and so are the ways into them; this Kafka is no Deployment.
+    let unused = [
+        "list pods",
+        "get pods/portforward",
+        "get deployments",
+        "patch deployments",
+    ];
+    agree(Task::Verify, &asked, &unused);
 }
 
 /// What was there already, when `enroll` came; or, of policies, was not, since nobody else was enrolled.

@@ -159,7 +159,7 @@ impl<'a> Setup<'a> {
     }
 
     fn pubsub_component(&self) -> Value {
-        let broker = self.rig.kafka.address().to_string();
+        let broker = self.rig.broker().to_string();
         let group = self.namespace.map_or("{appID}", |_| "{namespace}-{appID}");
         let own = [
             ("brokers", &*broker),
@@ -221,6 +221,11 @@ impl Sidecar {
     /// The file that it logs to.
     pub fn log_file(&self) -> &Path {
         self.process.output_file()
+    }
+
+    /// The most memory it has ever had, in bytes.
+    pub fn peak_memory(&self) -> Result<u64> {
+        self.process.peak_memory()
     }
 
     pub fn log(&self) -> String {

@@ -62,7 +62,22 @@ impl Kafka {
 
     pub fn start_with(parts: &Parts, folder: &Path, secured: Option<&Secured>) -> Result<Self> {
         let address = free_port()?;
-        let mut properties = configuration(address, free_port()?, &folder.join("data"), secured);
+        Self::start_at(parts, folder, address, address, secured)
+    }
+
+    /// It listens at `address`, and tells its clients that it is reached at `told`.
+    pub fn start_behind(parts: &Parts, folder: &Path, address: SocketAddr, told: SocketAddr) -> Result<Self> {
+        Self::start_at(parts, folder, address, told, None)
+    }
+
+    fn start_at(
+        parts: &Parts,
+        folder: &Path,
+        address: SocketAddr,
+        told: SocketAddr,
+        secured: Option<&Secured>,
+    ) -> Result<Self> {
+        let mut properties = configuration(address, told, free_port()?, &folder.join("data"), secured);
         if let Some(secured) = secured {
             properties += &secured.properties();
         }
@@ -179,17 +194,25 @@ listener.name.ssl.ssl.client.auth=required
     }
 }
 
-fn configuration(broker: SocketAddr, controller: SocketAddr, data: &Path, secured: Option<&Secured>) -> String {
-    let mut listeners = format!("PLAINTEXT://{broker}");
-    if let Some(Secured { sasl, mutual, .. }) = secured {
-        listeners += &format!(",SASL_SSL://{sasl},SSL://{mutual}");
-    }
+fn configuration(
+    broker: SocketAddr,
+    told: SocketAddr,
+    controller: SocketAddr,
+    data: &Path,
+    secured: Option<&Secured>,
+) -> String {
+    let others = secured.map(|Secured { sasl, mutual, .. }| format!(",SASL_SSL://{sasl},SSL://{mutual}"));
+    let others = others.unwrap_or_default();
+    let (listeners, advertised) = (
+        format!("PLAINTEXT://{broker}{others}"),
+        format!("PLAINTEXT://{told}{others}"),
+    );
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
 listeners={listeners},CONTROLLER://{controller}
-advertised.listeners={listeners}
+advertised.listeners={advertised}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT

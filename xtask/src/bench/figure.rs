@@ -7,10 +7,15 @@ pub struct Figure {
     pub key: &'static str,
     value: f64,
     unit: &'static str,
-    /// The goal: the most that it should be.
-    at_most: Option<f64>,
+    goal: Option<Goal>,
     /// The least and the most of the rounds whose median it is.
     spread: Option<(f64, f64)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 /// The unit of a ratio.
@@ -22,7 +27,7 @@ impl Figure {
             key,
             value,
             unit,
-            at_most: None,
+            goal: None,
             spread: None,
         }
     }
@@ -39,19 +44,28 @@ impl Figure {
     }
 
     pub fn at_most(self, goal: f64) -> Self {
-        Self {
-            at_most: Some(goal),
-            ..self
-        }
+        let goal = Some(Goal::AtMost(goal));
+        Self { goal, ..self }
+    }
+
+    pub fn at_least(self, goal: f64) -> Self {
+        let goal = Some(Goal::AtLeast(goal));
+        Self { goal, ..self }
     }
 
     fn met(&self) -> Option<bool> {
-        self.at_most.map(|goal| self.value <= goal)
+        self.goal.map(|goal| match goal {
+            Goal::AtMost(most) => self.value <= most,
+            Goal::AtLeast(least) => self.value >= least,
+        })
     }
 
     pub fn json(&self) -> Value {
+        let goal = self.goal.map(|goal| match goal {
+            Goal::AtMost(goal) | Goal::AtLeast(goal) => goal,
+        });
         json!({
-            "key": self.key, "value": self.value, "unit": self.unit, "goal": self.at_most, "met": self.met(),
+            "key": self.key, "value": self.value, "unit": self.unit, "goal": goal, "met": self.met(),
             "spread": self.spread.map(|(least, most)| [least, most]),
             "command": format!("cargo xtask bench {}", self.key),
         })
@@ -62,7 +76,10 @@ impl Figure {
         let spread = self
             .spread
             .map(|(least, most)| format!("{} – {}", show(least), show(most)));
-        let goal = self.at_most.map(|goal| format!("≤ {}", show(goal)));
+        let goal = self.goal.map(|goal| match goal {
+            Goal::AtMost(goal) => format!("≤ {}", show(goal)),
+            Goal::AtLeast(goal) => format!("≥ {}", show(goal)),
+        });
         let verdict = match self.met() {
             None => "",
             Some(true) => "met",
@@ -126,6 +143,8 @@ mod tests {
         assert_eq!(figure(2.0).met(), Some(true));
         assert_eq!(figure(2.001).met(), Some(false));
         assert_eq!(Figure::new("k", 9.0, TIMES).met(), None);
+        let figure = |value| Figure::new("k", value, "/s").at_least(2.0);
+        assert_eq!((figure(2.0).met(), figure(1.9).met()), (Some(true), Some(false)));
     }
 
     #[test]

@@ -19,6 +19,11 @@ pub(super) fn merge(into: &mut Value, from: &Value) {
         (Value::Array(into), Value::Array(from)) if from.iter().any(|item| item["$patch"] == "delete") => {
             into.retain(|item| !from.iter().any(|gone| gone["name"] == item["name"]));
         }
+        // Nothing of it is there yet, so a null takes nothing away.
+        (into, Value::Object(from)) if from.values().any(Value::is_null) => {
+            *into = json!({});
+            merge(into, &Value::Object(from.clone()));
+        }
         (into, from) => *into = from.clone(),
     }
 }

@@ -92,6 +92,8 @@ pub(crate) struct Evidence {
     pub(crate) component: Option<Existing>,
     pub(crate) services: Vec<(Service, Vec<Pod>, Option<String>)>,
     pub(crate) resiliencies: Vec<Resiliency>,
+    /// What `verify` has broken and not put back.
+    pub(crate) broken: Option<String>,
     pub(crate) scalers: Vec<Scaler>,
     pub(crate) memory: Option<Memory>,
     /// In seconds since 1970.
@@ -107,7 +109,7 @@ pub(crate) struct Telemetry {
 }
 
 pub(crate) fn judge(evidence: Evidence) -> Report {
-    let mut problems = Vec::new();
+    let mut problems: Vec<String> = evidence.broken.iter().cloned().collect();
     let mut notes = Vec::new();
     let installed =
         evidence.parts.iter().any(|part| part.present) || evidence.services.iter().any(|(s, ..)| s.enrolled);

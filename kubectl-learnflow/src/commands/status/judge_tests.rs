@@ -78,6 +78,7 @@ fn healthy() -> Evidence {
         }),
         services: vec![(service, vec![pod], None)],
         resiliencies: vec![],
+        broken: None,
         scalers: vec![],
         memory: None,
         now: NOW,

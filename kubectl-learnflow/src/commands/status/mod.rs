@@ -133,7 +133,8 @@ async fn watch(clusters: &[Cluster], output: Format, printer: &Printer) -> Resul
 async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
     // First alone: if this one fails, all would.
     let versions = version::of(cluster).await?;
-    let (at_work, configurations, resiliencies, scalers) = try_join!(
+    let (broken, at_work, configurations, resiliencies, scalers) = try_join!(
+        broken(cluster),
         cluster.services_at_work(),
         cluster.configurations(),
         cluster.resiliencies(),
@@ -192,6 +193,7 @@ async fn gather(cluster: &Cluster) -> Result<Evidence, Problem> {
         component,
         services,
         resiliencies: facts.resiliencies,
+        broken,
         scalers,
         memory,
         now: SystemTime::now()
@@ -219,6 +221,17 @@ async fn telemetry(cluster: &Cluster) -> Result<Telemetry, Problem> {
         loaded,
         topics,
     })
+}
+
+/// What `verify` has broken on purpose and not put back yet.
+async fn broken(cluster: &Cluster) -> Result<Option<String>, Problem> {
+    match cluster.note().await {
+        Ok(note) => Ok(note.map(|note| format!("{}. {}", note.sentence(), note.next(&cluster.namespace)))),
+        Err(problem) if problem.kind == Kind::Forbidden => Ok(None),
+        // It is there, and cannot be read.
+        Err(problem) if problem.kind == Kind::Other => Ok(Some(problem.what)),
+        Err(problem) => Err(problem),
+    }
 }
 
 /// None when we may not look: whoever asks how things are need not be whoever installs.

@@ -1,0 +1,66 @@
+//! What `verify` may have to do: the only verb that reaches for a workload that is not one of the services.
+
+use super::{Permissions, access, facts, named, to};
+use crate::{
+    objects::ObjectRef,
+    outage::{Fault, NOTE},
+};
+
+/// Where Kafka is, for whoever only asks for a Role.
+const KAFKA: &str = "kafka";
+
+/// What it does for a Kafka in a namespace `kafka`.
+pub(super) fn all(namespace: &str) -> Permissions {
+    let kinds = "statefulsets,deployments";
+    let permissions = looks(namespace).and(noted(namespace)).and(around(KAFKA));
+    permissions
+        // What is behind the brokers' Service.
+        .need(to("get", "", "services", Some(KAFKA)))
+        .need(to("get,list,patch", "apps", kinds, Some(KAFKA)))
+        // Whether the canaries are in Kafka, by the login of the Component.
+        .like(to("get,create", "", "pods/portforward", Some(KAFKA)))
+        .like(to("get", "", "secrets", Some(namespace)))
+}
+
+/// To find out what takes part.
+pub(crate) fn looks(namespace: &str) -> Permissions {
+    facts(namespace)
+        .need(to("list", "", "pods", Some(namespace)))
+        .need([named(access("get", "", "configmaps", Some(namespace)), NOTE)])
+        .need([access("get", "", "pods/portforward", Some(namespace))])
+        // From Kubernetes 1.35 on a port-forward needs this too.
+        .like([access("create", "", "pods/portforward", Some(namespace))])
+}
+
+/// To break it, and to put it back: without any of these nothing is broken.
+pub(crate) fn breaks(namespace: &str, fault: &Fault) -> Permissions {
+    let permissions = noted(namespace);
+    match fault {
+        Fault::Scale { object, .. } => permissions.and(scales(object)),
+        Fault::Commands { .. } => permissions,
+    }
+}
+
+/// To put back what an earlier run has left. What it is, its note says.
+pub(crate) fn restores(namespace: &str) -> Permissions {
+    let note = named(access("get", "", "configmaps", Some(namespace)), NOTE);
+    Permissions::default().need([note, named(access("delete", "", "configmaps", Some(namespace)), NOTE)])
+}
+
+fn noted(namespace: &str) -> Permissions {
+    restores(namespace).need(to("create", "", "configmaps", Some(namespace)))
+}
+
+fn scales(object: &ObjectRef) -> Permissions {
+    let place = object.namespace.as_deref().unwrap_or_default();
+    let kind = format!("{}s", object.kind.to_lowercase());
+    let each = ["get", "patch"].map(|verb| named(access(verb, "apps", &kind, Some(place)), &object.name));
+    around(place).need(each)
+}
+
+fn around(place: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list", "", "pods", Some(place)))
+        .need(to("list", "autoscaling", "horizontalpodautoscalers", Some(place)))
+        .need(to("list", "policy", "poddisruptionbudgets", Some(place)))
+}

@@ -1,0 +1,174 @@
+//! `verify resilience` with a real Kafka that really goes: policies that keep their promises, policies that do not, and a plugin
+//! that is killed in the middle.
+
+use std::{
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use learnflow_tests::{SERVICES_NAMESPACE, Target};
+use serde_json::Value;
+
+use crate::{Test, expect};
+
+pub const TESTS: &[(&str, Test)] = &[("resilience::verified_with_a_real_outage", verified_with_a_real_outage)];
+
+/// The lab's Kafka keeps its data in an `emptyDir`.
+const DISRUPT: [&str; 4] = ["verify", "resilience", "--disrupt", "--discard-data"];
+
+fn verified_with_a_real_outage(target: &Target) -> Result<()> {
+    target.deploy_services()?;
+    expect(target, &["install", "--only=middleware,resilience"], 0)?;
+    let result = verified(target);
+    // Whatever came of it, a later test must find Kafka, and nothing of this.
+    let back = is_back(target);
+    let delete = [
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "delete",
+        "--ignore-not-found",
+        "resiliency/by-hand",
+    ];
+    target.run_kubectl(&delete)?;
+    let gone = expect(target, &["uninstall", "--unenroll"], 0).map(|_| ());
+    result.and(back).and(gone)
+}
+
+fn verified(target: &Target) -> Result<()> {
+    nothing_without_consent(target)?;
+    killed_and_restored(target)?;
+    kept(target)?;
+    broken(target)
+}
+
+fn nothing_without_consent(target: &Target) -> Result<()> {
+    let (_, said) = expect(target, &["verify", "resilience", "--discard-data"], 2)?;
+    ensure!(
+        said.contains("Nothing was done. This would take Kafka away for 15s"),
+        "{said}"
+    );
+    let (_, said) = expect(target, &["verify", "resilience", "--disrupt"], 2)?;
+    ensure!(said.contains("all that is in Kafka would be gone for good"), "{said}");
+    let (out, _) = expect(target, &["verify", "resilience", "--no-disrupt"], 0)?;
+    ensure!(
+        out.contains("√ Resiliency learnflow: its target kafka-pubsub is a Component"),
+        "{out}"
+    );
+    ensure!(out.contains("has loaded learnflow"), "{out}");
+    Ok(())
+}
+
+fn killed_and_restored(target: &Target) -> Result<()> {
+    let mut child = target
+        .plugin(&DISRUPT)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while wanted(target)? != "0" {
+        let ended = child.try_wait()?;
+        ensure!(
+            ended.is_none() && Instant::now() < deadline,
+            "Kafka was never taken away: {ended:?}"
+        );
+        thread::sleep(Duration::from_millis(200));
+    }
+    child.kill()?;
+    child.wait()?;
+    let sentence = "A failure simulation has not been undone: StatefulSet kafka/kafka was scaled from 1 to 0";
+    let (_, said) = expect(target, &DISRUPT, 2)?;
+    ensure!(said.contains(sentence), "{said}");
+    let output = target.run_plugin(&["status"])?;
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(!output.status.success() && shown.contains(sentence), "{shown}");
+    expect(target, &["verify", "resilience", "--restore"], 0)?;
+    is_back(target)?;
+    expect(target, &["verify", "resilience", "--restore"], 0)?;
+    Ok(())
+}
+
+/// What `install` brings.
+fn kept(target: &Target) -> Result<()> {
+    let (out, said) = expect(target, &[&DISRUPT[..], &["--output=json"]].concat(), 0)?;
+    let report: Value = serde_json::from_str(&out)?;
+    let verdicts = verdicts(&report)?;
+    ensure!(
+        verdicts["none-refused-within-budget"] == "kept" && verdicts["none-lost"] == "kept",
+        "{verdicts}\n{said}"
+    );
+    ensure!(report["calls"]["refused"] == 0, "{}", report["calls"]);
+    let slowest = report["calls"]["slowest_s"].as_f64().context("a call")?;
+    ensure!(
+        slowest > 5.0,
+        "Kafka was never away: the slowest answer took {slowest} s"
+    );
+    eprintln!(
+        "    Kafka was back after {} s; {}; {}",
+        report["back_s"], report["calls"], report["delivery"]
+    );
+    is_back(target)
+}
+
+/// A policy as many pages show it.
+fn broken(target: &Target) -> Result<()> {
+    target.apply(Some(SERVICES_NAMESPACE), include_str!("../cases/textbook-policy.yaml"))?;
+    expect(target, &["install", "--only=middleware,resilience"], 0)?;
+    let restart = [
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "rollout",
+        "restart",
+        "deployment/course-agent",
+    ];
+    target.run_kubectl(&restart)?;
+    target.wait_rolled_out(SERVICES_NAMESPACE, "deployment/course-agent")?;
+    let (out, said) = expect(target, &[&DISRUPT[..], &["--outage=5s"]].concat(), 1)?;
+    ensure!(
+        out.contains("× No publish is refused in an outage of up to 30 s"),
+        "{out}\n{said}"
+    );
+    ensure!(out.contains("circuit breaker is open"), "{out}\n{said}");
+    eprintln!("{out}");
+    Ok(())
+}
+
+fn verdicts(report: &Value) -> Result<Value> {
+    let promises = report["promises"].as_array().context("promises")?;
+    let verdict = |promise: &Value| {
+        let id = promise["id"].as_str().unwrap_or_default().to_owned();
+        (id, promise["verdict"].clone())
+    };
+    Ok(promises.iter().map(verdict).collect::<serde_json::Map<_, _>>().into())
+}
+
+fn wanted(target: &Target) -> Result<String> {
+    target.run_kubectl(&[
+        "--namespace=kafka",
+        "get",
+        "statefulset/kafka",
+        "--output=jsonpath={.spec.replicas}",
+    ])
+}
+
+/// As it was, with no trace of an experiment.
+fn is_back(target: &Target) -> Result<()> {
+    if wanted(target)? != "1" {
+        target.run_kubectl(&["--namespace=kafka", "scale", "statefulset/kafka", "--replicas=1"])?;
+        anyhow::bail!("Kafka was left away");
+    }
+    target.wait_rolled_out("kafka", "statefulset/kafka")?;
+    let note = ["--namespace", SERVICES_NAMESPACE, "get", "configmaps", "--output=name"];
+    let notes = target.run_kubectl(&note)?;
+    ensure!(!notes.contains("learnflow-verify"), "{notes}");
+    let annotations = [
+        "--namespace=kafka",
+        "get",
+        "statefulset/kafka",
+        "--output=jsonpath={.metadata.annotations}",
+    ];
+    let annotations = target.run_kubectl(&annotations)?;
+    ensure!(!annotations.contains("by-verify"), "{annotations}");
+    Ok(())
+}
