@@ -65,7 +65,7 @@ const ARRIVES: Duration = Duration::from_secs(90);
 impl Outage {
     pub fn run(&self, rig: &mut Rig, ready: Duration) -> Result<Measured> {
         let topic = format!("outage.{}", self.name);
-        rig.kafka().create_topic(&topic, self.partitions)?;
+        rig.kafka_mut().create_topic(&topic, self.partitions)?;
         let subscriber = Subscriber::taking_all(&topic)?;
         let consumer = format!("{}-in", self.name);
         let publisher = format!("{}-out", self.name);
@@ -117,7 +117,7 @@ impl Outage {
             deliveries: subscriber.deliveries().len(),
             seen: seen.ok_or_else(|| anyhow!("nobody watched"))??,
             logged: watch::logged(&sidecar)?,
-            requests: rig.kafka().requests()?,
+            requests: rig.kafka_mut().requests()?,
         };
         Ok(measured)
     }

@@ -26,11 +26,11 @@ pub fn start_while_kafka_refuses(rig: &mut Rig) -> Result<String> {
 /// that is started then is ready.
 pub fn start_while_kafka_hangs(rig: &mut Rig) -> Result<String> {
     const WAITS: Duration = Duration::from_secs(20);
-    rig.kafka().hold(true)?;
+    rig.kafka_mut().hold(true)?;
     let sidecar = setup(rig)?.launch();
     thread::sleep(WAITS);
     let early = sidecar.as_ref().is_ok_and(is_ready);
-    rig.kafka().hold(false)?;
+    rig.kafka_mut().hold(false)?;
     let began = Instant::now();
     ensure!(!early, "it was ready without Kafka");
     let status = sidecar?.wait_for_end()?;
