@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     cli::{Cli, Verb},
     cluster::fake::Fake,
-    commands::{check, diff, enrol_some, install, simulate, status, uninstall, verify, version},
+    commands::{check, diff, enrol_some, explain, install, simulate, status, uninstall, verify, version},
     config::Settings,
     model::Access,
     permissions::{access, granted, of},
@@ -198,6 +198,14 @@ fn a_verb_does_exactly_what_it_says_it_may() {
         check::report(cluster, false, printer).await.expect("a report");
     });
     agree(Task::Check, &check, &[]);
+    let explain = asked(&fake, async |cluster, printer| {
+        let cli = Cli::try_parse_from(["x", "explain"]).expect("good flags");
+        let Verb::Explain(args) = cli.verb else {
+            panic!("not explain")
+        };
+        assert_eq!(explain::of_cluster(cluster, &args, printer).await, Ok(Outcome::Good));
+    });
+    agree(Task::Explain, &explain, &[]);
     let unenroll = asked(&fake, async |cluster, printer| {
         assert_eq!(
             run_verb(cluster, printer, &["unenroll", "cart"]).await,

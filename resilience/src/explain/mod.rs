@@ -204,7 +204,3 @@ fn subscriptions<'a>(objects: &'a Objects, app: &'a str, target: &'a Target) -> 
     };
     objects.subscriptions.iter().filter(of)
 }
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

@@ -142,9 +142,7 @@ fn missing(flow: &Flow, findings: &mut Findings) {
         let (kind, comes_to) = match (missing.part, &flow.target) {
             (Part::Timeout, _) => ("timeouts", "no timeout applies"),
             (Part::Retry, _) => ("retries", "no retry applies"),
-            (Part::Breaker, Target::Component { .. }) => {
-                ("circuitBreakers", "the sidecar breaks down when it asks for it")
-            }
+            (Part::Breaker, Target::Component { .. }) => ("circuitBreakers", "each call ends without an answer"),
             (Part::Breaker, _) => ("circuitBreakers", "no breaker applies"),
         };
         let name = &missing.name.value;

@@ -30,6 +30,7 @@ pub(super) fn find(flow: &Flow, objects: &Objects, question: &Question, findings
         });
     };
     retries(flow, &mut add);
+    hidden_default(flow, objects, &mut add);
     let (name, kind) = match &flow.target {
         Target::Component { name, kind } => (name, *kind),
         Target::App(_) => {
@@ -49,7 +50,6 @@ pub(super) fn find(flow: &Flow, objects: &Objects, question: &Question, findings
         }
         Target::Actor(_) => return,
     };
-    hidden_default(flow, objects, &mut add);
     shared_breaker(flow, objects, &mut add);
     if kind != ComponentKind::Pubsub {
         return;
@@ -173,6 +173,8 @@ fn hidden_default(flow: &Flow, objects: &Objects, add: &mut impl FnMut(Code, Sev
     let mut bare = objects.clone();
     for resiliency in &mut bare.resiliencies {
         resiliency.components.clear();
+        resiliency.apps.clear();
+        resiliency.actors.clear();
     }
     let app = flow.apps.first().map_or("", String::as_str);
     let default = policy_of(&bare, app, &flow.target, flow.direction);

@@ -59,7 +59,7 @@ impl Objects {
                         objects.add(document, Some(file), &mut wrong);
                     }
                 }
-                Err(e) => wrong.push(e),
+                Err(e) => wrong.push(*e),
             }
         }
         objects.twice(&mut wrong);

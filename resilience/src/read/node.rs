@@ -87,7 +87,7 @@ pub(super) enum Value {
 }
 
 impl Node {
-    pub(super) fn documents(file: &str, text: &str) -> Result<Vec<Self>, Wrong> {
+    pub(super) fn documents(file: &str, text: &str) -> Result<Vec<Self>, Box<Wrong>> {
         // As for kubectl, a single y or n is a text.
         let options = serde_saphyr::options! { strict_booleans: true };
         serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
@@ -95,7 +95,7 @@ impl Node {
             let line = error.location().map(|at| at.line() as usize).filter(|line| *line > 0);
             let what = error.to_string();
             let what = what.lines().next().unwrap_or_default().trim_end_matches('.');
-            Wrong {
+            Box::new(Wrong {
                 place: Place {
                     file: Some(file.to_owned()),
                     line,
@@ -103,7 +103,7 @@ impl Node {
                 },
                 what: format!("not YAML: {what}"),
                 next: "Mend it; `kubectl apply --dry-run=client -f` says the same.".into(),
-            }
+            })
         })
     }
 

@@ -233,7 +233,10 @@ impl Reader<'_> {
     fn breaker(&mut self, at: &At) -> Option<Breaker> {
         self.only(at, &["maxRequests", "interval", "timeout", "trip"]);
         let before = self.wrong.len();
-        let mut duration = |key: &str| at.get(key)?.duration(self.wrong).filter(|duration| !duration.is_zero());
+        let mut duration = |key: &str| {
+            let at = at.get(key).filter(|at| !at.is_empty())?;
+            at.duration(self.wrong).filter(|duration| !duration.is_zero())
+        };
         let (timeout, interval) = (duration("timeout"), duration("interval"));
         let max_requests = at.get("maxRequests").and_then(|at| {
             let number = at.whole(self.wrong)?;

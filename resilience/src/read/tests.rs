@@ -151,7 +151,7 @@ fn the_shipped_policies_are_read_and_their_lines_known() {
     assert_eq!(wrong, []);
     assert_eq!(objects.ignored, []);
     for resiliency in &objects.resiliencies {
-        for (component, _) in &resiliency.components {
+        for component in resiliency.components.keys() {
             let target = Target::Component {
                 name: component.clone(),
                 kind: ComponentKind::Pubsub,

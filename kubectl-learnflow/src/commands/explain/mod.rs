@@ -25,29 +25,35 @@ use std::{collections::BTreeSet, path::PathBuf};
 const CONTRADICTS: [&str; 2] = ["LF103", "LF104"];
 
 pub(super) async fn run(args: &Args, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
-    let mut question = Question {
+    if args.files.is_empty() {
+        return of_cluster(&Cluster::connect(global).await?, args, printer).await;
+    }
+    let objects = of_files(&args.files, global, printer)?;
+    let explanation = explain(&objects, &question(args));
+    let bad = explanation.findings.iter();
+    let bad = bad.filter(|finding| CONTRADICTS.contains(&finding.code.id));
+    let bad: Vec<(String, String)> = bad.map(|finding| (told(finding), finding.next.clone())).collect();
+    match bad.is_empty() {
+        true => print(&objects, &explanation, args, printer),
+        false => Err(refuse(bad, printer)),
+    }
+}
+
+fn question(args: &Args) -> Question {
+    Question {
         rate: args.rate,
         outage: args.outage,
         apps: None,
-    };
-    let (objects, explanation) = if args.files.is_empty() {
-        of_cluster(&mut question, global, printer).await?
-    } else {
-        let objects = of_files(&args.files, global, printer)?;
-        let explanation = explain(&objects, &question);
-        let bad: Vec<&Finding> = findings(&explanation, &CONTRADICTS).collect();
-        if !bad.is_empty() {
-            let wrong = bad.into_iter().map(|finding| (told(finding), finding.next.clone()));
-            return Err(refuse(wrong.collect(), printer));
-        }
-        (objects, explanation)
-    };
+    }
+}
+
+fn print(objects: &Objects, explanation: &Explanation, args: &Args, printer: &Printer) -> Result<Outcome, Problem> {
     match args.output {
-        ExplainFormat::Json => printer.document(Format::Json, &view::document(&explanation))?,
-        ExplainFormat::Sarif => printer.document(Format::Json, &sarif::document(&explanation))?,
-        ExplainFormat::Junit => printer.document_text(&junit::document(&objects, &explanation)),
-        ExplainFormat::Table => view::show(&explanation, false, printer),
-        ExplainFormat::Wide => view::show(&explanation, true, printer),
+        ExplainFormat::Json => printer.document(Format::Json, &view::document(explanation))?,
+        ExplainFormat::Sarif => printer.document(Format::Json, &sarif::document(explanation))?,
+        ExplainFormat::Junit => printer.document_text(&junit::document(objects, explanation)),
+        ExplainFormat::Table => view::show(explanation, false, printer),
+        ExplainFormat::Wide => view::show(explanation, true, printer),
     }
     Ok(match explanation.worst() {
         Some(Severity::Error) => Outcome::Bad,
@@ -55,20 +61,13 @@ pub(super) async fn run(args: &Args, global: &Global, printer: &Printer) -> Resu
     })
 }
 
-async fn of_cluster(
-    question: &mut Question,
-    global: &Global,
-    printer: &Printer,
-) -> Result<(Objects, Explanation), Problem> {
-    let cluster = Cluster::connect(global).await?;
+pub(super) async fn of_cluster(cluster: &Cluster, args: &Args, printer: &Printer) -> Result<Outcome, Problem> {
     printer.waiting("asking the cluster");
     let needed = permissions::explain(&cluster.namespace).required;
-    guard::allowed(&cluster, needed, printer).await?;
+    guard::allowed(cluster, needed, printer).await?;
     let found = cluster.dapr_objects().await?;
     let services = cluster.services().await?;
     printer.done_waiting();
-    question.apps = Some(services.into_iter().filter_map(|service| service.app_id).collect());
-    let (objects, wrong) = Objects::of_cluster(&found);
     if found.is_empty() {
         let what = format!(
             "There is no Component, Resiliency or Subscription of Dapr in namespace {}.",
@@ -76,12 +75,15 @@ async fn of_cluster(
         );
         return Err(Problem::new(what).next("Name the namespace of the services with -n, or files with -f."));
     }
-    let mut explanation = explain(&objects, question);
+    let mut question = question(args);
+    question.apps = Some(services.into_iter().filter_map(|service| service.app_id).collect());
+    let (objects, wrong) = Objects::of_cluster(&found);
+    let mut explanation = explain(&objects, &question);
     // A sidecar goes on without such an object, so the rest is explained without it.
     let unreadable = CODES.iter().find(|code| code.id == "LF101").copied();
     let errors = wrong.into_iter().filter_map(|wrong| Some(refused(unreadable?, wrong)));
     explanation.findings.splice(0..0, errors);
-    Ok((objects, explanation))
+    print(&objects, &explanation, args, printer)
 }
 
 fn refused(code: Code, wrong: Wrong) -> Finding {
@@ -134,13 +136,6 @@ pub(super) fn refuse(mut wrong: Vec<(String, String)>, printer: &Printer) -> Pro
     }
     let (what, next) = last.unwrap_or_default();
     Problem::new(what).next(next)
-}
-
-fn findings<'a>(explanation: &'a Explanation, ids: &'a [&str]) -> impl Iterator<Item = &'a Finding> {
-    explanation
-        .findings
-        .iter()
-        .filter(|finding| ids.contains(&finding.code.id))
 }
 
 /// One line, with where it is.
