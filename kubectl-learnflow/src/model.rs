@@ -320,8 +320,19 @@ pub(crate) struct Probe {
     pub(crate) outbound: Result<(), String>,
     /// Names of the components it has loaded.
     pub(crate) components: Result<Vec<String>, String>,
+    /// None when it does not say.
+    pub(crate) subscriptions: Vec<Subscribed>,
     /// The status that `/metrics` answers with.
     pub(crate) metrics: Option<Result<u16, String>>,
+}
+
+/// A subscription as a sidecar has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Subscribed {
+    pub(crate) pubsub: String,
+    pub(crate) topic: String,
+    /// The topic of what is never taken.
+    pub(crate) dead_letters: Option<String>,
 }
 
 /// A ResourceQuota; figures as Kubernetes writes them.

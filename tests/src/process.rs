@@ -138,10 +138,19 @@ impl Process {
 
     /// The most memory it has ever had, in bytes.
     pub fn peak_memory(&self) -> Result<u64> {
+        self.bytes("VmHWM:")
+    }
+
+    /// What it has now.
+    pub fn memory(&self) -> Result<u64> {
+        self.bytes("VmRSS:")
+    }
+
+    fn bytes(&self, name: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kilobytes = line.and_then(|line| line.split_whitespace().next());
-        Ok(kilobytes.context("VmHWM")?.parse::<u64>()? * 1024)
+        Ok(kilobytes.with_context(|| name.to_owned())?.parse::<u64>()? * 1024)
     }
 
     fn last_words(&self) -> String {

@@ -87,6 +87,11 @@ impl Rig {
         &mut self.kafka
     }
 
+    /// A broker more, with its data in a folder of its own, which has to outlive it.
+    pub fn another_kafka(&self, folder: &Folder) -> Result<Kafka> {
+        Kafka::start(&self.parts, folder.path())
+    }
+
     /// A sidecar that is yet to be started.
     pub fn sidecar(&self, middleware: Middleware) -> Setup<'_> {
         Setup::new(self, middleware)

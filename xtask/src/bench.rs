@@ -4,6 +4,7 @@ mod collector;
 mod daprd;
 mod figure;
 mod guest;
+mod outages;
 mod plugin;
 mod simulate;
 mod status;
@@ -69,6 +70,10 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "flow.screen_latency",
         take: collector::screen_latency,
+    },
+    Measure {
+        key: "resilience",
+        take: outages::resilience,
     },
     Measure {
         key: "plugin.binary_mb",

@@ -12,12 +12,15 @@ use crate::{
     wasm,
 };
 
+/// What the names of the outages begin with.
+const OUTAGES: &str = "resilience";
+
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Only the tests that need neither sidecars nor a cluster
     #[arg(long)]
     unit: bool,
-    /// Only the tests whose name contains this
+    /// Only the tests whose name contains this. `resilience`: real outages of a real Kafka, all of them, and nothing else
     filter: Option<String>,
     #[command(flatten)]
     cluster: Cluster,
@@ -84,18 +87,28 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
             .env("LEARNFLOW_PROXY_WASM", &filter_for_envoy);
         test
     };
+    let harness = ["--quiet", "--package", "learnflow-tests"];
+    let outages = [&harness[..], &["--test", "resilience"]].concat();
+    if arguments
+        .filter
+        .as_deref()
+        .is_some_and(|filter| filter.starts_with(OUTAGES))
+    {
+        return tally.run("outages", test(&outages, &["--include-ignored"]));
+    }
     let unit = test(&["--workspace", "--exclude", "learnflow-tests"], &[]);
     tally.run("unit tests", unit)?;
     if arguments.unit {
         return Ok(());
     }
-    let harness = ["--quiet", "--package", "learnflow-tests"];
     if cfg!(target_os = "linux") {
         let sidecars = test(
             &[&harness[..], &["--lib", "--test", "sidecar"]].concat(),
             &["--test-threads=1"],
         );
         tally.run("tests in sidecars", sidecars)?;
+        // The short ones.
+        tally.run("outages", test(&outages, &[]))?;
         let stack = test(&[&harness[..], &["--test", "stack"]].concat(), &["--test-threads=1"]);
         tally.run("tests of the stack", stack)?;
     }

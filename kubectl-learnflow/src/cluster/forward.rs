@@ -2,7 +2,7 @@
 
 use super::Cluster;
 use crate::{
-    model::{Probe, SidecarPod},
+    model::{Probe, SidecarPod, Subscribed},
     monitoring::Address,
     objects::STACK_NAMESPACE,
     problem::{Kind, Problem},
@@ -37,11 +37,35 @@ const ANSWER: usize = 4 << 20;
 struct Metadata {
     #[serde(default)]
     components: Vec<Component>,
+    #[serde(default)]
+    subscriptions: Vec<Subscription>,
 }
 
 #[derive(Deserialize)]
 struct Component {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct Subscription {
+    #[serde(rename = "pubsubname")]
+    pubsub: String,
+    topic: String,
+    #[serde(default, rename = "deadLetterTopic")]
+    dead_letters: String,
+}
+
+impl Metadata {
+    fn read(body: &[u8]) -> Result<(Vec<String>, Vec<Subscribed>), String> {
+        let read: Self = serde_json::from_slice(body).map_err(|e| format!("its metadata cannot be read ({e})"))?;
+        let components = read.components.into_iter().map(|component| component.name);
+        let subscriptions = read.subscriptions.into_iter().map(|one| Subscribed {
+            pubsub: one.pubsub,
+            topic: one.topic,
+            dead_letters: Some(one.dead_letters).filter(|topic| !topic.is_empty()),
+        });
+        Ok((components.collect(), subscriptions.collect()))
+    }
 }
 
 impl Cluster {
@@ -133,18 +157,14 @@ impl Cluster {
     pub(crate) async fn probe(&self, pod: &SidecarPod) -> Result<Probe, Problem> {
         let outbound = self.get_from(&pod.name, API, "/v1.0/healthz/outbound").await?;
         let metadata = self.get_from(&pod.name, API, "/v1.0/metadata").await?;
-        let components = match metadata {
-            Ok((StatusCode::OK, body)) => serde_json::from_slice::<Metadata>(&body)
-                .map(|metadata| {
-                    metadata
-                        .components
-                        .into_iter()
-                        .map(|component| component.name)
-                        .collect()
-                })
-                .map_err(|e| format!("its metadata cannot be read ({e})")),
+        let said = match metadata {
+            Ok((StatusCode::OK, body)) => Metadata::read(&body),
             Ok((code, _)) => Err(format!("its metadata answers {}", code.as_u16())),
             Err(why) => Err(why),
+        };
+        let (components, subscriptions) = match said {
+            Ok((components, subscriptions)) => (Ok(components), subscriptions),
+            Err(why) => (Err(why), Vec::new()),
         };
         let metrics = match pod.metrics {
             Some(port) => Some(
@@ -161,6 +181,7 @@ impl Cluster {
                 Err(why) => Err(why),
             },
             components,
+            subscriptions,
             metrics,
         })
     }

@@ -28,11 +28,17 @@ pub fn router(sidecar: Sidecar) -> Router {
         .with_state(Publisher { sidecar, path })
 }
 
-/// 201 if, and only if, Dapr took the event. A 503 leaves open whether it did:
-/// who asks again gets another lesson, with another id.
+/// Who asks again names its wish by this header: then it is the same lesson, and stored once however often it comes.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// As long as an open breaker of the sidecar lets nobody try.
+const OPEN: u64 = 5;
+
+/// 201 if, and only if, Dapr took the event. A 503 leaves open whether it did: the sidecar may have given up an attempt that
+/// reached Kafka all the same. So it says when to ask again, and whoever does so names the wish.
 async fn generate(State(publisher): State<Publisher>, headers: HeaderMap, Json(wish): Json<Wish>) -> Response {
     let traceparent = trace_parent::from_caller_or_new(&headers);
-    let lesson = Lesson::generate(wish);
+    let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok());
+    let lesson = Lesson::generate(wish, key.filter(|key| (1..=64).contains(&key.len())));
     let event = json!(lesson).to_string();
 
     let refusal = match publisher.sidecar.post(&publisher.path, &traceparent, event).await {
@@ -48,7 +54,15 @@ async fn generate(State(publisher): State<Publisher>, headers: HeaderMap, Json(w
     };
     tracing::warn!(id = lesson.id, trace = ?traceparent, refusal, "not published");
     let body = Json(json!({ "error": "the lesson could not be published" }));
-    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
+    let later = [(RETRY_AFTER, retry_after().to_string())];
+    (StatusCode::SERVICE_UNAVAILABLE, later, body).into_response()
+}
+
+/// Seconds. Not the same for all: those who failed together would come back together.
+fn retry_after() -> u64 {
+    let mut byte = [0];
+    let _ = getrandom::fill(&mut byte);
+    OPEN + u64::from(byte[0]) % OPEN
 }
 
 #[cfg(test)]
@@ -85,8 +99,21 @@ mod tests {
         for sidecar in [refusing.client(), FakeSidecar::absent().await] {
             let answer = send(&router(sidecar), Method::POST, "/lessons", HEADERS, WISH).await;
             assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-            assert_eq!(answer.headers[RETRY_AFTER], "1");
+            let seconds: u64 = answer.headers[RETRY_AFTER].to_str().unwrap().parse().unwrap();
+            assert!((5..10).contains(&seconds), "{seconds}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_asks_again_gets_the_same_lesson() {
+        let fake = FakeSidecar::answering(StatusCode::NO_CONTENT, "").await;
+        let app = router(fake.client());
+        let named = [("content-type", "application/json"), (IDEMPOTENCY_KEY, "wish-1")];
+        for _ in 0..2 {
+            let answer = send(&app, Method::POST, "/lessons", &named, WISH).await;
+            assert_eq!(answer.body, json!({ "id": "wish-1" }).to_string());
+        }
+        assert_eq!(fake.requests()[0].body, fake.requests()[1].body);
     }
 
     #[tokio::test]

@@ -24,12 +24,16 @@ pub fn router(sidecar: Sidecar) -> Router {
 /// the answer, so that whoever asked can find the trace.
 async fn ask_for_lesson(State(sidecar): State<Sidecar>, headers: HeaderMap, wish: Bytes) -> Response {
     let traceparent = trace_parent::from_caller_or_new(&headers);
-    let (status, body) = match sidecar.post(INVOKE, &traceparent, wish).await {
-        Ok(answer) => (answer.status, answer.body),
+    let (status, later, body) = match sidecar.post(INVOKE, &traceparent, wish).await {
+        Ok(answer) => (answer.status, answer.retry_after, answer.body),
         Err(error) => {
             tracing::warn!(%error, "course-agent cannot be asked");
             let body = r#"{"error":"course-agent cannot be reached"}"#;
-            (StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(body.as_bytes()))
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                None,
+                Bytes::from_static(body.as_bytes()),
+            )
         }
     };
     tracing::info!(status = status.as_u16(), trace = ?traceparent, "asked for a lesson");
@@ -38,7 +42,7 @@ async fn ask_for_lesson(State(sidecar): State<Sidecar>, headers: HeaderMap, wish
     let headers = response.headers_mut();
     headers.insert(TRACEPARENT, traceparent);
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, 1.into());
+        headers.insert(RETRY_AFTER, later.unwrap_or_else(|| 1.into()));
     }
     response
 }

@@ -20,12 +20,12 @@ pub(crate) struct Lesson {
 }
 
 impl Lesson {
-    /// A new id each time; the text follows from the wish alone.
-    pub(crate) fn generate(wish: Wish) -> Self {
+    /// With the id that the asker has given to the wish, or a new one; the text follows from the wish alone.
+    pub(crate) fn generate(wish: Wish, id: Option<&str>) -> Self {
         let Wish { course, title } = wish;
         let text = format!("{title}. What {course} means by it, an example, and an exercise.");
         Self {
-            id: random_hex::<16>(),
+            id: id.map_or_else(random_hex::<16>, str::to_owned),
             course,
             title,
             text,
@@ -43,9 +43,13 @@ mod tests {
             course: "rust".into(),
             title: "Borrowing".into(),
         };
-        let (one, two) = (Lesson::generate(wish.clone()), Lesson::generate(wish));
+        let (one, two) = (
+            Lesson::generate(wish.clone(), None),
+            Lesson::generate(wish.clone(), None),
+        );
         assert_ne!(one.id, two.id);
         assert_eq!(one.id.len(), 32);
         assert_eq!(one.text, two.text);
+        assert_eq!(Lesson::generate(wish, Some("mine")).id, "mine");
     }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, StatusCode};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
@@ -25,6 +25,7 @@ pub struct Sidecar {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) retry_after: Option<HeaderValue>,
     pub(crate) body: Bytes,
 }
 
@@ -76,6 +77,7 @@ impl Sidecar {
             let body = to_bytes(Body::new(body), MAX_ANSWER).await?;
             Ok(Answer {
                 status: head.status,
+                retry_after: head.headers.get(RETRY_AFTER).cloned(),
                 body,
             })
         };

@@ -237,6 +237,16 @@ impl Sidecar {
         self.process.wait(what, check)
     }
 
+    /// The memory that it has, in bytes.
+    pub fn memory(&self) -> Result<u64> {
+        self.process.memory()
+    }
+
+    /// Without a word (SIGKILL).
+    pub fn kill(&self) -> Result<()> {
+        self.process.kill()
+    }
+
     pub fn wait_for_end(&self) -> Result<ExitStatus> {
         self.process.wait_for_end()
     }

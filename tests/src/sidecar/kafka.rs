@@ -1,6 +1,6 @@
 use std::{
     fs,
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -9,6 +9,25 @@ use anyhow::{Context, Result, ensure};
 use learnflow_lab::Parts;
 
 use crate::process::{Process, free_port};
+
+const REQUESTS: &str = "requests.log";
+
+/// Each request that was answered, but not each fetch, which says nothing and comes all the time; and what goes wrong.
+const LOGGING: &str = r#"<Configuration>
+  <Appenders>
+    <Console name="console"><PatternLayout pattern="%d %p %m (%c)%n"/></Console>
+    <File name="requests" fileName="requests.log">
+      <RegexFilter regex=".*requestApiKeyName.:.FETCH.*" onMatch="DENY" onMismatch="ACCEPT"/>
+      <PatternLayout pattern="%d{UNIX_MILLIS} %.-200m%n"/>
+    </File>
+  </Appenders>
+  <Loggers>
+    <Logger name="kafka.request.logger" level="debug" additivity="false"><AppenderRef ref="requests"/></Logger>
+    <Logger name="kafka.server.KafkaRaftServer" level="info"/>
+    <Root level="warn"><AppenderRef ref="console"/></Root>
+  </Loggers>
+</Configuration>
+"#;
 
 /// One broker, which is its own controller.
 #[derive(Debug)]
@@ -63,6 +82,7 @@ impl Kafka {
             properties += &secured.properties();
         }
         fs::write(folder.join("server.properties"), properties)?;
+        fs::write(folder.join("log4j2.xml"), LOGGING)?;
         let mut kafka = Self {
             process: None,
             address,
@@ -84,9 +104,13 @@ impl Kafka {
     /// With the data it had.
     pub fn start_again(&mut self) -> Result<()> {
         let mut command = self.java();
+        command.env("JDK_JAVA_OPTIONS", "-Dlog4j2.configurationFile=log4j2.xml");
         command.arg("kafka.Kafka").arg(self.folder.join("server.properties"));
         let process = Process::start("Kafka", &mut command, &self.folder)?;
-        process.wait("connection", || TcpStream::connect(self.address).ok())?;
+        // Its port takes connections long before it answers, and it answers before it leads a partition.
+        process.wait("start", || {
+            process.output().contains("Kafka Server started").then_some(())
+        })?;
         self.process = Some(process);
         Ok(())
     }
@@ -96,14 +120,34 @@ impl Kafka {
         self.process = None;
     }
 
-    /// It stands still, with its connections open, or goes on.
+    /// It stands still: the kernel goes on taking connections and bytes for it, and nothing is answered. Or it goes on.
     #[cfg(target_os = "linux")]
     pub fn hold(&self, still: bool) -> Result<()> {
-        self.process.as_ref().context("Kafka is not running")?.hold(still)
+        self.process.as_ref().context("Kafka does not run")?.hold(still)
+    }
+
+    /// What it has answered since it was first started: milliseconds since 1970, and the kind of the request (`PRODUCE`, …).
+    pub fn requests(&self) -> Result<Vec<(i64, String)>> {
+        let log = fs::read_to_string(self.folder.join(REQUESTS)).context("Kafka's log of requests")?;
+        let request = |line: &str| {
+            let (at, rest) = line.split_once(' ')?;
+            let (_, kind) = rest.split_once("\"requestApiKeyName\":\"")?;
+            Some((at.parse().ok()?, kind.split('"').next()?.to_owned()))
+        };
+        // The last line may be there in part.
+        Ok(log.lines().filter_map(request).collect())
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub fn create_topic(&self, topic: &str, partitions: u32) -> Result<()> {
+        let (broker, partitions) = (self.address.to_string(), partitions.to_string());
+        let server = ["--bootstrap-server", &broker];
+        let create = ["--create", "--topic", topic, "--partitions", &partitions];
+        self.tool("org.apache.kafka.tools.TopicCommand", &[&server[..], &create].concat())?;
+        Ok(())
     }
 
     /// Runs one of Kafka's own tools to its end; what it said.

@@ -39,11 +39,22 @@ pub fn screen_latency() -> Result<Vec<Figure>> {
     ])
 }
 
-struct Taken(String);
+pub(super) struct Taken(pub(super) String);
 
 impl Taken {
+    /// The same of all its lines.
+    pub(super) fn all(&self, key: &str) -> Result<Vec<f64>> {
+        let lines = self.0.lines().filter(|line| line.starts_with("figure "));
+        let each = lines.filter_map(|line| Self(line.to_owned()).of(key).ok()).flatten();
+        let each: Vec<f64> = each.collect();
+        if each.is_empty() {
+            bail!("no figure {key}");
+        }
+        Ok(each)
+    }
+
     /// The rounds of a figure, from its line `figure KEY ROUND…`.
-    fn of(&self, key: &str) -> Result<Vec<f64>> {
+    pub(super) fn of(&self, key: &str) -> Result<Vec<f64>> {
         let mut lines = self
             .0
             .lines()
@@ -89,5 +100,8 @@ mod tests {
         let taken = Taken("running 1 test\nfigure a.b 1.5 2\nfigure a.c\n".into());
         assert_eq!(taken.of("a.b").expect("two"), [1.5, 2.0]);
         assert!(taken.of("a.c").is_err() && taken.of("x").is_err());
+        let twice = Taken("figure a 1\nfigure a 2\nfigure b 3\n".into());
+        assert_eq!(twice.all("a").expect("two"), [1.0, 2.0]);
+        assert!(twice.all("c").is_err());
     }
 }

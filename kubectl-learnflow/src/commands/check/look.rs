@@ -3,7 +3,7 @@
 use crate::{
     capacity::{self, Needs},
     cluster::Cluster,
-    commands::{host, keeper, status::judge},
+    commands::{check::dead_letters, host, keeper, status::judge},
     model::{Access, Facts, Probe, SidecarPod},
     objects::{AGENT_NAMESPACE, Object, Plan, STACK_NAMESPACE},
     preflight::{self, Check},
@@ -79,6 +79,7 @@ pub(super) async fn sidecars(cluster: &Cluster, kafka: &[String]) -> Result<Vec<
     };
     let found: Vec<(&SidecarPod, Probe)> = asked.into_iter().zip(probes).collect();
     let mut checks = vec![reachable(&found, kafka, &cluster.namespace).id("kafka-reachable")];
+    checks.extend(dead_letters::look(&found, kafka).map(|check| check.id("dead-letters")));
     checks.extend(metrics(&found, &cluster.namespace).map(|check| check.id("sidecar-metrics")));
     if skipped > 0 {
         checks.push(

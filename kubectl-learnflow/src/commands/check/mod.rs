@@ -1,5 +1,6 @@
 //! `check`: what must hold before an installation, and whether what is installed is well.
 
+mod dead_letters;
 mod look;
 mod view;
 
