@@ -22,7 +22,7 @@ const IMAGE: &str = "grafana/grafana:12.4.2";
 const THEIRS: &str = include_str!("../cases/existing-grafana.yaml");
 
 fn an_image_that_cannot_be_pulled_is_named(target: &Target) -> Result<()> {
-    let install = ["install", "--only=grafana", "--grafana=own", "--timeout=90s"];
+    let install = ["install", "--only=grafana", "--grafana=own", "--timeout=30s"];
     let (_, said) = expect(target, &install, 1)?;
     ensure!(said.contains("chose a password for Grafana"), "{said}");
     let late = said.lines().find(|line| line.contains("not ready after"));

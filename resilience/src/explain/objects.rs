@@ -127,8 +127,9 @@ pub(super) fn find(objects: &Objects, question: &Question, flows: &[Flow], findi
         }
         for (place, kind, name) in unused(objects, resiliency) {
             let what = format!("No target names {name} of {kind}");
-            let next = "Name it in targets, or take it out.".to_owned();
-            add(codes::UNUSED, Severity::Warning, vec![place], what, next);
+            // A profile that others may name, as `learnflow-invoke` is, has no target of its own.
+            let next = "Name it in targets of this object or another, or take it out.".to_owned();
+            add(codes::UNUSED, Severity::Note, vec![place], what, next);
         }
     }
     for flow in flows {
