@@ -103,7 +103,7 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
     }
     if cfg!(target_os = "linux") {
         let sidecars = test(
-            &[&harness[..], &["--lib", "--test", "sidecar"]].concat(),
+            &[&harness[..], &["--lib", "--test", "simulation", "--test", "sidecar"]].concat(),
             &["--test-threads=1"],
         );
         tally.run("tests in sidecars", sidecars)?;
