@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
-use learnflow_tests::{SERVICES_NAMESPACE, Target};
+use anyhow::{Context, Result, anyhow, ensure};
+use learnflow_tests::{Frontend, SERVICES_NAMESPACE, Target};
 use serde_json::Value;
 
 use crate::{Test, expect};
@@ -40,6 +40,7 @@ fn verified(target: &Target) -> Result<()> {
     nothing_without_consent(target)?;
     killed_and_restored(target)?;
     kept(target)?;
+    rolled_in_the_middle(target)?;
     broken(target)
 }
 
@@ -109,6 +110,77 @@ fn kept(target: &Target) -> Result<()> {
         report["back_s"], report["calls"], report["delivery"]
     );
     is_back(target)
+}
+
+/// A rollout while Kafka is away: the new pod does not get ready, the old one stays and its callers wait, and when Kafka is back all
+/// of them are answered and the rollout ends by itself.
+fn rolled_in_the_middle(target: &Target) -> Result<()> {
+    let kafka = |replicas: &str| target.run_kubectl(&["--namespace=kafka", "scale", "statefulset/kafka", replicas]);
+    let rollout = |verb: &str| {
+        let arguments = ["rollout", verb, "deployment/course-agent", "--timeout=1s"];
+        let count = if verb == "status" { 4 } else { 3 };
+        target.run_kubectl(&[&["--namespace", SERVICES_NAMESPACE][..], &arguments[..count]].concat())
+    };
+    let frontend = Frontend::of(target)?;
+    kafka("--replicas=0")?;
+    target.run_kubectl(&[
+        "--namespace=kafka",
+        "wait",
+        "pod/kafka-0",
+        "--for=delete",
+        "--timeout=60s",
+    ])?;
+    thread::scope(|scope| {
+        let callers = scope.spawn(|| frontend.request_lessons(8));
+        let looked = (|| {
+            rollout("restart")?;
+            thread::sleep(Duration::from_secs(12));
+            let pods = pods_of_the_agent(target)?;
+            ensure!(pods.len() == 2, "{pods:?}");
+            ensure!(pods.iter().filter(|(ready, _)| *ready).count() == 1, "{pods:?}");
+            ensure!(rollout("status").is_err(), "the rollout did not wait for Kafka");
+            ensure!(!callers.is_finished(), "callers did not wait");
+            Ok(())
+        })();
+        // Whatever was seen, they wait until it is back.
+        kafka("--replicas=1")?;
+        let answered = callers.join().map_err(|_| anyhow!("a caller panicked"))?;
+        looked.and(answered)
+    })?;
+    is_back(target)?;
+    target.wait_rolled_out(SERVICES_NAMESPACE, "deployment/course-agent")?;
+    let pods = pods_of_the_agent(target)?;
+    // The new sidecar ended, and was started again, for as long as it did not find Kafka.
+    ensure!(pods.iter().any(|(ready, starts)| *ready && *starts > 0), "{pods:?}");
+    eprintln!(
+        "    rolled without Kafka: ready after {} starts of its sidecar",
+        pods[0].1 + 1
+    );
+    Ok(())
+}
+
+/// Whether each is ready, and how often its containers were started again.
+fn pods_of_the_agent(target: &Target) -> Result<Vec<(bool, u64)>> {
+    let selector = "--selector=app.kubernetes.io/name=course-agent";
+    let get = [
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "get",
+        "pods",
+        selector,
+        "--output=json",
+    ];
+    let pods: Value = serde_json::from_str(&target.run_kubectl(&get)?)?;
+    let pods = pods["items"].as_array().context("pods")?.iter();
+    let staying = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    let seen = staying.map(|pod| {
+        let kinds = ["containerStatuses", "initContainerStatuses"].map(|kind| pod["status"][kind].as_array());
+        let containers: Vec<&Value> = kinds.into_iter().flatten().flatten().collect();
+        let ready = containers.iter().all(|one| one["ready"] == true);
+        let starts = containers.iter().filter_map(|one| one["restartCount"].as_u64()).sum();
+        (ready, starts)
+    });
+    Ok(seen.collect())
 }
 
 /// A policy as many pages show it.

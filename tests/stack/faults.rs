@@ -120,13 +120,18 @@ pub const FAULTS: &[Fault] = &[
         thread::sleep(Duration::from_secs(1));
         left.delete();
     }),
-    exact("network cut between agent and gateway", 1, |stack| {
-        stack.service.cut();
-        thread::sleep(stack.away);
-        stack.service.to(stack.gateway.grpc);
-    }),
+    // An answer that was under way is cut off as well, and its batch is sent again.
+    Fault {
+        twice: 2 * RATE,
+        ..exact("network cut between agent and gateway", 1, |stack| {
+            stack.service.cut();
+            thread::sleep(stack.away);
+            stack.service.to(stack.gateway.grpc);
+        })
+    },
     // Then nothing is read, and the rest waits in the files.
     Fault {
+        twice: 2 * RATE,
         agent: Some(|config| shipped::replace(&config, &[("queue_size: 200000", "queue_size: 600".into())])),
         ..exact("network cut until the agent's queue is full", 1, |stack| {
             stack.service.cut();
@@ -431,12 +436,15 @@ fn all(times: fn(&Fault) -> u64, away: Duration) {
             row.fault.name,
             row.twice
         );
+        // The last scrape of a gateway that ends may come when a batch is in its totals and not yet by topic.
         let sum = row.logged + row.twice - row.lost;
-        assert_eq!(
-            (row.samples, row.increase),
-            (sum, sum),
-            "{}: by topic {sum}",
-            row.fault.name
+        let apart = if row.fault.lost > 0 { RATE / 5 } else { 0 };
+        assert!(
+            row.samples.abs_diff(sum) <= apart && row.increase == row.samples,
+            "{}: {} in samples, {} by increase(), {sum} by topic",
+            row.fault.name,
+            row.samples,
+            row.increase
         );
     }
 }

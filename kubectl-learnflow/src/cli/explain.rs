@@ -1,6 +1,6 @@
 //! `explain`.
 
-use super::parse_timeout;
+use super::{Rate, parse_timeout};
 use clap::{Args, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -22,9 +22,10 @@ pub(crate) struct Explain {
     /// in .yaml, .yml or .json; `-` is standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE", num_args = 1..)]
     pub(crate) files: Vec<PathBuf>,
-    /// Publishes of one sidecar: whether the policy survives the outage at that rate is then an error, else a warning
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
-    pub(crate) rate: Option<f64>,
+    /// Publishes of one sidecar, as 5/s or 90/m, or `live` for the highest of the last day: whether the policy survives
+    /// the outage at that rate is then an error, else a warning
+    #[arg(long, value_name = "RATE", value_parser = Rate::parse)]
+    pub(crate) rate: Option<Rate>,
     /// The outage of Kafka that publishes are to survive [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     pub(crate) outage: Option<Duration>,

@@ -100,7 +100,7 @@ pub(crate) enum Rate {
 }
 
 impl Rate {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text {
             "live" => Ok(Self::Live),
             _ => match parse_rate(text)? {

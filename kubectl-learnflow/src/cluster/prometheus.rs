@@ -24,6 +24,21 @@ struct Series {
 }
 
 impl Cluster {
+    /// The most that one sidecar has published in the last day, in events a second: by app id and component.
+    pub(crate) async fn publish_rates(&self) -> Result<BTreeMap<(String, String), f64>, Problem> {
+        let expression = format!(
+            "max by (app_id, component) (max_over_time(sum by (app_id, component, pod) \
+             (rate(dapr_component_pubsub_egress_count{{job=\"dapr\",namespace=\"{}\"}}[5m]))[1d:5m]))",
+            self.namespace
+        );
+        let samples = self.query(&expression).await?;
+        let of = |label: &str, sample: &Sample| sample.label(label).to_owned();
+        Ok(samples
+            .iter()
+            .map(|sample| ((of("app_id", sample), of("component", sample)), sample.value))
+            .collect())
+    }
+
     /// The value of an expression now, one sample a series.
     pub(crate) async fn query(&self, expression: &str) -> Result<Vec<Sample>, Problem> {
         let address = self.metrics().await?;

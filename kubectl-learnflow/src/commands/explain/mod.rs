@@ -7,7 +7,7 @@ mod view;
 
 use super::guard;
 use crate::{
-    cli::{Explain as Args, ExplainFormat, Format, Global},
+    cli::{Explain as Args, ExplainFormat, Format, Global, Rate},
     cluster::Cluster,
     model::Outcome,
     permissions,
@@ -28,8 +28,16 @@ pub(super) async fn run(args: &Args, global: &Global, printer: &Printer) -> Resu
     if args.files.is_empty() {
         return of_cluster(&Cluster::connect(global).await?, args, printer).await;
     }
+    let rate = match args.rate {
+        Some(Rate::Live) => {
+            return Err(Problem::new("--rate live asks the cluster, and files were named.")
+                .next("Say the rate, for example --rate 5/s, or leave -f out."));
+        }
+        Some(Rate::PerSecond(rate)) => Some(rate),
+        None => None,
+    };
     let objects = of_files(&args.files, global, printer)?;
-    let explanation = explain(&objects, &question(args));
+    let explanation = explain(&objects, &question(args, rate));
     let bad = explanation.findings.iter();
     let bad = bad.filter(|finding| CONTRADICTS.contains(&finding.code.id));
     let bad: Vec<(String, String)> = bad.map(|finding| (told(finding), finding.next.clone())).collect();
@@ -39,9 +47,9 @@ pub(super) async fn run(args: &Args, global: &Global, printer: &Printer) -> Resu
     }
 }
 
-fn question(args: &Args) -> Question {
+fn question(args: &Args, rate: Option<f64>) -> Question {
     Question {
-        rate: args.rate,
+        rate,
         outage: args.outage,
         apps: None,
     }
@@ -75,7 +83,12 @@ pub(super) async fn of_cluster(cluster: &Cluster, args: &Args, printer: &Printer
         );
         return Err(Problem::new(what).next("Name the namespace of the services with -n, or files with -f."));
     }
-    let mut question = question(args);
+    let rate = match args.rate {
+        Some(Rate::Live) => Some(live(cluster, printer).await?),
+        Some(Rate::PerSecond(rate)) => Some(rate),
+        None => None,
+    };
+    let mut question = question(args, rate);
     question.apps = Some(services.into_iter().filter_map(|service| service.app_id).collect());
     let (objects, wrong) = Objects::of_cluster(&found);
     let mut explanation = explain(&objects, &question);
@@ -84,6 +97,19 @@ pub(super) async fn of_cluster(cluster: &Cluster, args: &Args, printer: &Printer
     let errors = wrong.into_iter().filter_map(|wrong| Some(refused(unreadable?, wrong)));
     explanation.findings.splice(0..0, errors);
     print(&objects, &explanation, args, printer)
+}
+
+/// The most that one sidecar of the namespace publishes.
+async fn live(cluster: &Cluster, printer: &Printer) -> Result<f64, Problem> {
+    let say = "Say the rate yourself, for example --rate 5/s.";
+    let rates = cluster.publish_rates().await.map_err(|problem| problem.next(say))?;
+    let most = rates.into_iter().max_by(|(_, one), (_, other)| one.total_cmp(other));
+    let Some(((app, component), rate)) = most.filter(|(_, rate)| *rate > 0.0) else {
+        return Err(Problem::new("No sidecar of this namespace has published in the last day.").next(say));
+    };
+    let text = format!("rate: {rate:.3}/s, the highest of one sidecar in the last day: {app} to {component}");
+    printer.step(Mark::Good, &text);
+    Ok(rate)
 }
 
 fn refused(code: Code, wrong: Wrong) -> Finding {

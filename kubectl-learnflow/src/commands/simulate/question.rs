@@ -14,7 +14,7 @@ use learnflow_resilience::{
     policy::Policy,
     read::{ComponentKind, Direction, Objects, Target, policy_of},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// One policy, and all who publish under it.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,21 +186,4 @@ fn together(found: Vec<Found>, rate: impl Fn(Option<&str>, &str) -> f64) -> Vec<
         }
     }
     questions
-}
-
-impl Cluster {
-    /// The most that one sidecar has published in the last day, in events a second: by app id and component.
-    async fn publish_rates(&self) -> Result<BTreeMap<(String, String), f64>, Problem> {
-        let expression = format!(
-            "max by (app_id, component) (max_over_time(sum by (app_id, component, pod) \
-             (rate(dapr_component_pubsub_egress_count{{job=\"dapr\",namespace=\"{}\"}}[5m]))[1d:5m]))",
-            self.namespace
-        );
-        let samples = self.query(&expression).await?;
-        let of = |label: &str, sample: &crate::model::Sample| sample.label(label).to_owned();
-        Ok(samples
-            .iter()
-            .map(|sample| ((of("app_id", sample), of("component", sample)), sample.value))
-            .collect())
-    }
 }
