@@ -210,11 +210,10 @@ fn is_row(span: &Span) -> bool {
     span.name == "INSERT lessons"
 }
 
+/// What the subscriber does with the event names its topic as well.
 fn is_publish(span: &Span) -> bool {
-    span.attributes
-        .get("messaging.destination.name")
-        .is_some_and(|topic| topic == TOPIC)
-        && !is_delivery(span)
+    let topic = span.attributes.get("messaging.destination.name");
+    topic.is_some_and(|topic| topic == TOPIC) && span.name.contains("/publish/")
 }
 
 fn is_delivery(span: &Span) -> bool {
