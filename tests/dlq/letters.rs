@@ -121,17 +121,7 @@ fn absent(rig: &Rig) -> Result<()> {
     ensure!(said.err.contains("/PARTITION/OFFSET"), "{said:?}");
 
     let nobody = free_port()?.to_string();
-    let arguments = [
-        "dlq",
-        "ls",
-        "--topic",
-        "a",
-        "--bootstrap",
-        &nobody,
-        "--request-timeout",
-        "5s",
-    ];
-    let said = Said::of(plugin()?.args(arguments).output()?)?.ended(2)?;
+    let said = asked(&nobody, "5s")?;
     println!("{}", said.err);
     ensure!(
         said.err.contains("onnection refused") && said.err.contains(&nobody),
@@ -140,17 +130,22 @@ fn absent(rig: &Rig) -> Result<()> {
     // Something that accepts, and says nothing.
     let mute = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = mute.local_addr()?.to_string();
+    let said = asked(&address, "1s")?;
+    ensure!(said.err.contains("does not answer within 1s"), "{said:?}");
+    Ok(())
+}
+
+/// What is said when the broker at this address does not help.
+fn asked(broker: &str, timeout: &str) -> Result<Said> {
     let arguments = [
         "dlq",
         "ls",
         "--topic",
         "a",
         "--bootstrap",
-        &address,
+        broker,
         "--request-timeout",
-        "1s",
+        timeout,
     ];
-    let said = Said::of(plugin()?.args(arguments).output()?)?.ended(2)?;
-    ensure!(said.err.contains("does not answer within 1s"), "{said:?}");
-    Ok(())
+    Said::of(plugin()?.args(arguments).output()?)?.ended(2)
 }

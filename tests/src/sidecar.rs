@@ -8,6 +8,7 @@ mod gate;
 mod kafka;
 mod middleware;
 mod probe;
+mod trials;
 
 use std::net::SocketAddr;
 
@@ -23,6 +24,7 @@ use crate::{
 pub use gate::Gate;
 pub use kafka::{Kafka, Secured};
 pub use probe::serves;
+pub use trials::{Test, with_a_rig};
 
 pub use daprd::{Setup, Sidecar};
 pub use middleware::{Middleware, released};

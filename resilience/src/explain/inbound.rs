@@ -1,7 +1,7 @@
 //! What is to say of deliveries.
 
 use super::{
-    Finding, Findings, Flow,
+    Findings, Flow,
     codes::{self, Code, Severity},
     outbound, subscriptions,
 };
@@ -16,16 +16,7 @@ pub(super) fn find(flow: &Flow, objects: &Objects, findings: &mut Findings) {
     if *kind != ComponentKind::Pubsub {
         return;
     }
-    let mut add = |code: Code, severity: Severity, place: Option<Place>, what: String, next: &str| {
-        findings.add(Finding {
-            code,
-            severity,
-            what,
-            next: next.to_owned(),
-            places: place.or_else(|| flow.found.target.clone()).into_iter().collect(),
-            apps: flow.apps.clone(),
-        });
-    };
+    let mut add = flow.adder(findings);
     component(flow, objects, name, &mut add);
     let retry = flow.found.policy.retry;
     let origin = |origin: &Option<crate::read::Origin>| origin.as_ref().and_then(|origin| origin.place.clone());

@@ -44,6 +44,25 @@ pub struct Flow {
     pub dead_letters: bool,
 }
 
+impl Flow {
+    /// Takes what is found of this flow. Without a place of its own a finding is where the target is written.
+    fn adder<'a>(
+        &'a self,
+        findings: &'a mut Findings,
+    ) -> impl FnMut(Code, Severity, Option<Place>, String, &str) + use<'a> {
+        |code, severity, place, what, next| {
+            findings.add(Finding {
+                code,
+                severity,
+                what,
+                next: next.to_owned(),
+                places: place.or_else(|| self.found.target.clone()).into_iter().collect(),
+                apps: self.apps.clone(),
+            });
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     pub code: Code,

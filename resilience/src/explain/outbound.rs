@@ -1,7 +1,7 @@
 //! What is to say of the calls of an app: publishes above all.
 
 use super::{
-    Finding, Findings, Flow, OUTAGE, Question,
+    Findings, Flow, OUTAGE, Question,
     codes::{self, Code, Severity},
     endures, length, opens_after,
 };
@@ -18,17 +18,7 @@ pub(super) fn find(flow: &Flow, objects: &Objects, question: &Question, findings
     let found = &flow.found;
     let policy = &found.policy;
     let place = |origin: &Option<crate::read::Origin>| origin.as_ref().and_then(|origin| origin.place.clone());
-    let mut add = |code: Code, severity: Severity, place: Option<Place>, what: String, next: &str| {
-        let places = place.or_else(|| found.target.clone()).into_iter().collect();
-        findings.add(Finding {
-            code,
-            severity,
-            what,
-            next: next.to_owned(),
-            places,
-            apps: flow.apps.clone(),
-        });
-    };
+    let mut add = flow.adder(findings);
     retries(flow, &mut add);
     hidden_default(flow, objects, &mut add);
     let (name, kind) = match &flow.target {
@@ -208,16 +198,7 @@ fn hidden_default(flow: &Flow, objects: &Objects, add: &mut impl FnMut(Code, Sev
 }
 
 pub(super) fn hidden_inbound(flow: &Flow, objects: &Objects, findings: &mut Findings) {
-    let mut add = |code: Code, severity: Severity, place: Option<Place>, what: String, next: &str| {
-        findings.add(Finding {
-            code,
-            severity,
-            what,
-            next: next.to_owned(),
-            places: place.or_else(|| flow.found.target.clone()).into_iter().collect(),
-            apps: flow.apps.clone(),
-        });
-    };
+    let mut add = flow.adder(findings);
     retries(flow, &mut add);
     hidden_default(flow, objects, &mut add);
 }
