@@ -22,10 +22,13 @@ pub(crate) struct Explain {
     /// in .yaml, .yml or .json; `-` is standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE", num_args = 1..)]
     pub(crate) files: Vec<PathBuf>,
-    /// Publishes of one sidecar, as 5/s or 90/m, or `live` for the highest of the last day: whether the policy survives
-    /// the outage at that rate is then an error, else a warning
+    /// Publishes of one sidecar, as 5/s or 90/m, or `live` for the highest of each service in the last day: that a publish
+    /// is refused in the outage at that rate is then an error, else a warning
     #[arg(long, value_name = "RATE", value_parser = Rate::parse)]
     pub(crate) rate: Option<Rate>,
+    /// Partitions that are published to, of all topics together
+    #[arg(long, value_name = "NUMBER", default_value = "3", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) partitions: u16,
     /// The outage of Kafka that publishes are to survive [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     pub(crate) outage: Option<Duration>,

@@ -171,6 +171,7 @@ impl Simulate {
         Scenario {
             policy: question.policy.clone(),
             outage,
+            budget: self.budget(),
             rate: question.rate,
             arrivals: if self.random { Arrivals::Poisson } else { Arrivals::Even },
             seed: self.seed,

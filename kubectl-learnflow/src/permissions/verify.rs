@@ -30,6 +30,8 @@ pub(crate) fn looks(namespace: &str) -> Permissions {
         .need([access("get", "", "pods/portforward", Some(namespace))])
         // From Kubernetes 1.35 on a port-forward needs this too.
         .like([access("create", "", "pods/portforward", Some(namespace))])
+        // Whose dead letters to count.
+        .like(to("list", "dapr.io", "subscriptions", Some(namespace)))
 }
 
 /// To break it, and to put it back: without any of these nothing is broken.

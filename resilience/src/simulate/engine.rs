@@ -29,8 +29,8 @@ pub(super) struct Call {
     pub(super) answered: Time,
     pub(super) outcome: Option<Outcome>,
     pub(super) retries: u32,
-    /// The attempt that is under way; an answer to an earlier one comes too late.
-    attempt: u32,
+    /// The attempt that is under way; an answer to an earlier one comes too late. 0: there was none.
+    pub(super) attempt: u32,
     generation: u32,
     waits: bool,
     /// Of an exponential back-off.

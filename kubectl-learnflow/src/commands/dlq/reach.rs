@@ -43,11 +43,7 @@ pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) ->
                 }
                 None => Way::Through(cluster.broker_streams()),
             };
-            let prefix = match component.is_namespaced() {
-                true => cluster.namespace.as_str(),
-                false => "",
-            };
-            let (all, silent) = cluster.subscriptions().await?;
+            let (subscriptions, silent) = cluster.subscriptions(&component).await?;
             if !silent.is_empty() {
                 let silent = text::list(&silent);
                 printer.step(
@@ -56,10 +52,7 @@ pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) ->
                 );
                 printer.hint("Dead-letter topics that only these know are missing here.");
             }
-            (
-                Kafka::connect(&credentials, way, limit).await?,
-                known(all, &component.name, prefix),
-            )
+            (Kafka::connect(&credentials, way, limit).await?, subscriptions)
         }
     };
     Ok(Reach {
@@ -67,17 +60,6 @@ pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) ->
         kafka,
         subscriptions,
     })
-}
-
-/// Those of a Component, each once, with the names that Kafka knows.
-fn known(all: Vec<Subscription>, component: &str, prefix: &str) -> Vec<Subscription> {
-    let of_it = all.into_iter().filter(|one| one.component == component);
-    let renamed = of_it.map(|one| Subscription {
-        topic: format!("{prefix}{}", one.topic),
-        dead_letters: one.dead_letters.map(|topic| format!("{prefix}{topic}")),
-        ..one
-    });
-    renamed.collect()
 }
 
 impl Reach {
@@ -149,25 +131,4 @@ pub(super) async fn each(
     }
     printer.done_waiting();
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn topics_have_the_names_that_kafka_knows() {
-        let one = |component: &str| Subscription {
-            component: component.into(),
-            topic: "a".into(),
-            dead_letters: Some("dead".into()),
-            from: "app x".into(),
-        };
-        let found = known(vec![one("kafka"), one("other")], "kafka", "shop");
-        let shown: Vec<_> = found
-            .iter()
-            .map(|one| (one.topic.as_str(), one.dead_letters.as_deref()))
-            .collect();
-        assert_eq!(shown, [("shopa", Some("shopdead"))]);
-    }
 }

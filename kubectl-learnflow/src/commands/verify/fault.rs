@@ -237,3 +237,7 @@ async fn shell(command: &str, flag: &str) -> Result<(), Problem> {
         output.status
     )))
 }
+
+#[cfg(test)]
+#[path = "fault_tests.rs"]
+mod tests;

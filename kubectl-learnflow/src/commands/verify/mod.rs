@@ -1,5 +1,6 @@
 //! `verify resilience`: takes Kafka away with consent, watches what the policies make of it, and always brings it back.
 
+mod dead_letters;
 mod delivery;
 mod experiment;
 mod fault;
@@ -235,5 +236,4 @@ fn done(printer: &Printer, text: &str) {
 }
 
 #[cfg(test)]
-#[path = "../verify_tests.rs"]
 pub(super) mod tests;

@@ -1,6 +1,6 @@
 //! What was found, for a person and for a program.
 
-use super::{Scene, sidecar::Counted};
+use super::{Scene, dead_letters::Died, sidecar::Counted};
 use crate::{
     cli::{Format, ReportFormat},
     model::Outcome,
@@ -20,6 +20,8 @@ pub(super) struct Found {
     pub(super) seen: Seen,
     /// When the last pod of Kafka was gone.
     pub(super) away: Duration,
+    /// Dead letters of others.
+    pub(super) died: Died,
     /// What the sidecar had counted before and after; the error is its own.
     pub(super) before: Result<Counted, String>,
     pub(super) after: Result<Counted, String>,
@@ -84,6 +86,7 @@ fn table(found: &Found, scene: &Scene, promises: &[Promise], comparison: Option<
     row("breaker by calls", by_calls(&found.seen));
     row("breaker by metrics", by_metrics(found));
     row("retries", retries(found));
+    row("dead letters", found.died.sentence());
     if let Some(Comparison {
         seen, mode, simulated, ..
     }) = comparison
@@ -94,6 +97,10 @@ fn table(found: &Found, scene: &Scene, promises: &[Promise], comparison: Option<
     printer.table(&happened);
     for disagreement in verdict::disagreements(&found.seen) {
         printer.data_line(Tone::Warn, &format!("‼ {disagreement}"));
+    }
+    for topic in found.died.topics() {
+        let look = format!("‼ Events died meanwhile: `kubectl learnflow dlq show {topic}`.");
+        printer.data_line(Tone::Warn, &look);
     }
     for apart in comparison.iter().flat_map(|comparison| &comparison.apart) {
         printer.data_line(Tone::Warn, &format!("‼ Not as simulated: {apart}."));
@@ -318,6 +325,7 @@ fn document(found: &Found, scene: &Scene, promises: &[Promise], comparison: Opti
         "retries": retried(found),
         "disagreements": verdict::disagreements(seen),
         "delivery": delivery,
+        "dead_letters": found.died.document(),
         "each": seen.calls.iter().map(call).collect::<Vec<_>>(),
     })
 }
