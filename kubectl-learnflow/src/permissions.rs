@@ -8,6 +8,7 @@ use crate::{
     applyset,
     budget::KUBE_STATE_METRICS,
     cluster::accesses,
+    dlq::LEASE,
     grafana::Host,
     kafka,
     model::Access,
@@ -342,11 +343,15 @@ fn dashboard(keeper: &Keeper) -> Permissions {
 
 /// Kafka may be in another namespace, which only its Component says: there it takes the same of pods and services.
 fn dlq(namespace: &str) -> Permissions {
+    let lease = |verb| named(access(verb, "coordination.k8s.io", "leases", Some(namespace)), LEASE);
     Permissions::default()
         .need(to("list", "dapr.io", "components,subscriptions", Some(namespace)))
         .need(to("list", "", "pods", Some(namespace)))
         .like(to("get", "", "services", Some(namespace)))
         .like(to("get,create", "", "pods/portforward", Some(namespace)))
+        // So that two replays do not run at a time.
+        .like(to("create", "coordination.k8s.io", "leases", Some(namespace)))
+        .like(["get", "patch", "delete"].map(lease))
 }
 
 fn bundle(plan: &Plan, namespace: &str) -> Permissions {

@@ -174,6 +174,13 @@ fn places(cluster: &Cluster, settings: &Settings) -> Vec<Cluster> {
     }
 }
 
+/// A name that no other run has.
+fn new_run() -> Result<String, Problem> {
+    let mut run = [0u8; 8];
+    getrandom::fill(&mut run).map_err(|e| Problem::new(format!("No random number: {e}.")))?;
+    Ok(run.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// What a file says to a verb that has no other settings.
 fn of_file(file: Option<&Path>, global: &Global) -> Result<Settings, Problem> {
     let choice = Choice {

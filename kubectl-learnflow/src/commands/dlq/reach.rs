@@ -15,6 +15,8 @@ use std::{
 };
 
 pub(super) struct Reach {
+    /// Where it was asked for.
+    pub(super) cluster: Option<Cluster>,
     pub(super) kafka: Kafka,
     /// As Kafka has them, without its own.
     pub(super) topics: BTreeMap<String, BTreeSet<i32>>,
@@ -24,13 +26,17 @@ pub(super) struct Reach {
 
 pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) -> Result<Reach, Problem> {
     let limit = global.request_timeout;
-    let (kafka, subscriptions) = match (&args.bootstrap, &args.component) {
+    let (cluster, kafka, subscriptions) = match (&args.bootstrap, &args.component) {
         (Some(brokers), None) => {
             let credentials = Credentials {
                 brokers: brokers.0.clone(),
                 ..Credentials::default()
             };
-            (Kafka::connect(&credentials, Way::Direct, limit).await?, Vec::new())
+            (
+                None,
+                Kafka::connect(&credentials, Way::Direct, limit).await?,
+                Vec::new(),
+            )
         }
         (bootstrap, component) => {
             let cluster = Cluster::connect_for_streams(global).await?;
@@ -52,10 +58,12 @@ pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) ->
                 );
                 printer.hint("Dead-letter topics that only these know are missing here.");
             }
-            (Kafka::connect(&credentials, way, limit).await?, subscriptions)
+            let kafka = Kafka::connect(&credentials, way, limit).await?;
+            (Some(cluster), kafka, subscriptions)
         }
     };
     Ok(Reach {
+        cluster,
         topics: kafka.topics().await?,
         kafka,
         subscriptions,

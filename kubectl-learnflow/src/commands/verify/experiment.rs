@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     cli::ReportFormat,
+    commands::new_run,
     cluster::{Cluster, Line},
     model::{Outcome, SidecarPod},
     outage::Fault,
@@ -138,7 +139,7 @@ async fn act<'a>(
 ) -> Result<Found, End> {
     let pod = &scene.pod;
     let first = stop.or(ports.open_line(&pod.name)).await??;
-    let run = fault::new_run()?;
+    let run = new_run()?;
     let open = {
         let (ports, name) = (ports.clone(), pod.name.clone());
         move || {
