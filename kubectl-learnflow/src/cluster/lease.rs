@@ -26,6 +26,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+const LOOK: Duration = Duration::from_secs(1);
 const RENEWED: Duration = Duration::from_secs(3);
 /// Who was not heard of for so long has ended; and whoever could not renew for a while less acts no more.
 const SILENT: Duration = Duration::from_secs(15);
@@ -49,6 +50,7 @@ impl Cluster {
         let mut seen: Option<(String, Instant)> = None;
         let ours = loop {
             let found = api.get_opt(name).await.map_err(self.explain(&format!("read {place}")))?;
+            let there = found.is_some();
             let taken = match found {
                 None => api.create(&params(), &lease(name, holder)).await,
                 // Asked twice, because the first answer was lost.
@@ -61,7 +63,7 @@ impl Cluster {
                             write(&api, name, holder, &version, true).await
                         }
                         Some(_) => {
-                            sleep(Duration::from_secs(1)).await;
+                            sleep(LOOK).await;
                             continue;
                         }
                         None => {
@@ -75,9 +77,10 @@ impl Cluster {
             match taken {
                 Ok(lease) => break lease,
                 // Somebody was quicker: to take it, or to give it up.
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => seen = None,
+                Err(kube::Error::Api(status)) if status.code == 409 || there && status.code == 404 => seen = None,
                 Err(e) => return Err(self.explain(&format!("write {place}"))(e)),
             }
+            sleep(LOOK).await;
         };
         let version = ours.resource_version().unwrap_or_default();
         let last = Arc::new(Mutex::new(Some((version, Instant::now()))));
