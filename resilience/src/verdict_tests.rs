@@ -134,8 +134,7 @@ fn who_waited_for_the_breaker_and_who_is_let_through_to_try_is_not_counted() {
          opened at 40 s, up to 10 s"
     );
     assert_eq!(verdicts(&seen)[2], Kept);
-    seen.calls
-        .extend((0..2).map(|n| refused(500 + n, 50.0, 2.0, true)));
+    seen.calls.extend((0..2).map(|n| refused(500 + n, 50.0, 2.0, true)));
     assert_eq!(verdicts(&seen)[2], Broken, "more than it can have let through");
 
     let mut seen = bridged();
@@ -197,7 +196,11 @@ fn a_breaker_that_stays_open_is_told_by_calls_or_by_metrics() {
         judge(&seen)[3].why,
         "it never opened; the first was accepted 21 s after Kafka was back"
     );
-    assert_eq!(verdicts(&seen)[3], NotTested, "that is the Kafka client, not the breaker");
+    assert_eq!(
+        verdicts(&seen)[3],
+        NotTested,
+        "that is the Kafka client, not the breaker"
+    );
     seen.calls.push(refused(51, 20.0, 0.1, true));
     assert_eq!(judge(&seen)[3].why, "the first was accepted 21 s after Kafka was back");
     assert_eq!(verdicts(&seen)[3], Broken);
@@ -231,5 +234,5 @@ fn quantiles_are_values_that_were_seen() {
     assert_eq!(quantile(&sorted, 0.5), Some(s(50.0)));
     assert_eq!(quantile(&sorted, 0.99), Some(s(99.0)));
     assert_eq!(quantile(&sorted[..1], 0.99), Some(s(1.0)));
-    assert_eq!(quantile(&[], 0.5), None);
+    assert_eq!(quantile::<Duration>(&[], 0.5), None);
 }

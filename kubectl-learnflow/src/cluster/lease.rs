@@ -49,7 +49,10 @@ impl Cluster {
         let place = format!("Lease {}/{name}", self.namespace);
         let mut seen: Option<(String, Instant)> = None;
         let ours = loop {
-            let found = api.get_opt(name).await.map_err(self.explain(&format!("read {place}")))?;
+            let found = api
+                .get_opt(name)
+                .await
+                .map_err(self.explain(&format!("read {place}")))?;
             let there = found.is_some();
             let taken = match found {
                 None => api.create(&params(), &lease(name, holder)).await,

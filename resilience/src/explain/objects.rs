@@ -189,9 +189,8 @@ fn unused<'a>(objects: &'a Objects, of: &'a Resiliency) -> Vec<(Place, &'static 
     let retries = of.retries.iter().map(|(name, written)| (1, name, &written.place));
     let breakers = of.breakers.iter().map(|(name, written)| (2, name, &written.place));
     let all = timeouts.chain(retries).chain(breakers);
-    let by_itself = |kind: usize, name: &str| {
-        name.starts_with("DaprBuiltIn") || is_default(name, KINDS[kind].1) || name == OFFERED
-    };
+    let by_itself =
+        |kind: usize, name: &str| name.starts_with("DaprBuiltIn") || is_default(name, KINDS[kind].1) || name == OFFERED;
     all.filter(|(kind, name, _)| !named[*kind].contains(name.as_str()) && !by_itself(*kind, name))
         .map(|(kind, name, place)| (place.clone(), KINDS[kind].0, name.as_str()))
         .collect()

@@ -100,7 +100,10 @@ fn promises(
     };
     if let Some(Worst { rate, report }) = trial.retries_end() {
         let used_up = match policy.retry {
-            Some(_) => format!("the retries are used up, half of them before {}", time(report.refusals.p50)),
+            Some(_) => format!(
+                "the retries are used up, half of them before {}",
+                time(report.refusals.p50)
+            ),
             None => "they are not tried again".to_owned(),
         };
         let what = format!(
@@ -137,8 +140,7 @@ fn promises(
             report.refused,
             report.calls_since,
         );
-        let next =
-            "Let it count to more than the failures of the whole outage; `kubectl learnflow simulate --fit` proposes it.";
+        let next = "Let it count to more than the failures of the whole outage; `kubectl learnflow simulate --fit` proposes it.";
         return add(codes::CONFLICT, severity, place(&flow.found.breaker), what, next);
     }
     // At a rate that is a guess it would be one as well.

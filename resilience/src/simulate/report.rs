@@ -121,9 +121,7 @@ impl Report {
         let opened = changes.iter().find(|(_, state)| *state == State::Open);
         let opened = opened.map(|(at, _)| Duration::from_nanos(at.saturating_sub(start)));
         let quick = start + nanos(fast_from(scenario.budget, opened))..end;
-        // Somebody has to try whether Kafka is back.
-        let tries = |call: &Call| call.attempt > 0 && state(&changes, call.made) == State::HalfOpen;
-        let beyond = |call: &&Call| refused(call) && quick.contains(&call.made) && !tries(call);
+        let beyond = |call: &&Call| refused(call) && quick.contains(&call.made) && !call.tries;
         Self {
             calls: calls.len() as u64,
             accepted,

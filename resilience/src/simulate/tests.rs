@@ -285,7 +285,11 @@ fn beyond_the_budget_refusals_are_quick_once_the_breaker_is_open() {
     }
     // Without a breaker it takes as long as the retries.
     let report = beyond(policy(None, constant(1, Some(3)), None), 5.0);
-    assert!(report.beyond.count > 50 && report.beyond.p99 > 3.0, "{:?}", report.beyond);
+    assert!(
+        report.beyond.count > 50 && report.beyond.p99 > 3.0,
+        "{:?}",
+        report.beyond
+    );
     let report = beyond(policy(None, constant(1, None), None), 5.0);
     assert_eq!(report.beyond, Times::default(), "nothing is refused");
 }

@@ -121,7 +121,9 @@ async fn alone(reach: &Reach, printer: &Printer) -> Result<Option<Held>, Problem
     };
     let tell = |watched| {
         let watched = format_duration(watched);
-        printer.waiting(&format!("Lease {LEASE}: whether another replay runs or was killed, up to {watched}"));
+        printer.waiting(&format!(
+            "Lease {LEASE}: whether another replay runs or was killed, up to {watched}"
+        ));
     };
     let held = cluster.hold(LEASE, &new_run()?, tell).await?;
     printer.done_waiting();

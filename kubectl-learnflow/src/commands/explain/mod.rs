@@ -126,7 +126,10 @@ async fn live(cluster: &Cluster, printer: &Printer) -> Result<Rates, Problem> {
     if said.is_empty() {
         return Err(Problem::new("No sidecar of this namespace has published in the last day.").next(say));
     }
-    let text = format!("rates, the highest of one sidecar in the last day: {}", text::list(&said));
+    let text = format!(
+        "rates, the highest of one sidecar in the last day: {}",
+        text::list(&said)
+    );
     printer.step(Mark::Good, &text);
     Ok(Rates::Measured(rates))
 }

@@ -22,10 +22,7 @@ pub(super) struct Watched {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Died {
     /// By topic, and the sidecars that did not say what they subscribe to.
-    Counted {
-        new: Ends,
-        silent: Vec<String>,
-    },
+    Counted { new: Ends, silent: Vec<String> },
     /// Why not.
     Unknown(String),
 }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     cli::ReportFormat,
-    commands::new_run,
     cluster::{Cluster, Line},
+    commands::new_run,
     model::{Outcome, SidecarPod},
     outage::Fault,
     printer::{Mark, Printer},
@@ -234,7 +234,10 @@ async fn act<'a>(
     printer.waiting("Kafka to tell which canaries it has");
     let delivery = stop.or(delivered(reader, &run, &earlier, scene, &calls, away)).await?;
     let died = match watched {
-        Ok(letters) => stop.or(letters.died()).await?.unwrap_or_else(|problem| Died::why(&problem)),
+        Ok(letters) => stop
+            .or(letters.died())
+            .await?
+            .unwrap_or_else(|problem| Died::why(&problem)),
         Err(why) => why,
     };
     let seen = Seen {
