@@ -115,7 +115,8 @@ impl Report {
         let late = calls.iter().filter(|call| refused(call) || took(call) >= SECOND);
         let last = late.map(|call| call.answered).max().unwrap_or(0);
         let changes = breaker.map(|breaker| breaker.changes).unwrap_or_default();
-        let open = |call: &&Call| state(&changes, call.made) == State::Open;
+        // One that is let through to try goes to Kafka like any other.
+        let open = |call: &&Call| !call.tries && state(&changes, call.made) == State::Open;
         let closed = changes.last().filter(|(_, state)| *state == State::Closed);
         let [requests, events] = busiest(&served, end);
         let opened = changes.iter().find(|(_, state)| *state == State::Open);
