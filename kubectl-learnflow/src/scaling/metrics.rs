@@ -26,3 +26,34 @@ fn made_out(metric: &Value, service: &Service, served: &Served) -> Option<Value>
         _ => None,
     }
 }
+
+/// What an autoscaler goes by, in words: `CPU and memory`.
+pub(super) fn names(spec: &Value) -> String {
+    let all = spec["metrics"].as_array().into_iter().flatten();
+    let names: Vec<String> = all.map(name).collect();
+    match names.as_slice() {
+        [] => "nothing".into(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// Of any kind of metric that Kubernetes has, ours or not.
+pub(super) fn name(metric: &Value) -> String {
+    let text = |path: &str| metric.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let resource = |name: &str| {
+        if name == "cpu" {
+            "CPU".to_owned()
+        } else {
+            name.to_owned()
+        }
+    };
+    match metric["type"].as_str().unwrap_or_default() {
+        "ContainerResource" => resource(text("/containerResource/name")),
+        "Resource" => resource(text("/resource/name")),
+        "External" => text("/external/metric/name").to_owned(),
+        "Pods" => text("/pods/metric/name").to_owned(),
+        "Object" => text("/object/metric/name").to_owned(),
+        other => other.to_owned(),
+    }
+}
