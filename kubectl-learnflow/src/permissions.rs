@@ -94,7 +94,14 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
         Task::Diff => diff(plan, namespace),
-        Task::Explain | Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
+        Task::Explain => {
+            let scaling = explain_scaling(namespace);
+            // Each of the two works without the other's.
+            let Permissions { required, helpful } = scaling;
+            let policies = explain(namespace).like(kept()).like(prometheus(&plan.keeper));
+            policies.like(required).like(helpful)
+        }
+        Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
         Task::Dlq => dlq(namespace),
         Task::Render => facts(namespace).and(choosing(plan)),
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
@@ -134,6 +141,20 @@ pub(crate) fn explain(namespace: &str) -> Permissions {
         .need(to("list", "apps", "deployments", Some(namespace)))
 }
 
+/// What scales the services, and what there is room for.
+pub(crate) fn explain_scaling(namespace: &str) -> Permissions {
+    let here = Some(namespace);
+    Permissions::default()
+        .need(to("list", "apps", "deployments", here))
+        .need(to("list", "autoscaling", AUTOSCALERS, here))
+        .need(to("list", "policy", BUDGETS, here))
+        .need(to("list", "dapr.io", "subscriptions", here))
+        .like(to("list", "keda.sh", "scaledobjects", here))
+        .like(to("get", "", "persistentvolumeclaims", here))
+        .like(to("list", "", "resourcequotas,limitranges", here))
+        .like(to("list", "", "nodes,pods", None))
+}
+
 fn status(plan: &Plan, namespace: &str) -> Permissions {
     let workloads = plan.stack.iter().filter(|object| object.is_workload());
     let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
@@ -170,9 +191,13 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
     let all = all.chain(kafka::references(namespace));
     let all: Vec<ObjectRef> = all.filter(|object| object.kind != "Secret").collect();
     let forward = ["get", "create"].map(|verb| access(verb, "", "pods/portforward", Some(namespace)));
+    let scaling = explain_scaling(namespace);
     status(plan, namespace)
         .and(facts(namespace))
         .need(accesses(all.iter(), &["get"]))
+        // Said where it is missing.
+        .like(scaling.required)
+        .like(scaling.helpful)
         .like(forward)
         .like(both(namespace, "list", "", "resourcequotas,limitranges"))
         .like(to("list", "", "nodes,services", None))

@@ -6,11 +6,17 @@
 
 mod bounds;
 mod choice;
+mod codes;
 mod disruption;
-mod metrics;
+pub(crate) mod explain;
+mod findings;
+pub(crate) mod metrics;
 mod pod;
 pub(crate) mod room;
+pub(crate) mod shortfall;
+mod spread;
 mod template;
+mod words;
 
 use crate::{
     concern::Profile,
@@ -23,6 +29,7 @@ use crate::{
 };
 use bounds::Range;
 use choice::{Kind, LeftOut, left_out};
+pub(crate) use findings::FIRST_FIGURES;
 use std::collections::BTreeMap;
 use template::Role;
 
