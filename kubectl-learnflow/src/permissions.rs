@@ -94,16 +94,22 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
         Task::Diff => diff(plan, namespace),
+        // Policies and autoscaling: each is explained without the other's.
         Task::Explain => {
-            let scaling = explain_scaling(namespace);
-            // Each of the two works without the other's.
-            let Permissions { required, helpful } = scaling;
+            let Permissions { required, helpful } = explain_scaling(namespace);
             let policies = explain(namespace).like(kept()).like(prometheus(&plan.keeper));
             policies.like(required).like(helpful)
         }
         Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
         Task::Dlq => dlq(namespace),
-        Task::Render => facts(namespace).and(choosing(plan)),
+        Task::Render => {
+            let scaled = if plan.scales {
+                scaled(namespace)
+            } else {
+                Permissions::default()
+            };
+            facts(namespace).and(choosing(plan)).and(scaled)
+        }
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
         Task::Dashboard => dashboard(&plan.keeper),
@@ -143,16 +149,24 @@ pub(crate) fn explain(namespace: &str) -> Permissions {
 
 /// What scales the services, and what there is room for.
 pub(crate) fn explain_scaling(namespace: &str) -> Permissions {
+    scaled(namespace)
+        .need(to("list", "apps", "deployments", Some(namespace)))
+        .like(to("list", "", "nodes,pods", None))
+}
+
+/// What is looked at before somebody is scaled.
+fn scaled(namespace: &str) -> Permissions {
     let here = Some(namespace);
     Permissions::default()
-        .need(to("list", "apps", "deployments", here))
         .need(to("list", "autoscaling", AUTOSCALERS, here))
         .need(to("list", "policy", BUDGETS, here))
+        // Who consumes, and who is called.
         .need(to("list", "dapr.io", "subscriptions", here))
-        .like(to("list", "keda.sh", "scaledobjects", here))
+        // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
         .like(to("get", "", "persistentvolumeclaims", here))
+        .like(to("list", "keda.sh", "scaledobjects", here))
+        // Whether as many pods fit.
         .like(to("list", "", "resourcequotas,limitranges", here))
-        .like(to("list", "", "nodes,pods", None))
 }
 
 fn status(plan: &Plan, namespace: &str) -> Permissions {
@@ -208,17 +222,10 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
 /// Autoscalers come and go with the services that they are safe for; others' are found, and left alone.
 fn scaling(namespace: &str) -> Permissions {
     let here = Some(namespace);
-    Permissions::default()
-        .need(to("get,list,create,patch,delete", "autoscaling", AUTOSCALERS, here))
-        .need(to("get,list,create,patch,delete", "policy", BUDGETS, here))
+    scaled(namespace)
+        .need(to("get,create,patch,delete", "autoscaling", AUTOSCALERS, here))
+        .need(to("get,create,patch,delete", "policy", BUDGETS, here))
         .need(to("list", "apps", "deployments", here))
-        // Whether as many pods fit.
-        .like(to("list", "", "resourcequotas,limitranges", here))
-        // Who consumes, and who is called.
-        .need(to("list", "dapr.io", "subscriptions", here))
-        // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
-        .like(to("get", "", "persistentvolumeclaims", here))
-        .like(to("list", "keda.sh", "scaledobjects", here))
 }
 
 /// The collector that asks Kafka comes and goes with the Components that it can follow.

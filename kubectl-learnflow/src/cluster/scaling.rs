@@ -69,7 +69,11 @@ impl Cluster {
             };
             let needs = Needs::of_pods(&serde_json::to_value(&spec).unwrap_or_default(), 1, &[]);
             for (resource, free) in &mut machine.free {
-                let key = if resource == "pods" { resource.clone() } else { format!("requests.{resource}") };
+                let key = if resource == "pods" {
+                    resource.clone()
+                } else {
+                    format!("requests.{resource}")
+                };
                 *free -= needs.amounts.get(&key).copied().unwrap_or_default();
             }
         }
@@ -203,7 +207,10 @@ impl Cluster {
 }
 
 fn machine(node: Node) -> Machine {
-    let allocatable = node.status.iter().flat_map(|status| status.allocatable.iter().flatten());
+    let allocatable = node
+        .status
+        .iter()
+        .flat_map(|status| status.allocatable.iter().flatten());
     let ours = allocatable.filter(|(resource, _)| matches!(resource.as_str(), "cpu" | "memory" | "pods"));
     let free = ours.filter_map(|(resource, amount)| Some((resource.clone(), quantity(&amount.0)?)));
     Machine {

@@ -6,7 +6,7 @@ macro_rules! codes {
     ($($constant:ident $id:literal $name:literal $about:literal,)*) => {
         $(pub(super) const $constant: Code = Code { id: $id, name: $name, about: $about };)*
         #[cfg(test)]
-        pub(super) const ALL: &[Code] = &[$($constant),*];
+        pub(crate) const ALL: &[Code] = &[$($constant),*];
     };
 }
 

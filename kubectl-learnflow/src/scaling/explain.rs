@@ -21,6 +21,9 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+#[cfg(test)]
+pub(crate) use super::codes::ALL as CODES;
+
 /// What is looked at.
 pub(crate) struct Evidence<'a> {
     pub(crate) namespace: &'a str,
@@ -73,13 +76,18 @@ impl Explanation {
     /// What is about one service, or about several of which it is one.
     pub(crate) fn only(mut self, service: &str) -> Self {
         self.services.retain(|explained| explained.deployment == service);
-        self.findings.retain(|finding| finding.apps.iter().any(|app| app == service));
+        self.findings
+            .retain(|finding| finding.apps.iter().any(|app| app == service));
         self
     }
 }
 
 pub(crate) fn explain(evidence: &Evidence<'_>) -> Explanation {
-    let subjects: Vec<Subject<'_>> = evidence.services.iter().map(|service| Subject::of(service, evidence)).collect();
+    let subjects: Vec<Subject<'_>> = evidence
+        .services
+        .iter()
+        .map(|service| Subject::of(service, evidence))
+        .collect();
     let mut all = Explanation::default();
     for subject in &subjects {
         all.findings.extend(subject.findings(evidence));
@@ -109,7 +117,10 @@ impl<'a> Subject<'a> {
         let bounds = seen.limits.as_ref().map(|limits| limits.bounds.as_slice());
         Self {
             role: Role::of(service, seen),
-            scaler: scalers.clone().find(|scaler| scaler.kind == "ScaledObject").or_else(|| scalers.next()),
+            scaler: scalers
+                .clone()
+                .find(|scaler| scaler.kind == "ScaledObject")
+                .or_else(|| scalers.next()),
             pod: pod::injected(service),
             needs: pod::needs(service, bounds.unwrap_or_default()),
             service,
@@ -153,7 +164,12 @@ impl<'a> Subject<'a> {
         });
         let quota = self.short_of_quota(evidence).iter().map(|short| short.fit).min();
         let nodes = self.placed(evidence).map(|placed| self.service.rollout.total + placed);
-        let room = scaler.map(|scaler| quota.unwrap_or(scaler.max).min(nodes.unwrap_or(scaler.max)).min(scaler.max));
+        let room = scaler.map(|scaler| {
+            quota
+                .unwrap_or(scaler.max)
+                .min(nodes.unwrap_or(scaler.max))
+                .min(scaler.max)
+        });
         let known = evidence.seen.limits.is_some() || evidence.machines.is_some();
         let mut sentences = scaler.map_or_else(Vec::new, |scaler| words::of(scaler, self.role, &self.pod));
         sentences.push(format!(
@@ -168,7 +184,11 @@ impl<'a> Subject<'a> {
                 let one = self.needs.amounts.get(&key).copied().unwrap_or_default();
                 readable(&key, one * all)
             };
-            let fits = if room >= scaler.max { "there is room for them".into() } else { format!("there is room for {room}") };
+            let fits = if room >= scaler.max {
+                "there is room for them".into()
+            } else {
+                format!("there is room for {room}")
+            };
             sentences.push(format!(
                 "{} request {} CPU and {} memory: {fits}.",
                 crate::text::count(scaler.max.max(0) as usize, "pod"),
@@ -200,7 +220,10 @@ fn together(subjects: &[Subject<'_>], evidence: &Evidence<'_>) -> Vec<Finding> {
     if scaled.len() < 2 {
         return Vec::new();
     }
-    let alone: Vec<Shortage> = scaled.iter().flat_map(|subject| subject.short_of_quota(evidence)).collect();
+    let alone: Vec<Shortage> = scaled
+        .iter()
+        .flat_map(|subject| subject.short_of_quota(evidence))
+        .collect();
     let wants: Vec<(&Needs, i32)> = scaled.iter().map(|subject| (&subject.needs, subject.more())).collect();
     let names: Vec<String> = scaled.iter().map(|subject| subject.service.name.clone()).collect();
     let short = room::together(&wants, &limits.quotas, evidence.namespace).into_iter();
@@ -253,7 +276,3 @@ pub(super) fn takes(needs: &Needs, kind: &str) -> String {
     });
     each.join(" and ")
 }
-
-#[cfg(test)]
-#[path = "explain_tests.rs"]
-mod tests;

@@ -74,22 +74,39 @@ impl Subject<'_> {
         let Evidence { namespace, seen, .. } = *evidence;
         let name = &self.service.name;
         let mut all = Vec::new();
-        let autoscalers = seen.scalers.iter().filter(|scaler| {
-            scaler.target == *name && scaler.kind == "HorizontalPodAutoscaler"
-        });
+        let autoscalers = seen
+            .scalers
+            .iter()
+            .filter(|scaler| scaler.target == *name && scaler.kind == "HorizontalPodAutoscaler");
         let names: Vec<&str> = autoscalers.map(|scaler| scaler.name.as_str()).collect();
         if names.len() > 1 {
-            let what = format!("HorizontalPodAutoscalers {} set its pods, each to another number", list(&names));
+            let what = format!(
+                "HorizontalPodAutoscalers {} set its pods, each to another number",
+                list(&names)
+            );
             let next = "Delete all but one.".to_owned();
-            all.push(self.finding(codes::TWO_SCALERS, Severity::Error, self.deployment(namespace), what, next));
+            all.push(self.finding(
+                codes::TWO_SCALERS,
+                Severity::Error,
+                self.deployment(namespace),
+                what,
+                next,
+            ));
         }
         if self.scaler.is_some() && !self.service.sets_replicas.is_empty() {
             let who = list(&self.service.sets_replicas);
             let what = format!("{who} sets spec.replicas each time that it applies it, whatever the autoscaler wants");
-            let next = "Take `replicas` out of that manifest. With `kubectl apply` do it at a quiet time: the Deployment \
+            let next =
+                "Take `replicas` out of that manifest. With `kubectl apply` do it at a quiet time: the Deployment \
                         then has one pod until the autoscaler has looked again."
-                .to_owned();
-            all.push(self.finding(codes::REPLICAS_SET, Severity::Warning, self.deployment(namespace), what, next));
+                    .to_owned();
+            all.push(self.finding(
+                codes::REPLICAS_SET,
+                Severity::Warning,
+                self.deployment(namespace),
+                what,
+                next,
+            ));
         }
         all
     }
@@ -108,9 +125,9 @@ impl Subject<'_> {
             let name = metrics::name(metric);
             let resource = name.to_lowercase();
             let bounds = evidence.seen.limits.iter().flat_map(|limits| &limits.bounds);
-            let by_default = bounds.filter(|item| item.of == "Container").any(|item| {
-                item.default_request.contains_key(&resource) || item.default_limit.contains_key(&resource)
-            });
+            let by_default = bounds
+                .filter(|item| item.of == "Container")
+                .any(|item| item.default_request.contains_key(&resource) || item.default_limit.contains_key(&resource));
             let lacks = |container: &str| !by_default && words::requested(&self.pod, container, &resource).is_none();
             let names: Vec<&str> = match metrics::part(metric)["container"].as_str() {
                 Some(container) => vec![container],
@@ -138,12 +155,18 @@ impl Subject<'_> {
                 all.push(self.finding(codes::NO_REQUEST, Severity::Error, object.clone(), what, next));
             }
         }
-        let young = scaler.created.is_some_and(|created| evidence.now - created < FIRST_FIGURES);
-        let silent = scaler.conditions.iter().find(|(kind, holds, reason, _)| {
-            kind == "ScalingActive" && !holds && reason != "ScalingDisabled"
-        });
+        let young = scaler
+            .created
+            .is_some_and(|created| evidence.now - created < FIRST_FIGURES);
+        let silent = scaler
+            .conditions
+            .iter()
+            .find(|(kind, holds, reason, _)| kind == "ScalingActive" && !holds && reason != "ScalingDisabled");
         if let Some((_, _, reason, message)) = silent.filter(|_| all.is_empty() && !young) {
-            let what = format!("It has no figures to go by ({reason}: {})", message.trim_end_matches('.'));
+            let what = format!(
+                "It has no figures to go by ({reason}: {})",
+                message.trim_end_matches('.')
+            );
             let next = match evidence.seen.served.resources {
                 true => "See that what it goes by is served: `kubectl get apiservices`.".to_owned(),
                 false => "Install metrics-server: https://github.com/kubernetes-sigs/metrics-server".to_owned(),
@@ -222,7 +245,13 @@ impl Subject<'_> {
             "Add a node, or let the cluster's autoscaler do that{}.",
             lower(scaler, fit)
         );
-        vec![self.finding(codes::NODES, Severity::Warning, self.deployment(evidence.namespace), what, next)]
+        vec![self.finding(
+            codes::NODES,
+            Severity::Warning,
+            self.deployment(evidence.namespace),
+            what,
+            next,
+        )]
     }
 
     fn least(&self) -> i32 {
@@ -233,7 +262,9 @@ impl Subject<'_> {
         let Evidence { namespace, seen, .. } = *evidence;
         let least = self.least();
         let over = seen.disruptions.iter();
-        let over: Vec<&Disruption> = over.filter(|budget| budget.covers.contains(&self.service.name)).collect();
+        let over: Vec<&Disruption> = over
+            .filter(|budget| budget.covers.contains(&self.service.name))
+            .collect();
         let names: Vec<&str> = over.iter().map(|budget| budget.name.as_str()).collect();
         let object = self.deployment(namespace);
         let finding = |code, severity, what, next| vec![self.finding(code, severity, object.clone(), what, next)];
@@ -242,8 +273,11 @@ impl Subject<'_> {
                 codes::NO_BUDGET,
                 Severity::Note,
                 "No PodDisruptionBudget is for its pods: a drained node may take several at once".into(),
-                format!("`kubectl learnflow install -n {namespace}` gives one to services that it scales; for others: \
-                         `kubectl -n {namespace} create poddisruptionbudget {} --max-unavailable=1 --selector=…`.", self.service.name),
+                format!(
+                    "`kubectl learnflow install -n {namespace}` gives one to services that it scales; for others: \
+                         `kubectl -n {namespace} create poddisruptionbudget {} --max-unavailable=1 --selector=…`.",
+                    self.service.name
+                ),
             ),
             [] => Vec::new(),
             [only] if least > 0 && allows(only, least) == 0 => finding(
@@ -260,7 +294,10 @@ impl Subject<'_> {
             _ => finding(
                 codes::TWO_BUDGETS,
                 Severity::Error,
-                format!("PodDisruptionBudgets {} are for its pods: evicting one of them always fails", list(&names)),
+                format!(
+                    "PodDisruptionBudgets {} are for its pods: evicting one of them always fails",
+                    list(&names)
+                ),
                 "Delete all but one, or narrow their selectors.".into(),
             ),
         }
@@ -277,7 +314,13 @@ impl Subject<'_> {
             "Put topologySpreadConstraints into its manifest, or: {}",
             spread::patch(namespace, self.service)
         );
-        vec![self.finding(codes::NO_SPREAD, Severity::Warning, self.deployment(namespace), what, next)]
+        vec![self.finding(
+            codes::NO_SPREAD,
+            Severity::Warning,
+            self.deployment(namespace),
+            what,
+            next,
+        )]
     }
 
     /// Memory does not go down by itself: what it alone wants is not what the calls need.
@@ -291,7 +334,11 @@ impl Subject<'_> {
             let ratio = percent(reading.now.as_deref()?)? / percent(&reading.target)?;
             // As the controller does it, with its tolerance.
             let within = (ratio - 1.0).abs() <= 0.1;
-            Some(if within { scaler.current } else { (f64::from(scaler.current) * ratio).ceil() as i32 })
+            Some(if within {
+                scaler.current
+            } else {
+                (f64::from(scaler.current) * ratio).ceil() as i32
+            })
         };
         let wanted = |memory: bool| {
             let of = readings.iter().filter(|reading| (reading.name == "memory") == memory);
@@ -322,9 +369,9 @@ impl Subject<'_> {
 fn lower(scaler: &Scaler, fit: i32) -> String {
     match (scaler.ours, fit >= scaler.min.max(1)) {
         (_, false) => String::new(),
-        (true, true) => format!(
-            ", or set the maximum to {fit}: `scaling: {{max: {fit}}}` of this service in learnflow.yaml"
-        ),
+        (true, true) => {
+            format!(", or set the maximum to {fit}: `scaling: {{max: {fit}}}` of this service in learnflow.yaml")
+        }
         (false, true) => format!(", or set the maximum of {} {} to {fit}", scaler.kind, scaler.name),
     }
 }
@@ -337,17 +384,21 @@ fn containers(pod: &Value) -> impl Iterator<Item = &str> {
 /// How many of so many pods a budget lets go.
 fn allows(budget: &Disruption, pods: i32) -> i32 {
     let number = |value: &Value, up: bool| {
-        let share = value.as_str().and_then(|text| text.trim_end_matches('%').parse::<f64>().ok());
+        let share = value
+            .as_str()
+            .and_then(|text| text.trim_end_matches('%').parse::<f64>().ok());
         let share = share.map(|percent| f64::from(pods) * percent / 100.0);
         let share = share.map(|share| if up { share.ceil() } else { share.floor() } as i32);
         value.as_i64().and_then(|number| i32::try_from(number).ok()).or(share)
     };
     let spec = &budget.spec;
     // Kubernetes rounds both up.
-    match (number(&spec["maxUnavailable"], true), number(&spec["minAvailable"], true)) {
+    match (
+        number(&spec["maxUnavailable"], true),
+        number(&spec["minAvailable"], true),
+    ) {
         (Some(unavailable), _) => unavailable.min(pods),
         (None, Some(available)) => (pods - available).max(0),
         (None, None) => pods,
     }
 }
-

@@ -72,7 +72,8 @@ pub(crate) struct Reading {
 pub(crate) fn readings(scaler: &Scaler) -> Vec<Reading> {
     let all = scaler.spec["metrics"].as_array().into_iter().flatten();
     let reading = |metric: &Value| {
-        let same = |other: &&Value| part(other)["container"] == part(metric)["container"] && name(other) == name(metric);
+        let same =
+            |other: &&Value| part(other)["container"] == part(metric)["container"] && name(other) == name(metric);
         let mut measured = scaler.measured.as_array().into_iter().flatten();
         Reading {
             name: name(metric),

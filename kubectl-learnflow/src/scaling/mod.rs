@@ -25,7 +25,7 @@ use crate::{
     objects::{Object, ObjectRef},
     preflight::Check,
     problem::Problem,
-    text::list,
+    text::{count, list},
 };
 use bounds::Range;
 use choice::{Kind, LeftOut, left_out};
@@ -155,8 +155,8 @@ fn no_room(namespace: &str, service: &Service, range: Range, seen: &Scaling) -> 
     let short = room::quotas(&needs, service.rollout.total, range.min, &limits.quotas, namespace);
     let short = short.into_iter().map(|short| {
         let text = format!(
-            "Deployment {namespace}/{name} cannot have its minimum of {} pods: {} allows {} {}, and they need {} in all",
-            range.min,
+            "Deployment {namespace}/{name} cannot have its minimum of {}: {} allows {} {}, and they need {} in all",
+            count(range.min.max(0) as usize, "pod"),
             short.object,
             short.amount(short.hard),
             short.resource,

@@ -121,6 +121,13 @@ mod tests {
         assert_eq!(short(None, 6, &[pod(None), unplaced]).as_deref(), Some(says));
         assert_eq!(short(None, 6, &[pod(None)]), None);
         // A refusal from before, when all pods are there.
-        assert_eq!(short(Some("pods \"c\" is forbidden: exceeded quota: a, requested: pods=1, used: pods=1, limited: pods=1"), 6, &[]), None);
+        assert_eq!(
+            short(
+                Some("pods \"c\" is forbidden: exceeded quota: a, requested: pods=1, used: pods=1, limited: pods=1"),
+                6,
+                &[]
+            ),
+            None
+        );
     }
 }

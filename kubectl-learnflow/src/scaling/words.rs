@@ -28,11 +28,17 @@ pub(super) fn of(scaler: &Scaler, role: Role, pod: &Value) -> Vec<String> {
         true => format!(": {ours}"),
         false => String::new(),
     };
-    let mut sentences = vec![format!("{} to {}.", scaler.min, count(scaler.max.max(0) as usize, "pod"))];
+    let mut sentences = vec![format!(
+        "{} to {}.",
+        scaler.min,
+        count(scaler.max.max(0) as usize, "pod")
+    )];
     let readings = metrics::readings(scaler);
     let all = spec["metrics"].as_array().into_iter().flatten();
     for (metric, reading) in all.zip(readings) {
-        let now = reading.now.map_or_else(|| "no figure yet".into(), |now| format!("now {now}"));
+        let now = reading
+            .now
+            .map_or_else(|| "no figure yet".into(), |now| format!("now {now}"));
         let why = match (metrics::name(metric).as_str(), role) {
             ("CPU", Role::Called) => reason("the rest is room for what comes until a new pod is ready"),
             ("CPU", Role::Consumer) => reason("events wait in Kafka meanwhile, and nobody waits for an answer"),
@@ -66,14 +72,27 @@ pub(super) fn of(scaler: &Scaler, role: Role, pod: &Value) -> Vec<String> {
     };
     let (up, down) = (rules("scaleUp"), rules("scaleDown"));
     let (fast, slow) = match role {
-        Role::Called => ("learners wait meanwhile", "pods that go between two rushes would have to come again"),
+        Role::Called => (
+            "learners wait meanwhile",
+            "pods that go between two rushes would have to come again",
+        ),
         Role::Consumer => (
             "each consumer that comes stops the others for seconds while partitions are dealt out anew",
             "each that goes does the same, and the rest must catch up first",
         ),
     };
-    sentences.push(format!("Up: {}, {}{}.", window(&up, "need of"), steps(&up), reason(fast)));
-    sentences.push(format!("Down: {}, {}{}.", window(&down, "no need in"), steps(&down), reason(slow)));
+    sentences.push(format!(
+        "Up: {}, {}{}.",
+        window(&up, "need of"),
+        steps(&up),
+        reason(fast)
+    ));
+    sentences.push(format!(
+        "Down: {}, {}{}.",
+        window(&down, "no need in"),
+        steps(&down),
+        reason(slow)
+    ));
     sentences
 }
 
@@ -88,7 +107,9 @@ fn target(metric: &Value, pod: &Value) -> String {
     };
     if let Some(percent) = goal["averageUtilization"].as_i64() {
         let resource = name.to_lowercase();
-        let request = part["container"].as_str().and_then(|container| requested(pod, container, &resource));
+        let request = part["container"]
+            .as_str()
+            .and_then(|container| requested(pod, container, &resource));
         let of = request.map_or_else(
             || "of the request".to_owned(),
             |request| {
@@ -112,7 +133,9 @@ pub(super) fn requested(pod: &Value, container: &str, resource: &str) -> Option<
     let found = containers.find(|found| found["name"] == container)?;
     let resources = &found["resources"];
     // A limit without a request is the request.
-    let amount = resources["requests"][resource].as_str().or_else(|| resources["limits"][resource].as_str());
+    let amount = resources["requests"][resource]
+        .as_str()
+        .or_else(|| resources["limits"][resource].as_str());
     quantity(amount?)
 }
 
@@ -129,7 +152,10 @@ fn steps(rules: &Value) -> String {
     }
     let all = rules["policies"].as_array().into_iter().flatten();
     let each = all.map(|policy| {
-        let (value, period) = (policy["value"].as_u64().unwrap_or_default(), policy["periodSeconds"].as_u64());
+        let (value, period) = (
+            policy["value"].as_u64().unwrap_or_default(),
+            policy["periodSeconds"].as_u64(),
+        );
         let how_many = match policy["type"].as_str() {
             Some("Percent") => format!("{value}%"),
             _ => count(value as usize, "pod"),

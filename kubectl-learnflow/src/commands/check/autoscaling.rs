@@ -20,10 +20,17 @@ pub(super) async fn look(cluster: &Cluster, services: &[Service]) -> Result<Vec<
         }
         explanation => explanation?,
     };
-    let scaled = explanation.services.iter().filter(|service| service.autoscaler.is_some()).count();
+    let scaled = explanation
+        .services
+        .iter()
+        .filter(|service| service.autoscaler.is_some())
+        .count();
     let mut checks: Vec<Check> = explanation.findings.iter().filter_map(check).collect();
     if checks.is_empty() && scaled > 0 {
-        checks.push(Check::good(format!("{} scaled, with room for all pods", count(scaled, "service"))));
+        checks.push(Check::good(format!(
+            "{} scaled, with room for all pods",
+            count(scaled, "service")
+        )));
     }
     Ok(checks.into_iter().map(|check| check.id("autoscaling")).collect())
 }
@@ -35,7 +42,11 @@ fn check(finding: &Finding) -> Option<Check> {
         Severity::Warning => Mark::Warn,
         Severity::Note => return None,
     };
-    let place = finding.places.first().map(|place| format!("{place}: ")).unwrap_or_default();
+    let place = finding
+        .places
+        .first()
+        .map(|place| format!("{place}: "))
+        .unwrap_or_default();
     Some(Check {
         id: "",
         mark,

@@ -97,7 +97,11 @@ fn show(explanation: &Explanation, printer: &Printer) {
     }
     view::findings(&explanation.findings, printer);
     printer.data("\n");
-    view::verdict(&text::count(explanation.services.len(), "service"), &explanation.findings, printer);
+    view::verdict(
+        &text::count(explanation.services.len(), "service"),
+        &explanation.findings,
+        printer,
+    );
 }
 
 fn title(service: &Explained) -> String {
@@ -118,3 +122,7 @@ fn document(explanation: &Explanation, namespace: &str) -> serde_json::Value {
         "findings": explanation.findings.iter().map(view::finding_document).collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+#[path = "autoscaling_tests.rs"]
+mod tests;

@@ -30,8 +30,10 @@ pub(super) async fn run(args: &Args, global: &Global, printer: &Printer) -> Resu
         return autoscaling::run(args, global, printer).await;
     }
     if let Some(service) = &args.service {
-        return Err(Problem::new(format!("Policies are explained together, not of {service} alone."))
-            .next("Leave it out, or say `explain autoscaling NAME`."));
+        return Err(
+            Problem::new(format!("Policies are explained together, not of {service} alone."))
+                .next("Leave it out, or say `explain autoscaling NAME`."),
+        );
     }
     if args.files.is_empty() {
         return of_cluster(&Cluster::connect(global).await?, args, printer).await;

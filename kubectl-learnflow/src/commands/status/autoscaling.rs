@@ -55,7 +55,10 @@ fn row(scaler: &Scaler, service: &Service, pods: &[Pod], now: i64) -> Row {
     let failed = |name| condition(name).filter(|(_, holds, ..)| !holds);
     let trouble = failed("AbleToScale").or_else(|| failed("ScalingActive"));
     let metrics = readings(scaler);
-    let silent = metrics.iter().all(|reading| reading.now.is_none()).then(|| "no figures yet".to_owned());
+    let silent = metrics
+        .iter()
+        .all(|reading| reading.now.is_none())
+        .then(|| "no figures yet".to_owned());
     Row {
         deployment: scaler.target.clone(),
         learnflow: scaler.ours,
