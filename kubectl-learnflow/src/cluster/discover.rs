@@ -1,6 +1,11 @@
 //! What is there: Kubernetes, Dapr, Kafka, and the services.
 
-use super::{Cluster, Workload, apply::existing, is_absent, service::service};
+use super::{
+    Cluster, Workload,
+    apply::existing,
+    is_absent,
+    service::{rollout, service},
+};
 use crate::{
     kafka::Component,
     model::{Configuration, ControlPlane, Existing, Facts, Resiliency, Service},
