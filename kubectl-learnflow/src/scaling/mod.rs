@@ -104,7 +104,11 @@ pub(crate) fn plan(wish: &Wish<'_>) -> Result<Autoscalers, Problem> {
                 continue;
             }
         };
-        plan.checks.extend(no_room(namespace, service, range, seen));
+        let no_room = no_room(namespace, service, range, seen);
+        if !no_room.is_empty() {
+            plan.checks.extend(no_room);
+            continue;
+        }
         let role = Role::of(service, seen);
         let autoscaler = template::autoscaler(namespace, service, role, &seen.served, range)?;
         let by = metrics::names(&autoscaler.value()["spec"]);
@@ -155,7 +159,7 @@ fn no_room(namespace: &str, service: &Service, range: Range, seen: &Scaling) -> 
     let short = room::quotas(&needs, service.rollout.total, range.min, &limits.quotas, namespace);
     let short = short.into_iter().map(|short| {
         let text = format!(
-            "Deployment {namespace}/{name} cannot have its minimum of {}: {} allows {} {}, and they need {} in all",
+            "Deployment {namespace}/{name} cannot have its minimum of {}: {} allows {} {}, and with them the namespace needs {}",
             count(range.min.max(0) as usize, "pod"),
             short.object,
             short.amount(short.hard),
