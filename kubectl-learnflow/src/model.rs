@@ -3,7 +3,7 @@
 mod scaling;
 
 use crate::{kafka::Component, objects::MANAGER};
-pub(crate) use scaling::{Disruption, Limits, Machine, Scaler, Scaling, Served};
+pub(crate) use scaling::{Disruption, Limits, Machine, Nodes, Scaler, Scaling, Served};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{

@@ -3,7 +3,7 @@
 use super::{Cluster, is_absent};
 use crate::{
     capacity::{Needs, quantity},
-    model::{Disruption, Limits, Machine, Scaler, Scaling, Served, Service},
+    model::{Disruption, Limits, Machine, Nodes, Scaler, Scaling, Served, Service},
     objects::{MANAGED_BY, MANAGER, ObjectRef},
     problem::{Kind, Problem},
 };
@@ -44,7 +44,7 @@ impl Cluster {
     }
 
     /// The nodes, with what their pods leave free; none when we may not look.
-    pub(crate) async fn machines(&self) -> Result<Option<Vec<Machine>>, Problem> {
+    pub(crate) async fn nodes(&self) -> Result<Option<Nodes>, Problem> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let pods: Api<Pod> = Api::all(self.client.clone());
         // What has ended holds nothing any more.
@@ -61,9 +61,17 @@ impl Cluster {
             Err(problem) => return Err(problem),
         };
         let mut machines: Vec<Machine> = nodes.into_iter().map(machine).collect();
+        let mut waiting: BTreeMap<String, i32> = BTreeMap::new();
         for pod in pods {
+            let app = pod.labels().get("dapr.io/app-id").cloned();
+            let ours = pod.namespace().is_some_and(|namespace| namespace == self.namespace);
             let spec = pod.spec.unwrap_or_default();
-            let Some(node) = &spec.node_name else { continue };
+            let Some(node) = &spec.node_name else {
+                if let Some(app) = app.filter(|_| ours) {
+                    *waiting.entry(app).or_default() += 1;
+                }
+                continue;
+            };
             let Some(machine) = machines.iter_mut().find(|machine| machine.name == *node) else {
                 continue;
             };
@@ -77,7 +85,7 @@ impl Cluster {
                 *free -= needs.amounts.get(&key).copied().unwrap_or_default();
             }
         }
-        Ok(Some(machines))
+        Ok(Some(Nodes { machines, waiting }))
     }
 
     /// What the namespace may have; none when we may not look.

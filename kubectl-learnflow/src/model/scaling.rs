@@ -68,6 +68,14 @@ pub(crate) struct Limits {
     pub(crate) bounds: Vec<Bounds>,
 }
 
+/// The nodes, and the pods that none of them has yet.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Nodes {
+    pub(crate) machines: Vec<Machine>,
+    /// Of the services' namespace, by app id.
+    pub(crate) waiting: BTreeMap<String, i32>,
+}
+
 /// A node, with what its pods leave free: `cpu`, `memory`, `pods`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Machine {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     capacity::{Needs, readable},
-    model::{Limits, Machine, Scaler, Scaling, Service},
+    model::{Limits, Nodes, Scaler, Scaling, Service},
     text::list,
 };
 use learnflow_resilience::{
@@ -30,7 +30,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) services: &'a [Service],
     pub(crate) seen: &'a Scaling,
     /// None: we may not look.
-    pub(crate) machines: Option<&'a [Machine]>,
+    pub(crate) nodes: Option<&'a Nodes>,
     /// In seconds since 1970.
     pub(crate) now: i64,
 }
@@ -148,10 +148,15 @@ impl<'a> Subject<'a> {
         room::quotas(&self.needs, running, scaler.max, &limits.quotas, namespace)
     }
 
-    /// How many of the pods that are still to come the nodes take.
-    pub(super) fn placed(&self, evidence: &Evidence<'_>) -> Option<i32> {
-        let placed = room::place(&[(&self.needs, &self.pod, self.more())], evidence.machines?);
-        placed.first().copied()
+    /// How many pods the nodes have room for in all, those that they have already among them.
+    pub(super) fn fit_on_nodes(&self, evidence: &Evidence<'_>) -> Option<i32> {
+        let nodes = evidence.nodes?;
+        let app = self.service.app_id.as_ref();
+        let waiting = app.and_then(|app| nodes.waiting.get(app)).copied().unwrap_or_default();
+        let here = (self.service.rollout.total - waiting).max(0);
+        let wanted = self.scaler?.max - here;
+        let placed = room::place(&[(&self.needs, &self.pod, wanted)], &nodes.machines);
+        Some(here + placed.first().copied().unwrap_or_default())
     }
 
     fn explained(&self, evidence: &Evidence<'_>) -> Explained {
@@ -165,14 +170,14 @@ impl<'a> Subject<'a> {
             metrics: metrics::readings(scaler),
         });
         let quota = self.short_of_quota(evidence).iter().map(|short| short.fit).min();
-        let nodes = self.placed(evidence).map(|placed| self.service.rollout.total + placed);
+        let nodes = self.fit_on_nodes(evidence);
         let room = scaler.map(|scaler| {
             quota
                 .unwrap_or(scaler.max)
                 .min(nodes.unwrap_or(scaler.max))
                 .min(scaler.max)
         });
-        let known = evidence.seen.limits.is_some() || evidence.machines.is_some();
+        let known = evidence.seen.limits.is_some() || evidence.nodes.is_some();
         let mut sentences = scaler.map_or_else(Vec::new, |scaler| {
             let ours = self.named.is_some_and(|named| named.ours);
             words::of(scaler, self.role, ours, &self.pod)

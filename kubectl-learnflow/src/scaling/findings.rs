@@ -219,15 +219,16 @@ impl Subject<'_> {
     }
 
     fn nodes(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let (Some(scaler), Some(placed)) = (self.scaler, self.placed(evidence)) else {
+        let (Some(scaler), Some(fit)) = (self.scaler, self.fit_on_nodes(evidence)) else {
             return Vec::new();
         };
-        let missing = self.more() - placed;
-        if missing <= 0 {
+        if fit >= scaler.max {
             return Vec::new();
         }
-        let fit = self.service.rollout.total + placed;
-        let machines = evidence.machines.unwrap_or_default();
+        let machines = evidence
+            .nodes
+            .map(|nodes| nodes.machines.as_slice())
+            .unwrap_or_default();
         let most = |resource: &str| {
             let free = machines.iter().filter_map(|machine| machine.free.get(resource));
             let most = free.fold(0.0_f64, |most, free| most.max(*free));
@@ -315,7 +316,7 @@ impl Subject<'_> {
     }
 
     fn spread(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let several = evidence.machines.is_some_and(|machines| machines.len() > 1);
+        let several = evidence.nodes.is_some_and(|nodes| nodes.machines.len() > 1);
         let namespace = evidence.namespace;
         if !several || self.least() < 2 || spread::is_spread(self.service) {
             return Vec::new();

@@ -65,13 +65,13 @@ pub(super) async fn of_cluster(cluster: &Cluster, args: &Args, printer: &Printer
 
 /// Asks for all that it takes, and explains it.
 pub(in crate::commands) async fn look(cluster: &Cluster, services: &[Service]) -> Result<Explanation, Problem> {
-    let (seen, machines) = try_join!(cluster.scaling(services), cluster.machines())?;
+    let (seen, nodes) = try_join!(cluster.scaling(services), cluster.nodes())?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     Ok(explain(&Evidence {
         namespace: &cluster.namespace,
         services,
         seen: &seen,
-        machines: machines.as_deref(),
+        nodes: nodes.as_ref(),
         now: now.map_or(0, |now| now.as_secs().cast_signed()),
     }))
 }
