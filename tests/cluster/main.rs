@@ -22,6 +22,7 @@ mod production;
 mod rbac;
 mod refusals;
 mod resilience;
+mod scaling;
 mod state;
 mod stopped;
 mod verbs;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         let tests = golden::TESTS
             .iter()
             .chain(concerns::TESTS)
+            .chain(scaling::TESTS)
             .chain(resilience::TESTS)
             .chain(neighbours::TESTS)
             .chain(grafana::TESTS)
