@@ -93,7 +93,8 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
         Task::Diff => diff(plan, namespace),
-        Task::Explain | Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
+        Task::Explain => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
+        Task::Simulate => of(Task::Explain, plan, namespace).like(scaled(namespace).required),
         Task::Dlq => dlq(namespace),
         Task::Render => facts(namespace).and(choosing(plan)),
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
@@ -130,6 +131,13 @@ pub(crate) fn explain(namespace: &str) -> Permissions {
     let kinds = "components,resiliencies,subscriptions";
     Permissions::default()
         .need(to("list", "dapr.io", kinds, Some(namespace)))
+        .need(to("list", "apps", "deployments", Some(namespace)))
+}
+
+/// Autoscalers, and what they scale.
+pub(crate) fn scaled(namespace: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list", "autoscaling", AUTOSCALERS, Some(namespace)))
         .need(to("list", "apps", "deployments", Some(namespace)))
 }
 

@@ -4,6 +4,7 @@ mod applier;
 mod budget;
 mod bundle;
 mod check;
+mod chart;
 mod chosen;
 pub(crate) mod completion;
 mod confirm;

@@ -19,6 +19,7 @@ use learnflow_resilience::{
     explain::{CODES, Code, Explanation, Finding, Question, Severity, explain},
     read::{Objects, Wrong},
 };
+pub(super) use files::read as read_files;
 use std::{collections::BTreeSet, path::PathBuf};
 
 /// What of files is bad input, where in a cluster it is a finding.
