@@ -12,6 +12,8 @@ use crate::{
 
 /// A round of the controller takes some time, and the next begins a whole period after its end.
 const ROUND: Ms = 20;
+/// Longer than anybody remembers.
+const LONG_AGO: Ms = 3600 * SECOND;
 
 #[derive(Debug)]
 struct Simulated {
@@ -87,9 +89,9 @@ impl<'a> World<'a> {
             asked: 0.0,
             unmet: 0.0,
         };
-        // They have been there for ever.
+        // They have been there for long, and under the same load.
+        let long_ago = begin - LONG_AGO;
         for _ in 0..world.desired {
-            let long_ago = begin - 3600 * SECOND;
             let meter = Meter::new(&scenario.figures, &mut world.chance);
             world.pods.push(Simulated {
                 created: long_ago,
@@ -100,6 +102,10 @@ impl<'a> World<'a> {
                 meter,
             });
         }
+        let each = scenario.load.cpu_at(0) / f64::from(world.desired.max(1));
+        let usage = scenario.service.capacity.map_or(each, |most| each.min(most));
+        world.shared = Shared::new(long_ago);
+        world.shared.add(begin, usage);
         world
     }
 
@@ -115,6 +121,9 @@ impl<'a> World<'a> {
                 begin + 1 + self.chance.below(figures.resolution),
             ),
         };
+        for looks in [2, 1] {
+            self.scrape(scrape - looks * figures.resolution);
+        }
         let mut external = (figures.external > 0).then(|| begin + 1 + self.chance.below(figures.external));
         // The beginning is one of them.
         let mut tick = -(self.scenario.lead - 1).div_euclid(SECOND) * SECOND;
@@ -130,7 +139,7 @@ impl<'a> World<'a> {
                 external = external.map(|at| at + figures.external);
             }
             if next == scrape {
-                self.scrape();
+                self.scrape(next);
                 scrape += figures.resolution;
             }
             if next == sync {
@@ -202,10 +211,10 @@ impl<'a> World<'a> {
         }
     }
 
-    fn scrape(&mut self) {
+    fn scrape(&mut self, now: Ms) {
         let Scenario { figures, service, .. } = self.scenario;
         for pod in &mut self.pods {
-            pod.meter.scrape(self.now, pod.times, figures, service, &self.shared);
+            pod.meter.scrape(now, pod.times, figures, service, &self.shared);
         }
     }
 

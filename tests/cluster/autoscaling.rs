@@ -1,0 +1,246 @@
+//! Real autoscalers under chosen loads, which the model is held against. Pods are KWOK's: they use as much CPU as their node's
+//! annotations say, which the test sets twice a second to an even share of the load.
+//!
+//! `cargo xtask test autoscaling-curves` makes all curves of `cases/autoscaling.yaml` at once, in ten minutes, and writes what
+//! was seen to `cases/autoscaling-seen.jsonl`. On a controller with other flags than the lab's: say them in
+//! `LEARNFLOW_TEST_CONTROLLER`, as seconds `SYNC,INITIALIZATION,READINESS,STABILIZATION,RESOLUTION`.
+
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    io::{BufRead, BufReader, Write as _},
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use learnflow_tests::{
+    Target,
+    autoscaling::{Case, Ran, Row, Seen, cases, table},
+};
+use serde_json::{Value, json};
+
+use crate::Test;
+
+pub const TESTS: &[(&str, Test)] = &[("autoscaling::a_curve_is_as_simulated", a_curve_is_as_simulated)];
+pub const LONG: &[(&str, Test)] = &[("autoscaling-curves", curves)];
+
+const NODE: &str = include_str!("../cases/cheap-service.yaml");
+const SEEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases/autoscaling-seen.jsonl");
+const NAMESPACE: &str = "curves";
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(500);
+
+fn a_curve_is_as_simulated(target: &Target) -> Result<()> {
+    let quick: Vec<Case> = cases().into_iter().filter(|case| case.name == "quick").collect();
+    let seen = record(target, &quick)?;
+    let row = Row::of(quick.first().context("the case")?, seen.first().context("what was seen")?);
+    ensure!(row.apart == 0.0, "seen and simulated differ:\n{}\n{seen:?}", table(&[row]));
+    Ok(())
+}
+
+fn curves(target: &Target) -> Result<()> {
+    let cases = cases();
+    let seen = record(target, &cases)?;
+    let mut file = OpenOptions::new().append(true).create(true).open(SEEN)?;
+    for seen in &seen {
+        writeln!(file, "{}", serde_json::to_string(seen)?)?;
+    }
+    let rows: Vec<Row> = cases.iter().zip(&seen).map(|(case, seen)| Row::of(case, seen)).collect();
+    println!("{}", table(&rows));
+    Ok(())
+}
+
+/// As the controller that is there runs.
+fn controller() -> Result<Ran> {
+    let Ok(text) = std::env::var("LEARNFLOW_TEST_CONTROLLER") else {
+        return Ok(Ran::LAB);
+    };
+    let numbers: Vec<i64> = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
+    let [sync, initialization, readiness, stabilization, resolution] = numbers[..] else {
+        anyhow::bail!("LEARNFLOW_TEST_CONTROLLER is five numbers");
+    };
+    Ok(Ran {
+        sync,
+        initialization,
+        readiness,
+        stabilization,
+        resolution,
+    })
+}
+
+/// The API server through `kubectl proxy`, for as long as it is held: a program for each request would be too slow.
+struct Proxy {
+    child: Child,
+    url: String,
+    agent: ureq::Agent,
+}
+
+impl Proxy {
+    fn open(target: &Target) -> Result<Self> {
+        let mut child = target.kubectl().args(["proxy", "--port=0"]).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("stdout")?).read_line(&mut line)?;
+        let address = line.trim().rsplit(' ').next().unwrap_or_default();
+        let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).build();
+        Ok(Self {
+            url: format!("http://{address}"),
+            child,
+            agent: agent.into(),
+        })
+    }
+
+    fn text(&self, path: &str) -> Result<String> {
+        Ok(self.agent.get(format!("{}{path}", self.url)).call()?.body_mut().read_to_string()?)
+    }
+
+    fn get(&self, path: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.text(path)?)?)
+    }
+
+    fn create(&self, path: &str, object: &Value) -> Result<()> {
+        let request = self.agent.post(format!("{}{path}", self.url)).header("content-type", "application/json");
+        request.send(object.to_string()).with_context(|| object.to_string())?;
+        Ok(())
+    }
+
+    fn annotate(&self, node: &str, annotations: &Value) -> Result<()> {
+        let request = self.agent.patch(format!("{}/api/v1/nodes/{node}", self.url));
+        let request = request.header("content-type", "application/merge-patch+json");
+        request.send(json!({ "metadata": { "annotations": annotations } }).to_string())?;
+        Ok(())
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn record(target: &Target, cases: &[Case]) -> Result<Vec<Seen>> {
+    // Of that file the node.
+    let node = NODE.split("\n---\n").next().unwrap_or_default();
+    let path = r#"annotations: {metrics.k8s.io/resource-metrics-path: "/metrics/nodes/cheap/metrics/resource", "#;
+    target.apply(None, &node.replace("annotations: {", path))?;
+    target.run_kubectl(&["create", "namespace", NAMESPACE])?;
+    let seen = watched(target, cases);
+    // With the namespace goes all that is in it.
+    target.run_kubectl(&["delete", "namespace/curves", "node/cheap", "--wait"])?;
+    seen
+}
+
+fn watched(target: &Target, cases: &[Case]) -> Result<Vec<Seen>> {
+    let proxy = Proxy::open(target)?;
+    let controller = controller()?;
+    for case in cases {
+        proxy.create(&format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments"), &case.deployment())?;
+    }
+    let ready = || -> Result<BTreeMap<String, (i64, i64)>> { pods(&proxy) };
+    let measured = || proxy.get(&format!("/apis/metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/pods"));
+    // Figures of all of them, before somebody wants them.
+    let started = Instant::now();
+    loop {
+        share(&proxy, cases, &ready()?, 0.0)?;
+        let figures = measured().ok().and_then(|list| list["items"].as_array().map(Vec::len));
+        if figures.is_some_and(|figures| figures >= cases.len()) && ready()?.values().all(|pods| pods.1 > 0) {
+            break;
+        }
+        ensure!(started.elapsed() < Duration::from_secs(120), "no figures of pods after two minutes");
+        thread::sleep(LOOK);
+    }
+    let mut created = Vec::new();
+    for case in cases {
+        let path = format!("/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers");
+        proxy.create(&path, &case.autoscaler())?;
+        created.push(Instant::now());
+    }
+    // Some rounds of all who look.
+    let lead = 2 * controller.resolution + controller.sync;
+    let begin = Instant::now() + Duration::from_secs(lead.unsigned_abs());
+    // When metrics-server looks shows in the time of what it says.
+    let stamp = || measured().ok().map(|list| list["items"][0]["timestamp"].to_string());
+    let (before, mut scraped) = (stamp(), None);
+    let mut seen: Vec<Seen> = Vec::new();
+    for (case, created) in cases.iter().zip(&created) {
+        seen.push(Seen {
+            curve: case.name.clone(),
+            controller,
+            lead: (begin - *created).as_secs_f64(),
+            scrape: 0.0,
+            wanted: Vec::new(),
+            ready: Vec::new(),
+        });
+    }
+    let longest = cases.iter().map(|case| case.seconds).max().unwrap_or(0) as f64;
+    loop {
+        let look = Instant::now();
+        let now = match look.checked_duration_since(begin) {
+            Some(since) => since.as_secs_f64(),
+            None => -(begin - look).as_secs_f64(),
+        };
+        if now > longest {
+            break;
+        }
+        let pods = ready()?;
+        for ((case, seen), _) in cases.iter().zip(&mut seen).zip(&created) {
+            if now > case.seconds as f64 {
+                continue;
+            }
+            let Some((wanted, ready)) = pods.get(&case.name) else { continue };
+            note(&mut seen.wanted, now, *wanted);
+            note(&mut seen.ready, now, *ready);
+        }
+        share(&proxy, cases, &pods, now)?;
+        if scraped.is_none() && stamp() != before {
+            scraped = Some(look);
+        }
+        thread::sleep(LOOK.saturating_sub(look.elapsed()));
+    }
+    let scraped = scraped.context("metrics-server did not look at all")?;
+    let every = controller.resolution as f64;
+    for (seen, created) in seen.iter_mut().zip(created) {
+        let since = scraped.checked_duration_since(created).unwrap_or_default().as_secs_f64();
+        seen.scrape = round(since % every);
+        seen.lead = round(seen.lead);
+    }
+    Ok(seen)
+}
+
+/// By Deployment: how many are wanted, and how many are ready.
+fn pods(proxy: &Proxy) -> Result<BTreeMap<String, (i64, i64)>> {
+    let list = proxy.get(&format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments"))?;
+    let each = list["items"].as_array().into_iter().flatten().map(|deployment| {
+        let name = deployment["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let number = |value: &Value| value.as_i64().unwrap_or(0);
+        (name, (number(&deployment["spec"]["replicas"]), number(&deployment["status"]["readyReplicas"])))
+    });
+    Ok(each.collect())
+}
+
+/// Tells each pod its share from now on; what it was until now is added up first.
+fn share(proxy: &Proxy, cases: &[Case], pods: &BTreeMap<String, (i64, i64)>, now: f64) -> Result<()> {
+    proxy.text("/api/v1/nodes/cheap/proxy/metrics/nodes/cheap/metrics/resource")?;
+    let mut annotations = json!({});
+    for case in cases {
+        let ready = pods.get(&case.name).map_or(1, |pods| pods.1);
+        annotations[case.annotation()] = json!(format!("{}m", case.share(now, ready)));
+    }
+    proxy.annotate("cheap", &annotations)
+}
+
+fn note(timeline: &mut Vec<(f64, i32)>, now: f64, number: i64) {
+    let number = i32::try_from(number).unwrap_or(0);
+    match timeline.last() {
+        // What was before the load began is how it began.
+        _ if now < 0.0 => *timeline = vec![(0.0, number)],
+        Some((_, last)) if *last == number => {}
+        _ => timeline.push((round(now), number)),
+    }
+}
+
+fn round(seconds: f64) -> f64 {
+    (seconds * 100.0).round() / 100.0
+}
