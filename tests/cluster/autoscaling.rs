@@ -144,8 +144,11 @@ fn watched(target: &Target, cases: &[Case]) -> Result<Vec<Seen>> {
     let started = Instant::now();
     loop {
         share(&proxy, cases, &ready()?, 0.0)?;
-        let figures = measured().ok().and_then(|list| list["items"].as_array().map(Vec::len));
-        if figures.is_some_and(|figures| figures >= cases.len()) && ready()?.values().all(|pods| pods.1 > 0) {
+        let figures = measured().map_or(0, |list| {
+            let pods = list["items"].as_array().into_iter().flatten();
+            pods.filter(|pod| pod["containers"][0].is_object()).count()
+        });
+        if figures >= cases.len() && ready()?.values().all(|pods| pods.1 > 0) {
             break;
         }
         ensure!(started.elapsed() < Duration::from_secs(120), "no figures of pods after two minutes");

@@ -109,8 +109,8 @@ impl Meter {
 
     fn sample(&self, value: impl Fn(Point, Point) -> f64) -> Option<Sample> {
         let (previous, last) = self.previous.zip(self.last)?;
-        // As a quantity: rounded up. What is a hair above a whole number is that number.
-        let value = (value(previous, last) - 1e-6).ceil() as i64;
+        // As a quantity: rounded up. What was measured is never a whole number, only what is simulated.
+        let value = (value(previous, last) + 1e-4).ceil() as i64;
         Some(Sample {
             value,
             at: last.at,

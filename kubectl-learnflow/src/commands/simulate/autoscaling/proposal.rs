@@ -31,7 +31,7 @@ pub(super) fn object(question: &Question, fitted: &Fitted) -> Value {
             Source::Object(_) => "object",
             Source::External(_) => "external",
         };
-        let name = match &metric.source {
+        let name: &str = match &metric.source {
             Source::Resource(resource) | Source::Container(resource, _) => resource.name(),
             Source::Pods(name) | Source::Object(name) | Source::External(name) => name,
         };

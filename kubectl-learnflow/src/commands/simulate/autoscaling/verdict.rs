@@ -11,10 +11,15 @@ pub(super) struct Verdict {
 impl Verdict {
     /// By all runs.
     pub(super) fn of(scenario: &Scenario, reports: &[Report]) -> Self {
-        let mut promises = vec![done(scenario, reports), steady(reports)];
+        let mut promises = Vec::new();
+        if scenario.load.cpu.is_some() {
+            promises.push(done(scenario, reports));
+        }
         if scenario.load.events.is_some() {
+            promises.push(in_time(scenario, reports));
             promises.push(drained(scenario, reports));
         }
+        promises.push(steady(reports));
         Self { promises }
     }
 
@@ -28,12 +33,12 @@ fn worst(reports: &[Report], of: impl Fn(&Report) -> f64) -> f64 {
 }
 
 fn done(scenario: &Scenario, reports: &[Report]) -> (bool, String) {
-    if scenario.service.capacity.is_none() && scenario.load.cpu.is_some() {
+    if scenario.service.capacity.is_none() {
         let text = "how much one pod can do is not known, so all that is asked for counts as done; say it with --capacity";
         return (true, text.into());
     }
     let (longest, allowed) = (worst(reports, |report| report.saturated_longest), scenario.allowance());
-    let allowance = format!("{}: figures, a round of the controller, a start", format_seconds(allowed));
+    let allowance = allowance(allowed);
     match longest {
         0.0 => (true, format!("all of the load is done ({})", count(reports.len(), "run"))),
         longest if longest <= allowed => (
@@ -59,6 +64,21 @@ fn done(scenario: &Scenario, reports: &[Report]) -> (bool, String) {
             )
         }
     }
+}
+
+fn allowance(seconds: f64) -> String {
+    format!("{}: figures, a round of the controller, a start", format_seconds(seconds))
+}
+
+fn in_time(scenario: &Scenario, reports: &[Report]) -> (bool, String) {
+    let (longest, allowed) = (worst(reports, |report| report.wait_most), scenario.allowance());
+    let time = match longest {
+        longest if longest < 1.0 => return (true, "no event waits for a second".into()),
+        longest if longest > 86_400.0 => "days".into(),
+        longest => format_seconds(longest),
+    };
+    let text = format!("an event waits for up to {time} (allowed are {})", allowance(allowed));
+    (longest <= allowed, text)
 }
 
 fn steady(reports: &[Report]) -> (bool, String) {
