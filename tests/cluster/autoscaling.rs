@@ -1,5 +1,5 @@
 //! Real autoscalers under chosen loads, which the model is held against. Pods are KWOK's: they use as much CPU as their node's
-//! annotations say, which the test sets twice a second to an even share of the load.
+//! annotations say, which the test sets twice a second to an even share of the load, for those that are old enough to be ready.
 //!
 //! `cargo xtask test autoscaling-curves` makes all curves of `cases/autoscaling.yaml` at once, in ten minutes, and writes what
 //! was seen to `cases/autoscaling-seen.jsonl`. On a controller with other flags than the lab's: say them in
@@ -11,10 +11,11 @@ use std::{
     io::{BufRead, BufReader, Write as _},
     process::{Child, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use learnflow_tests::{
     Target,
     autoscaling::{Case, Ran, Row, Seen, cases, table},
@@ -31,6 +32,9 @@ const SEEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases/autoscaling-seen.
 const NAMESPACE: &str = "curves";
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
+/// From a pod's creation, cut to a whole second, until it gets a share of the load, beside the time that it takes to get ready:
+/// as long as those who share loads out need to know of it.
+const KNOWN: f64 = 1.6;
 
 fn a_curve_is_as_simulated(target: &Target) -> Result<()> {
     let quick: Vec<Case> = cases().into_iter().filter(|case| case.name == "quick").collect();
@@ -143,7 +147,7 @@ fn watched(target: &Target, cases: &[Case]) -> Result<Vec<Seen>> {
     // Figures of all of them, before somebody wants them.
     let started = Instant::now();
     loop {
-        share(&proxy, cases, &ready()?, 0.0)?;
+        share(&proxy, cases, 0.0)?;
         let figures = measured().map_or(0, |list| {
             let pods = list["items"].as_array().into_iter().flatten();
             pods.filter(|pod| pod["containers"][0].is_object()).count()
@@ -162,17 +166,23 @@ fn watched(target: &Target, cases: &[Case]) -> Result<Vec<Seen>> {
     }
     // Some rounds of all who look.
     let lead = 2 * controller.resolution + controller.sync;
-    let begin = Instant::now() + Duration::from_secs(lead.unsigned_abs());
+    let lead = Duration::from_secs(lead.unsigned_abs());
+    let (begin, clock) = (Instant::now() + lead, (seconds() + lead.as_secs_f64()).fract());
     // When metrics-server looks shows in the time of what it says.
     let stamp = || measured().ok().map(|list| list["items"][0]["timestamp"].to_string());
-    let (before, mut scraped) = (stamp(), None);
+    let before = stamp();
+    while stamp() == before {
+        thread::sleep(Duration::from_millis(30));
+    }
+    let scraped = Instant::now();
     let mut seen: Vec<Seen> = Vec::new();
     for (case, created) in cases.iter().zip(&created) {
         seen.push(Seen {
             curve: case.name.clone(),
             controller,
-            lead: (begin - *created).as_secs_f64(),
-            scrape: 0.0,
+            lead: round((begin - *created).as_secs_f64()),
+            scrape: round(scraped.duration_since(*created).as_secs_f64() % controller.resolution as f64),
+            clock: round(clock),
             wanted: Vec::new(),
             ready: Vec::new(),
         });
@@ -188,7 +198,7 @@ fn watched(target: &Target, cases: &[Case]) -> Result<Vec<Seen>> {
             break;
         }
         let pods = ready()?;
-        for ((case, seen), _) in cases.iter().zip(&mut seen).zip(&created) {
+        for (case, seen) in cases.iter().zip(&mut seen) {
             if now > case.seconds as f64 {
                 continue;
             }
@@ -196,18 +206,8 @@ fn watched(target: &Target, cases: &[Case]) -> Result<Vec<Seen>> {
             note(&mut seen.wanted, now, *wanted);
             note(&mut seen.ready, now, *ready);
         }
-        share(&proxy, cases, &pods, now)?;
-        if scraped.is_none() && stamp() != before {
-            scraped = Some(look);
-        }
+        share(&proxy, cases, now)?;
         thread::sleep(LOOK.saturating_sub(look.elapsed()));
-    }
-    let scraped = scraped.context("metrics-server did not look at all")?;
-    let every = controller.resolution as f64;
-    for (seen, created) in seen.iter_mut().zip(created) {
-        let since = scraped.checked_duration_since(created).unwrap_or_default().as_secs_f64();
-        seen.scrape = round(since % every);
-        seen.lead = round(seen.lead);
     }
     Ok(seen)
 }
@@ -224,14 +224,31 @@ fn pods(proxy: &Proxy) -> Result<BTreeMap<String, (i64, i64)>> {
 }
 
 /// Tells each pod its share from now on; what it was until now is added up first.
-fn share(proxy: &Proxy, cases: &[Case], pods: &BTreeMap<String, (i64, i64)>, now: f64) -> Result<()> {
+fn share(proxy: &Proxy, cases: &[Case], now: f64) -> Result<()> {
     proxy.text("/api/v1/nodes/cheap/proxy/metrics/nodes/cheap/metrics/resource")?;
+    let list = proxy.get(&format!("/api/v1/namespaces/{NAMESPACE}/pods"))?;
+    let pods = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let clock = seconds();
     let mut annotations = json!({});
     for case in cases {
-        let ready = pods.get(&case.name).map_or(1, |pods| pods.1);
-        annotations[case.annotation()] = json!(format!("{}m", case.share(now, ready)));
+        let until = (clock - case.startup as f64 - KNOWN).floor();
+        let works = |pod: &&Value| {
+            let metadata = &pod["metadata"];
+            let created = metadata["creationTimestamp"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+            metadata["labels"]["app"] == case.name.as_str()
+                && metadata["deletionTimestamp"].is_null()
+                && created.is_some_and(|created| created.as_second() as f64 <= until)
+        };
+        let share = case.share(now, pods.iter().filter(works).count());
+        annotations[case.annotation()] = json!(format!("{share}m"));
+        annotations[case.annotation() + "-until"] = json!(format!("{until}.5"));
     }
     proxy.annotate("cheap", &annotations)
+}
+
+/// Since 1970.
+fn seconds() -> f64 {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64()
 }
 
 fn note(timeline: &mut Vec<(f64, i32)>, now: f64, number: i64) {

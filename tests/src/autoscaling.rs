@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const CASES: &str = include_str!("../cases/autoscaling.yaml");
 /// Until KWOK has made a pod running that was asked for.
-const PENDING: Ms = 600;
+const PENDING: Ms = 100;
 /// In seconds, how exact the times are at which something was seen.
 const LOOKING: f64 = 1.0;
 
@@ -61,6 +61,8 @@ pub struct Seen {
     pub lead: f64,
     /// From the autoscaler's creation until metrics-server looked at pods.
     pub scrape: f64,
+    /// How much of a second of the clock was over when the load began.
+    pub clock: f64,
     /// Each time the number changed.
     pub wanted: Vec<(f64, i32)>,
     pub ready: Vec<(f64, i32)>,
@@ -118,12 +120,11 @@ impl Case {
         object
     }
 
-    /// Of pods that use what the annotation `cpu-NAME` of their node says, once they are ready.
+    /// Of pods that use what an annotation of their node says.
     pub fn deployment(&self) -> Value {
         let labels = json!({ "app": self.name });
         let annotations = json!({
             "lab.learnflow.dev/ready-after": format!("{}s", self.startup),
-            "lab.learnflow.dev/cpu-from": format!("{}.0", self.startup),
             "lab.learnflow.dev/cpu-of": self.annotation(),
         });
         let resources = json!({ "requests": { "cpu": format!("{}m", self.request) } });
@@ -149,10 +150,10 @@ impl Case {
         format!("lab.learnflow.dev/cpu-{}", self.name)
     }
 
-    /// What each of so many ready pods uses, in thousandths of a core.
-    pub fn share(&self, seconds: f64, ready: i64) -> i64 {
+    /// What each of so many pods uses, in thousandths of a core.
+    pub fn share(&self, seconds: f64, pods: usize) -> i64 {
         let load = self.curve().at((seconds.max(0.0) * 1e3) as Ms);
-        ((load / ready.max(1) as f64) as i64).clamp(1, self.limit)
+        ((load / pods.max(1) as f64) as i64).clamp(1, self.limit)
     }
 
     /// The same in the model, at the moments at which they were in reality.
@@ -207,6 +208,7 @@ impl Case {
                 // A new autoscaler waits for one period.
                 sync: sync * SECOND,
                 scrape: millis(seen.scrape),
+                clock: millis(seen.clock),
             }),
         })
     }

@@ -11,7 +11,9 @@ use crate::{
 };
 
 /// A round of the controller takes some time, and the next begins a whole period after its end.
-const ROUND: Ms = 20;
+const ROUND: Ms = 15;
+/// Until whoever shares the load out knows of a pod that got ready.
+pub(super) const KNOWN: Ms = SECOND;
 /// Longer than anybody remembers.
 const LONG_AGO: Ms = 3600 * SECOND;
 
@@ -27,16 +29,16 @@ impl Simulated {
         self.times.ready <= now
     }
 
-    fn seen(&self, now: Ms) -> Pod {
+    fn seen(&self, now: Ms, clock: Ms) -> Pod {
         let ready = self.ready(now);
         Pod {
             phase: match self.times.running <= now {
                 true => Phase::Running,
                 false => Phase::Pending,
             },
-            started: Some(self.created),
+            started: Some(self.created + clock),
             ready,
-            since: if ready { self.times.ready } else { self.created },
+            since: clock + if ready { self.times.ready } else { self.created },
             ignored: false,
         }
     }
@@ -45,6 +47,7 @@ impl Simulated {
 struct World<'a> {
     scenario: &'a Scenario,
     chance: Chance,
+    clock: Ms,
     now: Ms,
     controller: Controller,
     desired: i32,
@@ -75,6 +78,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             scenario,
             chance: Chance::new(scenario.seed),
+            clock: 0,
             now: begin,
             controller: Controller::new(scenario.flags),
             desired: scenario.replicas.unwrap_or(scenario.hpa.min.max(1)),
@@ -124,11 +128,15 @@ impl<'a> World<'a> {
         for looks in [2, 1] {
             self.scrape(scrape - looks * figures.resolution);
         }
+        self.clock = match phases {
+            Some(phases) => phases.clock,
+            None => self.chance.below(SECOND),
+        };
         let mut external = (figures.external > 0).then(|| begin + 1 + self.chance.below(figures.external));
         // The beginning is one of them.
         let mut tick = -(self.scenario.lead - 1).div_euclid(SECOND) * SECOND;
         while self.now < end {
-            let changes = self.pods.iter().flat_map(|pod| [pod.times.running, pod.times.ready]);
+            let changes = self.pods.iter().flat_map(|pod| [pod.times.running, pod.times.ready, pod.times.ready + KNOWN]);
             let change = changes.filter(|at| *at > self.now).min();
             let due = [Some(sync), Some(scrape), external, Some(tick), change];
             let due = due.into_iter().chain([self.scenario.load.next(self.now), Some(end)]);
@@ -161,6 +169,11 @@ impl<'a> World<'a> {
         self.pods.iter().filter(|pod| pod.ready(self.now)).count()
     }
 
+    /// Those that get a share of the load.
+    fn working(&self) -> usize {
+        self.pods.iter().filter(|pod| pod.times.ready + KNOWN <= self.now).count()
+    }
+
     /// Thousandths of a core that are asked for, and events that come and go each second.
     fn demand(&self, time: Ms, ready: usize) -> (f64, f64, f64) {
         let load = &self.scenario.load;
@@ -178,7 +191,7 @@ impl<'a> World<'a> {
     fn pass(&mut self, next: Ms) {
         let span = (next - self.now) as f64;
         let middle = self.now + (next - self.now) / 2;
-        let ready = self.ready();
+        let ready = self.working();
         let (load, arrivals, taken) = self.demand(middle, ready);
         let each = if ready == 0 { 0.0 } else { load / ready as f64 };
         let usage = self.scenario.service.capacity.map_or(each, |most| each.min(most));
@@ -220,7 +233,7 @@ impl<'a> World<'a> {
 
     fn sync(&mut self) {
         let Scenario { hpa, service, .. } = self.scenario;
-        let pods: Vec<Pod> = self.pods.iter().map(|pod| pod.seen(self.now)).collect();
+        let pods: Vec<Pod> = self.pods.iter().map(|pod| pod.seen(self.now, self.clock)).collect();
         let readings: Vec<(Reading, Option<i64>)> = hpa
             .metrics
             .iter()
@@ -229,7 +242,7 @@ impl<'a> World<'a> {
         let decision = self.controller.sync(
             hpa,
             &Seen {
-                now: self.now,
+                now: self.now + self.clock,
                 replicas: self.desired,
                 status: pods.len() as i32,
                 pods: &pods,
@@ -255,23 +268,23 @@ impl<'a> World<'a> {
         let figures = |of: &dyn Fn(&Simulated) -> Option<Sample>| Reading::PerPod(self.pods.iter().map(of).collect());
         let Scenario { service, load, .. } = self.scenario;
         match source {
-            Source::Resource(Resource::Cpu) | Source::Container(Resource::Cpu, _) => figures(&|pod| pod.meter.cpu()),
+            Source::Resource(Resource::Cpu) | Source::Container(Resource::Cpu, _) => figures(&|pod| pod.meter.cpu(self.clock)),
             Source::Resource(Resource::Memory) | Source::Container(Resource::Memory, _) => match service.memory {
-                Some(bytes) => figures(&|pod| pod.meter.memory(bytes)),
+                Some(bytes) => figures(&|pod| pod.meter.memory(bytes, self.clock)),
                 None => Reading::Nothing,
             },
             Source::External(_) if load.events.is_some() => Reading::Total((self.lag_seen * 1e3).ceil() as i64),
             Source::Object(_) if load.events.is_some() => {
-                Reading::Total((self.demand(self.now, self.ready()).1 * 1e3).ceil() as i64)
+                Reading::Total((self.demand(self.now, self.working()).1 * 1e3).ceil() as i64)
             }
             Source::Pods(_) if load.events.is_some() => {
-                let ready = self.ready();
+                let ready = self.working();
                 let taken = self.demand(self.now, ready).2;
                 let value = (taken / ready.max(1) as f64 * 1e3).ceil() as i64;
                 figures(&|pod| {
                     pod.ready(self.now).then_some(Sample {
                         value,
-                        at: self.now,
+                        at: self.now + self.clock,
                         window: self.scenario.figures.external,
                     })
                 })
@@ -310,11 +323,11 @@ impl<'a> World<'a> {
         if self.now < 0 {
             return;
         }
-        let ready = self.ready();
-        let (load, arrivals, _) = self.demand(self.now, ready);
+        let working = self.working();
+        let (load, arrivals, _) = self.demand(self.now, working);
         let needed = self.needed(load);
-        let done = self.scenario.service.capacity.map_or(load, |most| load.min(most * ready as f64));
-        let done = if ready == 0 { 0.0 } else { done };
+        let done = self.scenario.service.capacity.map_or(load, |most| load.min(most * working as f64));
+        let done = if working == 0 { 0.0 } else { done };
         if needed > self.desired && self.report.first_ready.is_none() {
             self.exceeded_since.get_or_insert(self.now);
         }
@@ -323,7 +336,7 @@ impl<'a> World<'a> {
         }
         if let Some(events) = &self.scenario.load.events {
             self.report.lag_most = self.report.lag_most.max(self.lag);
-            let wait = self.lag / taking(events, ready).max(1e-9);
+            let wait = self.lag / taking(events, working).max(1e-9);
             self.report.wait_most = self.report.wait_most.max(wait.min(1e9));
         }
         self.report.slices.push(Slice {
@@ -331,7 +344,7 @@ impl<'a> World<'a> {
             load,
             unmet: load - done,
             desired: self.desired,
-            ready: ready as i32,
+            ready: self.ready() as i32,
             needed,
             arrivals,
             lag: self.lag,

@@ -99,21 +99,21 @@ impl Meter {
         self.last = Some(new);
     }
 
-    pub(super) fn cpu(&self) -> Option<Sample> {
-        self.sample(|previous, last| (last.cpu - previous.cpu) / (last.at - previous.at) as f64)
+    pub(super) fn cpu(&self, clock: Ms) -> Option<Sample> {
+        self.sample(clock, |previous, last| (last.cpu - previous.cpu) / (last.at - previous.at) as f64)
     }
 
-    pub(super) fn memory(&self, bytes: i64) -> Option<Sample> {
-        self.sample(|_, _| bytes as f64)
+    pub(super) fn memory(&self, bytes: i64, clock: Ms) -> Option<Sample> {
+        self.sample(clock, |_, _| bytes as f64)
     }
 
-    fn sample(&self, value: impl Fn(Point, Point) -> f64) -> Option<Sample> {
+    fn sample(&self, clock: Ms, value: impl Fn(Point, Point) -> f64) -> Option<Sample> {
         let (previous, last) = self.previous.zip(self.last)?;
         // As a quantity: rounded up. What was measured is never a whole number, only what is simulated.
         let value = (value(previous, last) + 1e-4).ceil() as i64;
         Some(Sample {
             value,
-            at: last.at,
+            at: last.at + clock,
             window: last.at - previous.at,
         })
     }
@@ -121,9 +121,10 @@ impl Meter {
 
 fn used(at: Ms, times: Times, service: &Service, shared: &Shared) -> f64 {
     let running = (at - times.running) as f64;
-    let starting = (at.min(times.ready) - times.running) as f64;
-    let working = match at > times.ready {
-        true => shared.at(at) - shared.at(times.ready),
+    let begin = times.ready + super::engine::KNOWN;
+    let starting = (at.min(begin) - times.running) as f64;
+    let working = match at > begin {
+        true => shared.at(at) - shared.at(begin),
         false => 0.0,
     };
     service.idle * running + service.starting * starting + working

@@ -84,6 +84,8 @@ pub struct Figures {
 pub struct Phases {
     pub sync: Ms,
     pub scrape: Ms,
+    /// How much of a second of the clock was over at time 0: the API cuts times to whole seconds.
+    pub clock: Ms,
 }
 
 impl Default for Figures {

@@ -45,7 +45,7 @@ fn what_is_printed() {
         (
             "consumer",
             &["-f", &file("consumer.yaml"), "--arrivals=0=20/s,2m=300/s,8m=300/s,9m=20/s", "--drain=60/s", "--partitions=6"],
-            Outcome::Good,
+            Outcome::Bad,
         ),
     ] {
         let (ended, out, err) = simulated(line);
