@@ -41,7 +41,11 @@ pub enum PolicyKind {
 impl Rules {
     /// `defaultHPAScaleUpRules`.
     pub fn up() -> Self {
-        let policy = |kind, value| Policy { kind, value, period: 15 };
+        let policy = |kind, value| Policy {
+            kind,
+            value,
+            period: 15,
+        };
         Self {
             window: Some(0),
             select: Select::Max,

@@ -77,28 +77,58 @@ fn bounds_come_first() {
 #[test]
 fn policies_bound_how_fast() {
     let up = |policies: &[_], select| {
-        hpa(1, 100, Some(Behavior { up: rules(0, select, policies), down: Rules::down() }))
+        hpa(
+            1,
+            100,
+            Some(Behavior {
+                up: rules(0, select, policies),
+                down: Rules::down(),
+            }),
+        )
     };
     let two = (PolicyKind::Pods, 2, 15);
     assert_eq!(played(&up(&[two], Select::Max), 1, &[50; 4]), [3, 5, 7, 9]);
     // One period is two rounds: what was added in it counts.
-    assert_eq!(played(&up(&[(PolicyKind::Pods, 2, 30)], Select::Max), 1, &[50; 4]), [3, 3, 5, 5]);
+    assert_eq!(
+        played(&up(&[(PolicyKind::Pods, 2, 30)], Select::Max), 1, &[50; 4]),
+        [3, 3, 5, 5]
+    );
     let half = (PolicyKind::Percent, 50, 15);
     assert_eq!(played(&up(&[two, half], Select::Max), 3, &[50; 4]), [5, 8, 12, 18]);
     assert_eq!(played(&up(&[two, half], Select::Min), 3, &[50; 4]), [5, 7, 9, 11]);
     assert_eq!(played(&up(&[two], Select::Disabled), 3, &[50; 2]), [3, 3]);
     let down = |policies: &[_], window| {
-        hpa(1, 100, Some(Behavior { up: Rules::up(), down: rules(window, Select::Max, policies) }))
+        hpa(
+            1,
+            100,
+            Some(Behavior {
+                up: Rules::up(),
+                down: rules(window, Select::Max, policies),
+            }),
+        )
     };
-    assert_eq!(played(&down(&[(PolicyKind::Pods, 1, 60)], 0), 5, &[1; 9]), [4, 4, 4, 4, 3, 3, 3, 3, 2]);
+    assert_eq!(
+        played(&down(&[(PolicyKind::Pods, 1, 60)], 0), 5, &[1; 9]),
+        [4, 4, 4, 4, 3, 3, 3, 3, 2]
+    );
     // Rounded towards fewer pods: 0.9 of 5 is 4.
-    assert_eq!(played(&down(&[(PolicyKind::Percent, 10, 15)], 0), 5, &[1; 3]), [4, 3, 2]);
+    assert_eq!(
+        played(&down(&[(PolicyKind::Percent, 10, 15)], 0), 5, &[1; 3]),
+        [4, 3, 2]
+    );
     let waits = played(&down(&[(PolicyKind::Percent, 100, 15)], 60), 5, &[1; 6]);
     assert_eq!(waits, [5, 5, 5, 5, 1, 1], "first what was there counts, for a minute");
 }
 
 #[test]
 fn a_window_upwards_takes_the_lowest() {
-    let hpa = hpa(1, 100, Some(Behavior { up: rules(60, Select::Max, &[(PolicyKind::Pods, 50, 15)]), down: Rules::down() }));
+    let hpa = hpa(
+        1,
+        100,
+        Some(Behavior {
+            up: rules(60, Select::Max, &[(PolicyKind::Pods, 50, 15)]),
+            down: Rules::down(),
+        }),
+    );
     assert_eq!(played(&hpa, 2, &[2, 9, 7, 9, 9, 9, 9]), [2, 2, 2, 2, 7, 7, 9]);
 }

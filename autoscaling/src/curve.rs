@@ -66,7 +66,10 @@ impl Curve {
                 .split_once('=')
                 .ok_or_else(|| place("a point is TIME=VALUE, as in 5m=800m".into()))?;
             let time = duration(time.trim()).ok_or_else(|| {
-                place(format!("`{}` is not a time; write seconds, or 90s, 5m, 1h", time.trim()))
+                place(format!(
+                    "`{}` is not a time; write seconds, or 90s, 5m, 1h",
+                    time.trim()
+                ))
             })?;
             Ok((time, value_of(value.trim(), unit).map_err(place)?))
         };
@@ -127,7 +130,10 @@ impl Curve {
         };
         let first = points.first().map_or(0.0, |point| point.0);
         let since = |time: f64| ((time - first) * unit).round() as Ms;
-        Self::new(points.iter().map(|(time, value)| (since(*time), *value)).collect(), shape)
+        Self::new(
+            points.iter().map(|(time, value)| (since(*time), *value)).collect(),
+            shape,
+        )
     }
 
     pub fn at(&self, time: Ms) -> f64 {

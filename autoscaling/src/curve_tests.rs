@@ -3,7 +3,13 @@ use super::*;
 #[test]
 fn points_of_a_flag() {
     let curve = Curve::parse("0=200m, 1m=1.5,300=200m", Unit::Cpu, Shape::Linear).expect("a curve");
-    for (at, value) in [(0, 200.0), (30_000, 850.0), (60_000, 1500.0), (180_000, 850.0), (400_000, 200.0)] {
+    for (at, value) in [
+        (0, 200.0),
+        (30_000, 850.0),
+        (60_000, 1500.0),
+        (180_000, 850.0),
+        (400_000, 200.0),
+    ] {
         assert_eq!(curve.at(at), value, "{at}");
     }
     assert_eq!((curve.end(), curve.peak()), (300_000, 1500.0));
@@ -46,7 +52,11 @@ fn what_was_recorded() {
         "# a comment\n100,0.25\n115,500m\n",
     ] {
         let curve = Curve::csv(text, Unit::Cpu, Shape::Linear).expect(text);
-        assert_eq!((curve.at(0), curve.at(15_000), curve.end()), (250.0, 500.0, 15_000), "{text}");
+        assert_eq!(
+            (curve.at(0), curve.at(15_000), curve.end()),
+            (250.0, 500.0, 15_000),
+            "{text}"
+        );
     }
     let answer = r#"{"status":"success","data":{"resultType":"matrix","result":[
         {"metric":{"pod":"a"},"values":[[1700000000,"0.25"],[1700000015,"0.5"]]},
@@ -54,5 +64,8 @@ fn what_was_recorded() {
     let curve = Curve::prometheus(answer, Unit::Cpu, Shape::Linear).expect("two series");
     assert_eq!((curve.at(0), curve.at(15_000)), (250.0, 750.0));
     let wrong = Curve::prometheus(r#"{"data":{"result":[{"values":[[1,2]]}]}}"#, Unit::Cpu, Shape::Linear);
-    assert_eq!(wrong, Err("data.result[0].values[0]: it is not [TIME, \"VALUE\"]".into()));
+    assert_eq!(
+        wrong,
+        Err("data.result[0].values[0]: it is not [TIME, \"VALUE\"]".into())
+    );
 }

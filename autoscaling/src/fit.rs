@@ -27,7 +27,12 @@ const WINDOWS: [i32; 4] = [600, 300, 120, 60];
 impl Scenario {
     /// How long it may take, in seconds, until a new pod helps: figures, a round of the controller, and its start.
     pub fn allowance(&self) -> f64 {
-        let Self { figures, flags, service, .. } = self;
+        let Self {
+            figures,
+            flags,
+            service,
+            ..
+        } = self;
         let startup = service.startup as f64 * (1.0 + service.jitter);
         let rest: Ms = figures.housekeeping + 2 * figures.resolution + flags.sync_period + service.pending;
         (startup + rest as f64) / 1e3
@@ -36,10 +41,14 @@ impl Scenario {
     /// Whether events that waited are gone: what is left is less than a pod does in a second, or than the target.
     pub fn drained(&self, report: &Report) -> bool {
         let Some(events) = &self.load.events else { return true };
-        let targets = self.hpa.metrics.iter().filter_map(|metric| match (&metric.source, metric.target) {
-            (Source::External(_), Target::AverageValue(value) | Target::Value(value)) => Some(value as f64 / 1e3),
-            _ => None,
-        });
+        let targets = self
+            .hpa
+            .metrics
+            .iter()
+            .filter_map(|metric| match (&metric.source, metric.target) {
+                (Source::External(_), Target::AverageValue(value) | Target::Value(value)) => Some(value as f64 / 1e3),
+                _ => None,
+            });
         let most = targets.fold(events.drain, f64::max) * 1.1 * f64::from(report.most_pods.max(1));
         report.lag_end <= most
     }
@@ -58,8 +67,13 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Option<Fitted> {
     let mut good: Vec<(f64, Scenario)> = Vec::new();
     for hpa in candidates(scenario) {
         tried += 1;
-        let mut candidate = Scenario { hpa, ..scenario.clone() };
-        let reports: Vec<Report> = (0..FIRST.min(runs)).map(|run| simulate(&with_seed(&candidate, run))).collect();
+        let mut candidate = Scenario {
+            hpa,
+            ..scenario.clone()
+        };
+        let reports: Vec<Report> = (0..FIRST.min(runs))
+            .map(|run| simulate(&with_seed(&candidate, run)))
+            .collect();
         if !reports.iter().all(|report| candidate.holds(report)) {
             continue;
         }
@@ -98,7 +112,11 @@ fn candidates(scenario: &Scenario) -> Vec<Autoscaler> {
                     hpa.metrics[number].target = target;
                     hpa.max = most(scenario).max(hpa.min);
                     hpa.behavior = Some(Behavior {
-                        up: Rules { policies: up.clone(), select: Select::Max, ..rules(scenario, true) },
+                        up: Rules {
+                            policies: up.clone(),
+                            select: Select::Max,
+                            ..rules(scenario, true)
+                        },
                         down: Rules {
                             window: Some(window),
                             policies: down.clone(),
@@ -126,7 +144,10 @@ fn rules(scenario: &Scenario, up: bool) -> Rules {
 
 fn most(scenario: &Scenario) -> i32 {
     let partitions = scenario.load.events.as_ref().and_then(|events| events.partitions);
-    partitions.and_then(|most| i32::try_from(most).ok()).unwrap_or(PLENTY).min(PLENTY)
+    partitions
+        .and_then(|most| i32::try_from(most).ok())
+        .unwrap_or(PLENTY)
+        .min(PLENTY)
 }
 
 fn targets(scenario: &Scenario) -> Vec<(usize, Target)> {
@@ -135,7 +156,9 @@ fn targets(scenario: &Scenario) -> Vec<(usize, Target)> {
         let Scenario { service, load, .. } = scenario;
         match (&metric.source, metric.target) {
             (source, Target::Utilization(_)) if source.resource() == Some(Resource::Cpu) => {
-                let Some(request) = service.request(source) else { continue };
+                let Some(request) = service.request(source) else {
+                    continue;
+                };
                 // A pod at its limit must be well above the target, or nobody sees that it is too much.
                 let reachable = |percent: &i32| {
                     let target = request as f64 * f64::from(*percent) / 100.0;

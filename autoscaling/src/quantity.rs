@@ -33,7 +33,11 @@ pub fn milli(text: &str) -> Option<i64> {
     let value = number.parse::<f64>().ok()? * factor;
     // 0.1 is not exact in binary: what is a hair above a whole number is that number.
     let rounded = value.round();
-    let value = if (value - rounded).abs() < 1e-6 { rounded } else { value.ceil() };
+    let value = if (value - rounded).abs() < 1e-6 {
+        rounded
+    } else {
+        value.ceil()
+    };
     (value.abs() < 9e18).then_some(value as i64)
 }
 

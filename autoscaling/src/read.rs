@@ -1,8 +1,6 @@
 //! From an object to an autoscaler: what the API server refuses is refused here, with its place.
 
-use crate::{
-    Autoscaler, Behavior, Metric, Policy, PolicyKind, Resource, Rules, Select, Source, Target, milli,
-};
+use crate::{Autoscaler, Behavior, Metric, Policy, PolicyKind, Resource, Rules, Select, Source, Target, milli};
 use serde_json::Value;
 
 /// Something in an object that cannot be as it is.
@@ -45,7 +43,10 @@ impl Autoscaler {
         }
         let min = min.unwrap_or(1);
         if let Some(max) = max.filter(|max| *max < min) {
-            reader.wrong("spec.maxReplicas", format!("{max} is less than minReplicas, which is {min}"));
+            reader.wrong(
+                "spec.maxReplicas",
+                format!("{max} is less than minReplicas, which is {min}"),
+            );
         }
         let metrics = match spec["metrics"].as_array().map(Vec::as_slice) {
             None | Some([]) => vec![Metric {
@@ -209,7 +210,12 @@ impl Reader {
             return or;
         }
         let window = &rules["stabilizationWindowSeconds"];
-        let window = self.number(window, &format!("{place}.stabilizationWindowSeconds"), 0, LONGEST_WINDOW);
+        let window = self.number(
+            window,
+            &format!("{place}.stabilizationWindowSeconds"),
+            0,
+            LONGEST_WINDOW,
+        );
         let select = match rules["selectPolicy"].as_str() {
             None => or.select,
             Some("Max") => Select::Max,
@@ -235,7 +241,9 @@ impl Reader {
         };
         let tolerance = match &rules["tolerance"] {
             Value::String(text) if text == "0" => Some(0.0),
-            other => self.quantity(other, &format!("{place}.tolerance")).map(|milli| milli as f64 / 1e3),
+            other => self
+                .quantity(other, &format!("{place}.tolerance"))
+                .map(|milli| milli as f64 / 1e3),
         };
         Rules {
             window: window.or(or.window),
@@ -251,7 +259,10 @@ impl Reader {
             Some("Percent") => PolicyKind::Percent,
             other => {
                 let other = other.unwrap_or_default();
-                self.wrong(format!("{place}.type"), format!("`{other}` is not one of Pods, Percent"));
+                self.wrong(
+                    format!("{place}.type"),
+                    format!("`{other}` is not one of Pods, Percent"),
+                );
                 return None;
             }
         };
@@ -263,7 +274,10 @@ impl Reader {
             }
             self.number(&policy[field], &place, 1, most)
         };
-        let (value, period) = (number("value", i64::from(i32::MAX)), number("periodSeconds", LONGEST_PERIOD));
+        let (value, period) = (
+            number("value", i64::from(i32::MAX)),
+            number("periodSeconds", LONGEST_PERIOD),
+        );
         Some(Policy {
             kind,
             value: value?,

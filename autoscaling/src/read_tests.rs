@@ -21,24 +21,52 @@ fn defaults() {
     let read = Autoscaler::read(&object(json!({}))).expect("a short one");
     assert_eq!((read.min, read.max, &read.behavior), (1, 3, &None));
     assert_eq!(read.metrics[0].target, Target::Utilization(80));
-    let behavior = json!({"behavior": {"scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}});
+    let behavior =
+        json!({"behavior": {"scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}});
     let read = Autoscaler::read(&object(behavior)).expect("half a behavior");
     let behavior = read.behavior.expect("a behavior");
     assert_eq!(behavior.up, Rules::up());
     assert_eq!((behavior.down.window, behavior.down.select), (None, Select::Max));
-    assert_eq!(behavior.down.policies, [Policy { kind: PolicyKind::Pods, value: 1, period: 60 }]);
+    assert_eq!(
+        behavior.down.policies,
+        [Policy {
+            kind: PolicyKind::Pods,
+            value: 1,
+            period: 60
+        }]
+    );
 }
 
 #[test]
 fn what_the_api_server_refuses_is_named() {
     let policy = |policy: Value| json!({"behavior": {"scaleUp": {"policies": [policy]}}});
     for (spec, place, what) in [
-        (json!({"minReplicas": 5}), "spec.maxReplicas", "3 is less than minReplicas, which is 5"),
-        (json!({"minReplicas": 0}), "spec.minReplicas", "0 takes a metric of type External or Object"),
-        (json!({"maxReplicas": 0}), "spec.maxReplicas", "0 is not a whole number of 1 or more"),
+        (
+            json!({"minReplicas": 5}),
+            "spec.maxReplicas",
+            "3 is less than minReplicas, which is 5",
+        ),
+        (
+            json!({"minReplicas": 0}),
+            "spec.minReplicas",
+            "0 takes a metric of type External or Object",
+        ),
+        (
+            json!({"maxReplicas": 0}),
+            "spec.maxReplicas",
+            "0 is not a whole number of 1 or more",
+        ),
         (json!({"maxReplicas": null}), "spec.maxReplicas", "it is missing"),
-        (json!({"metrics": [{"type": "Cpu"}]}), "spec.metrics[0].type", "`Cpu` is not one of Resource"),
-        (json!({"metrics": [{"type": "Pods"}]}), "spec.metrics[0].pods", "it is missing, and type is Pods"),
+        (
+            json!({"metrics": [{"type": "Cpu"}]}),
+            "spec.metrics[0].type",
+            "`Cpu` is not one of Resource",
+        ),
+        (
+            json!({"metrics": [{"type": "Pods"}]}),
+            "spec.metrics[0].pods",
+            "it is missing, and type is Pods",
+        ),
         (
             json!({"metrics": [{"type": "Resource", "resource": {"name": "gpu", "target": {"averageUtilization": 5}}}]}),
             "spec.metrics[0].resource.name",
@@ -59,14 +87,26 @@ fn what_the_api_server_refuses_is_named() {
             "spec.behavior.scaleUp.policies[0].periodSeconds",
             "3600 is not a whole number from 1 to 1800",
         ),
-        (policy(json!({"type": "Many"})), "spec.behavior.scaleUp.policies[0].type", "`Many` is not one of"),
-        (policy(json!({"type": "Pods", "periodSeconds": 1})), "spec.behavior.scaleUp.policies[0].value", "missing"),
+        (
+            policy(json!({"type": "Many"})),
+            "spec.behavior.scaleUp.policies[0].type",
+            "`Many` is not one of",
+        ),
+        (
+            policy(json!({"type": "Pods", "periodSeconds": 1})),
+            "spec.behavior.scaleUp.policies[0].value",
+            "missing",
+        ),
         (
             json!({"behavior": {"scaleDown": {"stabilizationWindowSeconds": 4000}}}),
             "spec.behavior.scaleDown.stabilizationWindowSeconds",
             "from 0 to 3600",
         ),
-        (json!({"behavior": {"scaleUp": {"selectPolicy": "Most"}}}), "spec.behavior.scaleUp.selectPolicy", "`Most`"),
+        (
+            json!({"behavior": {"scaleUp": {"selectPolicy": "Most"}}}),
+            "spec.behavior.scaleUp.selectPolicy",
+            "`Most`",
+        ),
     ] {
         let wrong = Autoscaler::read(&object(spec.clone())).expect_err(place);
         assert_eq!(wrong.len(), 1, "{wrong:?}");

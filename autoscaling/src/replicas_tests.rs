@@ -42,7 +42,14 @@ fn cpu(percent: i32) -> Metric {
 fn wanted(metric: &Metric, pods: &[(Pod, Option<Sample>)]) -> Result<i32, Unknown> {
     let (pods, figures): (Vec<Pod>, Vec<Option<Sample>>) = pods.iter().copied().unzip();
     let replicas = pods.len() as i32;
-    calculator().replicas(metric, &Reading::PerPod(figures), (replicas, replicas), &pods, Some(1000), NOW)
+    calculator().replicas(
+        metric,
+        &Reading::PerPod(figures),
+        (replicas, replicas),
+        &pods,
+        Some(1000),
+        NOW,
+    )
 }
 
 /// Most cases are of `replica_calculator_test.go`, with the same figures.
@@ -93,7 +100,10 @@ fn pods_that_are_not_ready_or_too_young_are_not_measured() {
     };
     // The new one counts as idle on the way up, and not at all on the way down.
     assert_eq!(wanted(&cpu(50), &[(old(), figure(1000)), (pending, None)]), Ok(2));
-    assert_eq!(wanted(&cpu(50), &[(old(), figure(100)), (old(), figure(100)), (pending, None)]), Ok(1));
+    assert_eq!(
+        wanted(&cpu(50), &[(old(), figure(100)), (old(), figure(100)), (pending, None)]),
+        Ok(1)
+    );
     let young = |started: Ms, since: Ms, ready: bool| Pod {
         started: Some(started),
         since,
@@ -118,7 +128,10 @@ fn pods_that_are_not_ready_or_too_young_are_not_measured() {
     assert_eq!(wanted(&memory, &[busy[0], busy[1], (pod, figure(5000))]), Ok(12));
     let deleted = Pod { ignored: true, ..old() };
     assert_eq!(wanted(&cpu(50), &[busy[0], (deleted, figure(5000))]), Ok(2));
-    assert_eq!(wanted(&cpu(50), &[(pending, None), (young(NOW, NOW, false), figure(1))]), Err(Unknown::NoneReady));
+    assert_eq!(
+        wanted(&cpu(50), &[(pending, None), (young(NOW, NOW, false), figure(1))]),
+        Err(Unknown::NoneReady)
+    );
 }
 
 #[test]
@@ -129,7 +142,14 @@ fn totals() {
     };
     let of = |target, total, replicas| {
         let pods = vec![old(); 3];
-        calculator().replicas(&external(target), &Reading::Total(total), (replicas, 3), &pods, None, NOW)
+        calculator().replicas(
+            &external(target),
+            &Reading::Total(total),
+            (replicas, 3),
+            &pods,
+            None,
+            NOW,
+        )
     };
     assert_eq!(of(Target::AverageValue(100), 1000, 3), Ok(10));
     assert_eq!(of(Target::AverageValue(100), 330, 3), Ok(3));

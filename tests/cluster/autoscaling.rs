@@ -39,8 +39,15 @@ const KNOWN: f64 = 1.6;
 fn a_curve_is_as_simulated(target: &Target) -> Result<()> {
     let quick: Vec<Case> = cases().into_iter().filter(|case| case.name == "quick").collect();
     let seen = record(target, &quick)?;
-    let row = Row::of(quick.first().context("the case")?, seen.first().context("what was seen")?);
-    ensure!(row.apart == 0.0, "seen and simulated differ:\n{}\n{seen:?}", table(&[row]));
+    let row = Row::of(
+        quick.first().context("the case")?,
+        seen.first().context("what was seen")?,
+    );
+    ensure!(
+        row.apart == 0.0,
+        "seen and simulated differ:\n{}\n{seen:?}",
+        table(&[row])
+    );
     Ok(())
 }
 
@@ -51,7 +58,11 @@ fn curves(target: &Target) -> Result<()> {
     for seen in &seen {
         writeln!(file, "{}", serde_json::to_string(seen)?)?;
     }
-    let rows: Vec<Row> = cases.iter().zip(&seen).map(|(case, seen)| Row::of(case, seen)).collect();
+    let rows: Vec<Row> = cases
+        .iter()
+        .zip(&seen)
+        .map(|(case, seen)| Row::of(case, seen))
+        .collect();
     println!("{}", table(&rows));
     Ok(())
 }
@@ -83,11 +94,17 @@ struct Proxy {
 
 impl Proxy {
     fn open(target: &Target) -> Result<Self> {
-        let mut child = target.kubectl().args(["proxy", "--port=0"]).stdout(Stdio::piped()).spawn()?;
+        let mut child = target
+            .kubectl()
+            .args(["proxy", "--port=0"])
+            .stdout(Stdio::piped())
+            .spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("stdout")?).read_line(&mut line)?;
         let address = line.trim().rsplit(' ').next().unwrap_or_default();
-        let agent = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).build();
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(20)))
+            .build();
         Ok(Self {
             url: format!("http://{address}"),
             child,
@@ -96,7 +113,12 @@ impl Proxy {
     }
 
     fn text(&self, path: &str) -> Result<String> {
-        Ok(self.agent.get(format!("{}{path}", self.url)).call()?.body_mut().read_to_string()?)
+        Ok(self
+            .agent
+            .get(format!("{}{path}", self.url))
+            .call()?
+            .body_mut()
+            .read_to_string()?)
     }
 
     fn get(&self, path: &str) -> Result<Value> {
@@ -104,7 +126,10 @@ impl Proxy {
     }
 
     fn create(&self, path: &str, object: &Value) -> Result<()> {
-        let request = self.agent.post(format!("{}{path}", self.url)).header("content-type", "application/json");
+        let request = self
+            .agent
+            .post(format!("{}{path}", self.url))
+            .header("content-type", "application/json");
         request.send(object.to_string()).with_context(|| object.to_string())?;
         Ok(())
     }
@@ -140,7 +165,10 @@ fn watched(target: &Target, cases: &[Case]) -> Result<Vec<Seen>> {
     let proxy = Proxy::open(target)?;
     let controller = controller()?;
     for case in cases {
-        proxy.create(&format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments"), &case.deployment())?;
+        proxy.create(
+            &format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments"),
+            &case.deployment(),
+        )?;
     }
     let ready = || -> Result<BTreeMap<String, (i64, i64)>> { pods(&proxy) };
     let measured = || proxy.get(&format!("/apis/metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/pods"));
@@ -155,7 +183,10 @@ fn watched(target: &Target, cases: &[Case]) -> Result<Vec<Seen>> {
         if figures >= cases.len() && ready()?.values().all(|pods| pods.1 > 0) {
             break;
         }
-        ensure!(started.elapsed() < Duration::from_secs(120), "no figures of pods after two minutes");
+        ensure!(
+            started.elapsed() < Duration::from_secs(120),
+            "no figures of pods after two minutes"
+        );
         thread::sleep(LOOK);
     }
     let mut created = Vec::new();
@@ -202,7 +233,9 @@ fn watched(target: &Target, cases: &[Case]) -> Result<Vec<Seen>> {
             if now > case.seconds as f64 {
                 continue;
             }
-            let Some((wanted, ready)) = pods.get(&case.name) else { continue };
+            let Some((wanted, ready)) = pods.get(&case.name) else {
+                continue;
+            };
             note(&mut seen.wanted, now, *wanted);
             note(&mut seen.ready, now, *ready);
         }
@@ -218,7 +251,13 @@ fn pods(proxy: &Proxy) -> Result<BTreeMap<String, (i64, i64)>> {
     let each = list["items"].as_array().into_iter().flatten().map(|deployment| {
         let name = deployment["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let number = |value: &Value| value.as_i64().unwrap_or(0);
-        (name, (number(&deployment["spec"]["replicas"]), number(&deployment["status"]["readyReplicas"])))
+        (
+            name,
+            (
+                number(&deployment["spec"]["replicas"]),
+                number(&deployment["status"]["readyReplicas"]),
+            ),
+        )
     });
     Ok(each.collect())
 }
@@ -234,7 +273,9 @@ fn share(proxy: &Proxy, cases: &[Case], now: f64) -> Result<()> {
         let until = (clock - case.startup as f64 - KNOWN).floor();
         let works = |pod: &&Value| {
             let metadata = &pod["metadata"];
-            let created = metadata["creationTimestamp"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+            let created = metadata["creationTimestamp"]
+                .as_str()
+                .and_then(|time| time.parse::<Timestamp>().ok());
             metadata["labels"]["app"] == case.name.as_str()
                 && metadata["deletionTimestamp"].is_null()
                 && created.is_some_and(|created| created.as_second() as f64 <= until)

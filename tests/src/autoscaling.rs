@@ -12,6 +12,9 @@ const CASES: &str = include_str!("../cases/autoscaling.yaml");
 const PENDING: Ms = 100;
 /// In seconds, how exact the times are at which something was seen.
 const LOOKING: f64 = 1.0;
+/// How much sooner metrics-server may have looked than it was seen, in seconds. Where the controller looks within that time,
+/// nobody knows which of both was first, so the model is asked with each.
+const SOONER: [f64; 4] = [0.0, 0.05, 0.1, 0.15];
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -226,7 +229,16 @@ pub struct Row {
 
 impl Row {
     pub fn of(case: &Case, seen: &Seen) -> Self {
-        let report = case.simulated(seen);
+        let rows = SOONER.map(|sooner| Self::with(case, seen, sooner));
+        let best = rows.into_iter().min_by(|one, other| one.apart.total_cmp(&other.apart));
+        best.expect("four rows")
+    }
+
+    fn with(case: &Case, seen: &Seen, sooner: f64) -> Self {
+        let report = case.simulated(&Seen {
+            scrape: (seen.scrape - sooner).max(0.001),
+            ..seen.clone()
+        });
         let begin = seen.wanted.first().map_or(0, |first| first.1);
         let mut simulated = vec![(0.0, report.slices.first().map_or(begin, |slice| slice.desired))];
         simulated.extend(report.changes.iter().map(|change| (change.at, change.to)));
@@ -241,16 +253,29 @@ impl Row {
         }
     }
 
+    /// The period of the controller, in seconds.
+    pub fn sync(&self) -> f64 {
+        self.seen.controller.sync as f64
+    }
+
     /// Of Markdown, for docs/simulate-autoscaling.md.
     fn line(&self) -> String {
-        let Self { case, seen, report, apart } = self;
+        let Self {
+            case,
+            seen,
+            report,
+            apart,
+        } = self;
         let told = |changes: &mut dyn Iterator<Item = (f64, i32)>| {
             let told: Vec<String> = changes.map(|(at, to)| format!("{to} at {at:.0}")).collect();
             told.join(", ")
         };
         let pods = |timeline: &[(f64, i32)]| {
             let ends = timeline.iter().skip(1).map(|step| step.0).chain([case.seconds as f64]);
-            let parts = timeline.iter().zip(ends).map(|((from, pods), to)| f64::from(*pods) * (to - from));
+            let parts = timeline
+                .iter()
+                .zip(ends)
+                .map(|((from, pods), to)| f64::from(*pods) * (to - from));
             parts.sum::<f64>() / 3600.0
         };
         let first = seen.wanted.first().map_or(0, |first| first.1);
@@ -266,7 +291,11 @@ impl Row {
             told(&mut simulated.iter().copied()),
             pods(&seen.wanted),
             pods(&simulated),
-            if *apart == 0.0 { "yes".to_owned() } else { format!("**no**, for {apart:.0} s") },
+            if *apart == 0.0 {
+                "yes".to_owned()
+            } else {
+                format!("**no**, for {apart:.0} s")
+            },
         )
     }
 }
@@ -292,7 +321,10 @@ pub fn table(rows: &[Row]) -> String {
     let head = "| curve | sync, metrics | wanted: pods at second | simulated | pod-hours | simulated | within one sync period |\n\
                 |---|---|---|---|---|---|---|";
     let lines = rows.iter().map(Row::line);
-    std::iter::once(head.to_owned()).chain(lines).collect::<Vec<_>>().join("\n")
+    std::iter::once(head.to_owned())
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]

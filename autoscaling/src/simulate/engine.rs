@@ -6,9 +6,7 @@ use super::{
     report::{Change, Report, Slice, seconds},
     scenario::{Events, Scenario},
 };
-use crate::{
-    Controller, Limit, Ms, Phase, Pod, Reading, Resource, SECOND, Seen, Source, Target, replicas::Sample,
-};
+use crate::{Controller, Limit, Ms, Phase, Pod, Reading, Resource, SECOND, Seen, Source, Target, replicas::Sample};
 
 /// A round of the controller takes some time, and the next begins a whole period after its end.
 const ROUND: Ms = 15;
@@ -136,7 +134,10 @@ impl<'a> World<'a> {
         // The beginning is one of them.
         let mut tick = -(self.scenario.lead - 1).div_euclid(SECOND) * SECOND;
         while self.now < end {
-            let changes = self.pods.iter().flat_map(|pod| [pod.times.running, pod.times.ready, pod.times.ready + KNOWN]);
+            let changes = self
+                .pods
+                .iter()
+                .flat_map(|pod| [pod.times.running, pod.times.ready, pod.times.ready + KNOWN]);
             let change = changes.filter(|at| *at > self.now).min();
             let due = [Some(sync), Some(scrape), external, Some(tick), change];
             let due = due.into_iter().chain([self.scenario.load.next(self.now), Some(end)]);
@@ -171,7 +172,10 @@ impl<'a> World<'a> {
 
     /// Those that get a share of the load.
     fn working(&self) -> usize {
-        self.pods.iter().filter(|pod| pod.times.ready + KNOWN <= self.now).count()
+        self.pods
+            .iter()
+            .filter(|pod| pod.times.ready + KNOWN <= self.now)
+            .count()
     }
 
     /// Thousandths of a core that are asked for, and events that come and go each second.
@@ -210,7 +214,10 @@ impl<'a> World<'a> {
             }
         }
         self.now = next;
-        if self.exceeded_since.is_some_and(|since| self.pods.iter().any(|pod| pod.times.ready > since && pod.ready(next))) {
+        if self
+            .exceeded_since
+            .is_some_and(|since| self.pods.iter().any(|pod| pod.times.ready > since && pod.ready(next)))
+        {
             let since = self.exceeded_since.take().unwrap_or_default();
             self.report.first_ready.get_or_insert(seconds(next - since));
         }
@@ -268,7 +275,9 @@ impl<'a> World<'a> {
         let figures = |of: &dyn Fn(&Simulated) -> Option<Sample>| Reading::PerPod(self.pods.iter().map(of).collect());
         let Scenario { service, load, .. } = self.scenario;
         match source {
-            Source::Resource(Resource::Cpu) | Source::Container(Resource::Cpu, _) => figures(&|pod| pod.meter.cpu(self.clock)),
+            Source::Resource(Resource::Cpu) | Source::Container(Resource::Cpu, _) => {
+                figures(&|pod| pod.meter.cpu(self.clock))
+            }
             Source::Resource(Resource::Memory) | Source::Container(Resource::Memory, _) => match service.memory {
                 Some(bytes) => figures(&|pod| pod.meter.memory(bytes, self.clock)),
                 None => Reading::Nothing,
@@ -326,7 +335,11 @@ impl<'a> World<'a> {
         let working = self.working();
         let (load, arrivals, _) = self.demand(self.now, working);
         let needed = self.needed(load);
-        let done = self.scenario.service.capacity.map_or(load, |most| load.min(most * working as f64));
+        let done = self
+            .scenario
+            .service
+            .capacity
+            .map_or(load, |most| load.min(most * working as f64));
         let done = if working == 0 { 0.0 } else { done };
         if needed > self.desired && self.report.first_ready.is_none() {
             self.exceeded_since.get_or_insert(self.now);
@@ -353,7 +366,9 @@ impl<'a> World<'a> {
 
     /// By the targets, without any delay, and with the tolerance: fewer are not more.
     fn needed(&self, load: f64) -> i32 {
-        let Scenario { hpa, service, flags, .. } = self.scenario;
+        let Scenario {
+            hpa, service, flags, ..
+        } = self.scenario;
         let each = hpa.metrics.iter().filter_map(|metric| {
             let cpu = metric.source.resource() == Some(Resource::Cpu);
             let (total, target) = match metric.target {

@@ -100,7 +100,9 @@ impl Meter {
     }
 
     pub(super) fn cpu(&self, clock: Ms) -> Option<Sample> {
-        self.sample(clock, |previous, last| (last.cpu - previous.cpu) / (last.at - previous.at) as f64)
+        self.sample(clock, |previous, last| {
+            (last.cpu - previous.cpu) / (last.at - previous.at) as f64
+        })
     }
 
     pub(super) fn memory(&self, bytes: i64, clock: Ms) -> Option<Sample> {

@@ -55,7 +55,10 @@ fn the_same_seed_says_the_same() {
 #[test]
 fn a_step_up_and_down() {
     for seed in 0..50 {
-        let report = simulate(&Scenario { seed, ..scenario("0=100m,1m=900m,6m=100m") });
+        let report = simulate(&Scenario {
+            seed,
+            ..scenario("0=100m,1m=900m,6m=100m")
+        });
         // 900 of 140 each; with 150 each they are within the tolerance.
         assert!((6..=7).contains(&report.most_pods), "{seed}: {:?}", report.changes);
         assert_eq!(report.taken_back, 0, "{seed}: {:?}", report.changes);
@@ -81,7 +84,12 @@ fn a_maximum_that_is_too_low_shows() {
     let mut low = scenario("0=100m,1m=2,6m=100m");
     low.hpa.max = 3;
     let report = simulate(&low);
-    assert!(report.saturated > 250.0 && report.at_maximum > 200.0, "{} {}", report.saturated, report.at_maximum);
+    assert!(
+        report.saturated > 250.0 && report.at_maximum > 200.0,
+        "{} {}",
+        report.saturated,
+        report.at_maximum
+    );
     assert!(!low.holds(&report));
     let fitted = crate::fit(&low, 5).expect("a fit");
     assert!(fitted.hpa.max >= 5, "{:?}", fitted.hpa);

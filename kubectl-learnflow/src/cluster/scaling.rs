@@ -74,7 +74,8 @@ impl Cluster {
 
     /// The same as they are written.
     pub(crate) async fn autoscalers(&self) -> Result<Vec<Value>, Problem> {
-        self.written::<HorizontalPodAutoscaler>("HorizontalPodAutoscalers").await
+        self.written::<HorizontalPodAutoscaler>("HorizontalPodAutoscalers")
+            .await
     }
 
     /// One Deployment as it is written.

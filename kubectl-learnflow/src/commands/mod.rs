@@ -3,8 +3,8 @@
 mod applier;
 mod budget;
 mod bundle;
-mod check;
 mod chart;
+mod check;
 mod chosen;
 pub(crate) mod completion;
 mod confirm;

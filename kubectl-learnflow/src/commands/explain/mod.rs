@@ -15,11 +15,11 @@ use crate::{
     problem::Problem,
     text,
 };
+pub(super) use files::read as read_files;
 use learnflow_resilience::{
     explain::{CODES, Code, Explanation, Finding, Question, Severity, explain},
     read::{Objects, Wrong},
 };
-pub(super) use files::read as read_files;
 use std::{collections::BTreeSet, path::PathBuf};
 
 /// What of files is bad input, where in a cluster it is a finding.

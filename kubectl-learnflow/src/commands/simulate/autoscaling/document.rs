@@ -47,7 +47,9 @@ pub(super) fn of(args: &Autoscaling, answer: &Answer) -> Result<Value, Problem> 
 
 fn promises(verdict: &Verdict) -> Vec<Value> {
     let promises = verdict.promises.iter();
-    promises.map(|(kept, text)| json!({"kept": kept, "text": text})).collect()
+    promises
+        .map(|(kept, text)| json!({"kept": kept, "text": text}))
+        .collect()
 }
 
 /// The least and the most.

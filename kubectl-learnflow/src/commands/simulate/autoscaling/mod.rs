@@ -67,8 +67,10 @@ impl Answer {
         let scenario = &question.scenario;
         let seconds = (scenario.load.end() + scenario.tail) as f64 / 1e3;
         if seconds * f64::from(args.runs) > LONGEST {
-            return Err(Problem::new(format!("That would be {seconds:.0} s in each of {} runs.", args.runs))
-                .next("Give a shorter curve, or fewer --runs."));
+            return Err(
+                Problem::new(format!("That would be {seconds:.0} s in each of {} runs.", args.runs))
+                    .next("Give a shorter curve, or fewer --runs."),
+            );
         }
         let mut reports = runs(scenario, args.runs);
         let verdict = Verdict::of(scenario, &reports);

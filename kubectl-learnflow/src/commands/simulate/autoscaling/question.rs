@@ -37,7 +37,10 @@ pub(super) struct Question {
 
 /// What the flags say of it.
 pub(super) fn load(args: &Autoscaling) -> Result<Load, Problem> {
-    let cpu = args.load.as_ref().map(|text| curve("--load", text, Unit::Cpu, args.steps));
+    let cpu = args
+        .load
+        .as_ref()
+        .map(|text| curve("--load", text, Unit::Cpu, args.steps));
     let arrivals = args.arrivals.as_ref();
     let arrivals = arrivals.map(|text| curve("--arrivals", text, Unit::Rate, args.steps));
     let events = arrivals.transpose()?.map(|arrivals| Events {
@@ -81,7 +84,11 @@ pub(super) fn without_cluster(
 ) -> Result<Question, Problem> {
     let mut objects = Vec::new();
     if args.shipped {
-        objects.extend(assets::manifest(SHIPPED)?.iter().map(|object| (SHIPPED.to_owned(), object.value().clone())));
+        objects.extend(
+            assets::manifest(SHIPPED)?
+                .iter()
+                .map(|object| (SHIPPED.to_owned(), object.value().clone())),
+        );
     } else {
         let next = "Name files with a HorizontalPodAutoscaler with -f.";
         for (name, text) in explain::read_files(&args.files).map_err(|problem| problem.next(next))? {
@@ -89,26 +96,50 @@ pub(super) fn without_cluster(
                 .map_err(|e| Problem::new(format!("{name}: it is not YAML: {e}.")).next(next))?;
             for value in values {
                 let items = value["items"].as_array().cloned();
-                objects.extend(items.unwrap_or_else(|| vec![value]).into_iter().map(|one| (name.clone(), one)));
+                objects.extend(
+                    items
+                        .unwrap_or_else(|| vec![value])
+                        .into_iter()
+                        .map(|one| (name.clone(), one)),
+                );
             }
         }
     }
     let here = |object: &Value| {
         let namespace = object["metadata"]["namespace"].as_str();
-        namespace.zip(global.namespace.as_deref()).is_none_or(|(its, ours)| its == ours)
+        namespace
+            .zip(global.namespace.as_deref())
+            .is_none_or(|(its, ours)| its == ours)
     };
     let of_kind = |kind: &str| -> Vec<&(String, Value)> {
-        objects.iter().filter(|(_, object)| object["kind"] == kind && here(object)).collect()
+        objects
+            .iter()
+            .filter(|(_, object)| object["kind"] == kind && here(object))
+            .collect()
     };
     let (file, object) = chosen(&of_kind("HorizontalPodAutoscaler"), args.service.as_deref())?;
     let target = object["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default();
     let deployments = of_kind("Deployment");
-    let deployment = deployments.iter().find(|(_, deployment)| deployment["metadata"]["name"] == target);
-    question(args, &file, object, deployment.map(|(_, deployment)| deployment), load, printer)
+    let deployment = deployments
+        .iter()
+        .find(|(_, deployment)| deployment["metadata"]["name"] == target);
+    question(
+        args,
+        &file,
+        object,
+        deployment.map(|(_, deployment)| deployment),
+        load,
+        printer,
+    )
 }
 
 fn chosen(autoscalers: &[&(String, Value)], service: Option<&str>) -> Result<(String, Value), Problem> {
-    let target = |object: &Value| object["spec"]["scaleTargetRef"]["name"].as_str().unwrap_or_default().to_owned();
+    let target = |object: &Value| {
+        object["spec"]["scaleTargetRef"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let meant = |(_, object): &&&(String, Value)| service.is_none_or(|service| target(object) == service);
     let found: Vec<_> = autoscalers.iter().filter(meant).collect();
     match (found.as_slice(), service) {
@@ -195,7 +226,9 @@ fn question(
         memory: args.memory,
     };
     if service.capacity == Some(0.0) {
-        return Err(Problem::new("--capacity 0 is a pod that can do nothing.").next("Write for example --capacity 500m."));
+        return Err(
+            Problem::new("--capacity 0 is a pod that can do nothing.").next("Write for example --capacity 500m.")
+        );
     }
     hpa.metrics = simulated(&hpa, &load, &service, &mut notes)?;
     for metric in &hpa.metrics {
@@ -203,7 +236,9 @@ fn question(
     }
     let behavior = hpa.behavior.as_ref();
     if behavior.is_some_and(|behavior| behavior.up.tolerance.or(behavior.down.tolerance).is_some()) {
-        notes.push("a tolerance of its own counts from Kubernetes 1.35 on, or with the gate HPAConfigurableTolerance".into());
+        notes.push(
+            "a tolerance of its own counts from Kubernetes 1.35 on, or with the gate HPAConfigurableTolerance".into(),
+        );
     }
     Ok(Question {
         object,
@@ -231,7 +266,10 @@ fn read(place: &str, object: &Value, printer: &Printer) -> Result<Autoscaler, Pr
     let name = object["metadata"]["name"].as_str().unwrap_or("without a name");
     Autoscaler::read(object).map_err(|wrong| {
         let told = wrong.into_iter().map(|wrong| {
-            let what = format!("{place}: HorizontalPodAutoscaler {name}, {}: {}.", wrong.place, wrong.what);
+            let what = format!(
+                "{place}: HorizontalPodAutoscaler {name}, {}: {}.",
+                wrong.place, wrong.what
+            );
             (what, "Correct that field: no API server takes it as it is.".to_owned())
         });
         explain::refuse(told.collect(), printer)
@@ -271,7 +309,9 @@ fn containers(deployment: &Value) -> Vec<Container> {
     if annotation("enabled") == Some("true") && all.iter().all(|container| container.name != "daprd") {
         let of = |resource: &str| {
             let request = annotation(&format!("sidecar-{resource}-request"));
-            request.or_else(|| annotation(&format!("sidecar-{resource}-limit"))).and_then(milli)
+            request
+                .or_else(|| annotation(&format!("sidecar-{resource}-limit")))
+                .and_then(milli)
         };
         all.push(Container {
             name: "daprd".into(),
@@ -289,7 +329,12 @@ fn limit(deployment: &Value, container: &str) -> Option<i64> {
 }
 
 /// The metrics that something is known of; of the others a note.
-fn simulated(hpa: &Autoscaler, load: &Load, service: &Service, notes: &mut Vec<String>) -> Result<Vec<Metric>, Problem> {
+fn simulated(
+    hpa: &Autoscaler,
+    load: &Load,
+    service: &Service,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Metric>, Problem> {
     let mut missing = Vec::new();
     let mut known = Vec::new();
     for metric in &hpa.metrics {
@@ -309,8 +354,11 @@ fn simulated(hpa: &Autoscaler, load: &Load, service: &Service, notes: &mut Vec<S
         }
     }
     if known.is_empty() {
-        return Err(Problem::new(format!("Nothing is known of what the autoscaler looks at: {}.", missing.join("; ")))
-            .next("Give the load of at least one of its metrics."));
+        return Err(Problem::new(format!(
+            "Nothing is known of what the autoscaler looks at: {}.",
+            missing.join("; ")
+        ))
+        .next("Give the load of at least one of its metrics."));
     }
     notes.extend(missing);
     Ok(known)
@@ -344,8 +392,10 @@ fn requested(metric: &Metric, hpa: &Autoscaler, service: &Service) -> Result<(),
         (_, Some(container)) => format!("Container {} of {kind} {target} requests no {resource}", container.name),
         (Source::Container(_, name), None) if !service.containers.is_empty() => {
             let names: Vec<&String> = service.containers.iter().map(|container| &container.name).collect();
-            return Err(Problem::new(format!("{kind} {target} has no container {name}, which the autoscaler measures."))
-                .next(format!("It has {}.", list(&names))));
+            return Err(Problem::new(format!(
+                "{kind} {target} has no container {name}, which the autoscaler measures."
+            ))
+            .next(format!("It has {}.", list(&names))));
         }
         _ => format!("What a pod of {kind} {target} requests of {resource} is not known"),
     };

@@ -39,7 +39,10 @@ pub(super) fn answer(answer: &Answer, printer: &Printer) {
             printer.document_text(&yaml);
         }
         say("");
-        say(&format!("With this one, the cheapest that holds of {}:", count(fitted.tried, "candidate")));
+        say(&format!(
+            "With this one, the cheapest that holds of {}:",
+            count(fitted.tried, "candidate")
+        ));
         let with = Scenario {
             hpa: fitted.hpa.clone(),
             ..scenario.clone()
@@ -125,7 +128,9 @@ fn load(scenario: &Scenario, runs: usize) -> String {
         parts.push(format!("up to {} of CPU asked for", cores(curve.peak())));
     }
     if let Some(events) = &load.events {
-        let partitions = events.partitions.map(|most| format!(" in {}", count(most as usize, "partition")));
+        let partitions = events
+            .partitions
+            .map(|most| format!(" in {}", count(most as usize, "partition")));
         parts.push(format!(
             "up to {:.0} events/s{}, a pod does {}/s",
             events.arrivals.peak(),
@@ -166,10 +171,18 @@ fn chart(scenario: &Scenario, report: &Report) -> Vec<String> {
     }
     if scenario.load.events.is_some() {
         let (arrivals, lag) = (at_most(|slice| slice.arrivals), at_most(|slice| slice.lag));
-        lines.push(bars("arriving", &arrivals, most(&arrivals), &format!("≤ {:.0}/s", most(&arrivals))));
+        lines.push(bars(
+            "arriving",
+            &arrivals,
+            most(&arrivals),
+            &format!("≤ {:.0}/s", most(&arrivals)),
+        ));
         lines.push(bars("waiting", &lag, most(&lag), &format!("≤ {:.0}", most(&lag))));
     }
-    let (desired, ready) = (at_most(|slice| slice.desired.into()), at_most(|slice| slice.ready.into()));
+    let (desired, ready) = (
+        at_most(|slice| slice.desired.into()),
+        at_most(|slice| slice.ready.into()),
+    );
     let top = most(&desired).max(most(&ready));
     lines.push(bars("wanted", &desired, top, &format!("≤ {}", most(&desired))));
     lines.push(bars("ready", &ready, top, &format!("≤ {}", most(&ready))));
@@ -192,14 +205,21 @@ fn facts(scenario: &Scenario, reports: &[Report]) -> Vec<(&'static str, String)>
     let hours = |seconds: f64| format!("{:.2}", seconds / 3600.0);
     let mut facts = vec![
         ("pod-hours", spread(reports, |report| report.pod_seconds, hours)),
-        ("most pods", spread(reports, |report| report.most_pods.into(), |pods| format!("{pods}"))),
+        (
+            "most pods",
+            spread(reports, |report| report.most_pods.into(), |pods| format!("{pods}")),
+        ),
     ];
-    if scenario.service.capacity.is_some() && scenario.load.cpu.is_some() {
+    if reports.iter().any(|report| report.saturated > 0.0) {
         facts.push((
             "not done",
             format!(
                 "{} of the load; more was asked for than pods can do for {}, at most for {} at a time",
-                spread(reports, |report| report.unmet_share, |share| format!("{:.1} %", share * 100.0)),
+                spread(
+                    reports,
+                    |report| report.unmet_share,
+                    |share| format!("{:.1} %", share * 100.0)
+                ),
                 time(report.saturated),
                 time(report.saturated_longest),
             ),
@@ -223,7 +243,10 @@ fn facts(scenario: &Scenario, reports: &[Report]) -> Vec<(&'static str, String)>
     let known = |of: fn(&Report) -> Option<f64>| reports.iter().all(|report| of(report).is_some());
     if known(|report| report.first_ready) {
         let text = spread(reports, |report| report.first_ready.unwrap_or(0.0), time);
-        facts.push(("first new pod", format!("ready {text} after the load was over the target")));
+        facts.push((
+            "first new pod",
+            format!("ready {text} after the load was over the target"),
+        ));
     }
     if known(|report| report.back_at_minimum) {
         let text = spread(reports, |report| report.back_at_minimum.unwrap_or(0.0), time);

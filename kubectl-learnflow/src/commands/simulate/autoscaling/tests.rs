@@ -26,7 +26,9 @@ fn arguments(line: &[&str]) -> (Autoscaling, Global) {
 fn simulated(line: &[&str]) -> (Result<Outcome, Problem>, String, String) {
     let (printer, out, err) = captured();
     let (args, global) = arguments(line);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     let ended = runtime.block_on(run(&args, &global, &printer));
     (ended, out.text(), err.text())
 }
@@ -39,12 +41,28 @@ fn file(name: &str) -> String {
 fn what_is_printed() {
     let service = file("service.yaml");
     for (name, line, outcome) in [
-        ("shipped", &["frontend", "--shipped", "--request=200m", "--capacity=500m", "--load=0=100m,1m=400m,6m=100m"][..], Outcome::Good),
+        (
+            "shipped",
+            &[
+                "frontend",
+                "--shipped",
+                "--request=200m",
+                "--capacity=500m",
+                "--load=0=100m,1m=400m,6m=100m",
+            ][..],
+            Outcome::Good,
+        ),
         ("too-few", &["-f", &service, "--load", DAY], Outcome::Bad),
         ("fit", &["-f", &service, "--load", DAY, "--fit"], Outcome::Good),
         (
             "consumer",
-            &["-f", &file("consumer.yaml"), "--arrivals=0=20/s,2m=300/s,8m=300/s,9m=20/s", "--drain=60/s", "--partitions=6"],
+            &[
+                "-f",
+                &file("consumer.yaml"),
+                "--arrivals=0=20/s,2m=300/s,8m=300/s,9m=20/s",
+                "--drain=60/s",
+                "--partitions=6",
+            ],
             Outcome::Bad,
         ),
     ] {
@@ -63,7 +81,15 @@ fn what_is_proposed_can_be_simulated_and_holds() {
     let proposal = std::env::temp_dir().join(format!("learnflow-hpa-{}.yaml", std::process::id()));
     std::fs::write(&proposal, &yaml).expect("written");
     let path = proposal.to_string_lossy().into_owned();
-    let flags = ["-f", &path, "--request=250m", "--capacity=500m", "--load", DAY, "--seed=77"];
+    let flags = [
+        "-f",
+        &path,
+        "--request=250m",
+        "--capacity=500m",
+        "--load",
+        DAY,
+        "--seed=77",
+    ];
     let (ended, out, err) = simulated(&flags);
     std::fs::remove_file(&proposal).expect("removed");
     assert_eq!(ended, Ok(Outcome::Good), "{yaml}{out}{err}");
@@ -71,7 +97,16 @@ fn what_is_proposed_can_be_simulated_and_holds() {
 
 #[test]
 fn the_same_seed_prints_the_same_and_json_says_all() {
-    let line = ["-f", &file("service.yaml"), "--load", DAY, "-o", "json", "--seed=3", "--runs=3"];
+    let line = [
+        "-f",
+        &file("service.yaml"),
+        "--load",
+        DAY,
+        "-o",
+        "json",
+        "--seed=3",
+        "--runs=3",
+    ];
     let (ended, first, _) = simulated(&line);
     assert_eq!(ended, Ok(Outcome::Bad));
     assert_eq!(simulated(&line).1, first);
@@ -88,19 +123,40 @@ fn the_same_seed_prints_the_same_and_json_says_all() {
 fn what_is_wrong_is_named() {
     let service = file("service.yaml");
     for (line, what) in [
-        (&["-f", &service, "--load=0=fast"][..], "--load: `0=fast`: `fast` is not CPU"),
+        (
+            &["-f", &service, "--load=0=fast"][..],
+            "--load: `0=fast`: `fast` is not CPU",
+        ),
         (&["-f", &service, "--load=nowhere.csv"], "Cannot read nowhere.csv"),
-        (&["-f", &service, "--arrivals=0=5/s", "--drain=1/s"], "Nothing is known of what the autoscaler looks at: metric cpu"),
-        (&["cart", "-f", &service, "--load", DAY], "There is no autoscaler of cart, or several."),
+        (
+            &["-f", &service, "--arrivals=0=5/s", "--drain=1/s"],
+            "Nothing is known of what the autoscaler looks at: metric cpu",
+        ),
+        (
+            &["cart", "-f", &service, "--load", DAY],
+            "There is no autoscaler of cart, or several.",
+        ),
         (&["--shipped", "--load", DAY], "There are several autoscalers."),
         (
             &["frontend", "--shipped", "--load", DAY],
             "What a pod of Deployment frontend requests of cpu is not known, so that a share of it means nothing.",
         ),
-        (&["-f", &file("wrong.yaml"), "--load", DAY], "spec.behavior.scaleDown.policies[0].periodSeconds: 7200 is not"),
-        (&["-f", &file("sidecar.yaml"), "--load", DAY], "The sidecar daprd of Deployment web requests no cpu"),
-        (&["-f", &service, "--load", DAY, "-o", "yaml"], "-o yaml prints what --fit proposes."),
-        (&["-f", &service, "--load", DAY, "--capacity=0"], "--capacity 0 is a pod that can do nothing."),
+        (
+            &["-f", &file("wrong.yaml"), "--load", DAY],
+            "spec.behavior.scaleDown.policies[0].periodSeconds: 7200 is not",
+        ),
+        (
+            &["-f", &file("sidecar.yaml"), "--load", DAY],
+            "The sidecar daprd of Deployment web requests no cpu",
+        ),
+        (
+            &["-f", &service, "--load", DAY, "-o", "yaml"],
+            "-o yaml prints what --fit proposes.",
+        ),
+        (
+            &["-f", &service, "--load", DAY, "--capacity=0"],
+            "--capacity 0 is a pod that can do nothing.",
+        ),
     ] {
         let (ended, out, _) = simulated(line);
         let problem = ended.expect_err(what);
@@ -114,7 +170,10 @@ fn what_is_wrong_is_named() {
 fn all_that_is_wrong_of_one_object_is_said_at_once() {
     let (ended, _, err) = simulated(&["-f", &file("wrong.yaml"), "--load", DAY]);
     assert!(ended.is_err());
-    assert!(err.contains("HorizontalPodAutoscaler web, spec.maxReplicas: 2 is less than minReplicas, which is 3."), "{err}");
+    assert!(
+        err.contains("HorizontalPodAutoscaler web, spec.maxReplicas: 2 is less than minReplicas, which is 3."),
+        "{err}"
+    );
 }
 
 #[test]
@@ -125,11 +184,17 @@ fn the_autoscaler_of_the_cluster_with_its_requests() {
         "target": { "type": "Utilization", "averageUtilization": 50 } } });
     let spec = json!({ "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "cart" },
         "minReplicas": 1, "maxReplicas": 20, "metrics": [metric] });
-    fake.put(path, json!({ "metadata": { "name": "cart", "namespace": "shop" }, "spec": spec }));
+    fake.put(
+        path,
+        json!({ "metadata": { "name": "cart", "namespace": "shop" }, "spec": spec }),
+    );
     let resources = json!({ "requests": { "cpu": "100m" }, "limits": { "cpu": "300m" } });
     let web = json!([{ "name": "web", "resources": resources }]);
     let cart = "/apis/apps/v1/namespaces/shop/deployments/cart";
-    fake.change(cart, &json!({ "spec": { "template": { "spec": { "containers": web } } } }));
+    fake.change(
+        cart,
+        &json!({ "spec": { "template": { "spec": { "containers": web } } } }),
+    );
     let (printer, out, err) = captured();
     let (args, _) = arguments(&["cart", "--load=0=50m,1m=500m,8m=50m", "--runs=3"]);
     let ended = fake.run(async |cluster| {
@@ -137,7 +202,12 @@ fn the_autoscaler_of_the_cluster_with_its_requests() {
         answer(&args, question, &printer)
     });
     assert_eq!(ended, Ok(Outcome::Good), "{}{}", out.text(), err.text());
-    assert!(out.text().starts_with("Deployment cart, 1 to 20 pods: cpu of container web at 50 % of 100m\n"), "{}", out.text());
+    assert!(
+        out.text()
+            .starts_with("Deployment cart, 1 to 20 pods: cpu of container web at 50 % of 100m\n"),
+        "{}",
+        out.text()
+    );
     assert!(out.text().contains("a pod can do 300m"), "{}", out.text());
     assert!(fake.all_writes().is_empty());
 }

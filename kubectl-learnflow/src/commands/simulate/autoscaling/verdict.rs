@@ -34,13 +34,17 @@ fn worst(reports: &[Report], of: impl Fn(&Report) -> f64) -> f64 {
 
 fn done(scenario: &Scenario, reports: &[Report]) -> (bool, String) {
     if scenario.service.capacity.is_none() {
-        let text = "how much one pod can do is not known, so all that is asked for counts as done; say it with --capacity";
+        let text =
+            "how much one pod can do is not known, so all that is asked for counts as done; say it with --capacity";
         return (true, text.into());
     }
     let (longest, allowed) = (worst(reports, |report| report.saturated_longest), scenario.allowance());
     let allowance = allowance(allowed);
     match longest {
-        0.0 => (true, format!("all of the load is done ({})", count(reports.len(), "run"))),
+        0.0 => (
+            true,
+            format!("all of the load is done ({})", count(reports.len(), "run")),
+        ),
         longest if longest <= allowed => (
             true,
             format!(
@@ -67,7 +71,10 @@ fn done(scenario: &Scenario, reports: &[Report]) -> (bool, String) {
 }
 
 fn allowance(seconds: f64) -> String {
-    format!("{}: figures, a round of the controller, a start", format_seconds(seconds))
+    format!(
+        "{}: figures, a round of the controller, a start",
+        format_seconds(seconds)
+    )
 }
 
 fn in_time(scenario: &Scenario, reports: &[Report]) -> (bool, String) {
@@ -86,7 +93,11 @@ fn steady(reports: &[Report]) -> (bool, String) {
     match most {
         0 => (true, "no pod is taken away and wanted back within 5m".into()),
         most => {
-            let times = if most == 1 { "once".to_owned() } else { format!("{most} times") };
+            let times = if most == 1 {
+                "once".to_owned()
+            } else {
+                format!("{most} times")
+            };
             let runs = reports.iter().filter(|report| report.taken_back > 0).count();
             (
                 false,
