@@ -44,7 +44,7 @@ fn a_curve_is_as_simulated(target: &Target) -> Result<()> {
         seen.first().context("what was seen")?,
     );
     ensure!(
-        row.apart == 0.0,
+        row.resembles(),
         "seen and simulated differ:\n{}\n{seen:?}",
         table(&[row])
     );

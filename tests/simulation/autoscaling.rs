@@ -21,5 +21,8 @@ fn the_model_does_what_a_real_autoscaler_did() {
     println!("{}\n{} of {} differ", table(&rows), apart.len(), rows.len());
     // As docs/simulate-autoscaling.md says, with the reason.
     assert!(apart.len() <= 2, "{} of {} differ", apart.len(), rows.len());
-    assert!(apart.iter().all(|row| row.apart <= row.sync()), "one differs by more than a sync period");
+    assert!(
+        apart.iter().all(|row| row.apart <= row.sync()),
+        "one differs by more than a sync period"
+    );
 }

@@ -253,6 +253,23 @@ impl Row {
         }
     }
 
+    /// What one curve alone can promise, whose figures may be on the edge between two numbers: the first step comes within a
+    /// period, the last one with the next figure at the latest and to the same number, and the most pods differ by one.
+    pub fn resembles(&self) -> bool {
+        let simulated = &self.report.changes;
+        let seen = self.seen.wanted.get(1..).unwrap_or_default();
+        let near = |at: f64, other: f64| (at - other).abs() <= self.sync() + LOOKING;
+        let most = seen.iter().map(|step| step.1).max().unwrap_or(0);
+        match (seen.first(), seen.last(), simulated.first(), simulated.last()) {
+            (Some(first), Some(last), Some(one), Some(other)) => {
+                let figure = self.seen.controller.resolution as f64;
+                let ends = last.1 == other.to && (last.0 - other.at).abs() <= figure + self.sync();
+                near(first.0, one.at) && ends && (most - self.report.most_pods).abs() <= 1
+            }
+            _ => false,
+        }
+    }
+
     /// The period of the controller, in seconds.
     pub fn sync(&self) -> f64 {
         self.seen.controller.sync as f64
