@@ -16,7 +16,7 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 pub(crate) use explain::{Explain, ExplainFormat, Explained};
-pub(crate) use simulate::{Mode, Rate, Simulate, SimulateFormat};
+pub(crate) use simulate::{Autoscaling, ControllerFlags, Mode, Rate, Simulate, SimulateFormat, What};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
 pub(crate) use verify::{Consent, ReportFormat, Verify};

@@ -101,7 +101,10 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
             let policies = explain(namespace).like(kept()).like(prometheus(&plan.keeper));
             policies.like(required).like(helpful)
         }
-        Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
+        Task::Simulate => explain(namespace)
+            .like(kept())
+            .like(prometheus(&plan.keeper))
+            .like(simulate_scaling(namespace).required),
         Task::Dlq => dlq(namespace),
         Task::Render => {
             let scaled = if plan.scales {
@@ -168,6 +171,13 @@ fn scaled(namespace: &str) -> Permissions {
         .like(to("list", "keda.sh", "scaledobjects", here))
         // Whether as many pods fit.
         .like(to("list", "", "resourcequotas,limitranges", here))
+}
+
+/// Autoscalers, and what they scale.
+pub(crate) fn simulate_scaling(namespace: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list", "autoscaling", AUTOSCALERS, Some(namespace)))
+        .need(to("list", "apps", "deployments", Some(namespace)))
 }
 
 fn status(plan: &Plan, namespace: &str) -> Permissions {

@@ -1,5 +1,6 @@
 //! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
 
+mod autoscaling;
 mod boards;
 mod changes;
 mod concerns;
@@ -75,6 +76,10 @@ fn main() -> ExitCode {
                 );
             }
         }
+        if asked_for("autoscaling-curves") {
+            let long = autoscaling::LONG.iter();
+            trials.extend(long.map(|(name, test)| trial(name, &target, *test)));
+        }
         if asked_for("kills") {
             trials.extend(kills::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
         }
@@ -87,6 +92,7 @@ fn main() -> ExitCode {
             .chain(grafana::TESTS)
             .chain(stopped::TESTS)
             .chain(production::TESTS)
+            .chain(autoscaling::TESTS)
             .chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }

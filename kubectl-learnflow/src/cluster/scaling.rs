@@ -8,18 +8,26 @@ use crate::{
     problem::{Kind, Problem},
 };
 use futures::try_join;
-use k8s_openapi::api::{
-    autoscaling::v2::HorizontalPodAutoscaler,
-    core::v1::{Node, Pod},
-    policy::v1::PodDisruptionBudget,
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::Deployment,
+        autoscaling::v2::HorizontalPodAutoscaler,
+        core::v1::{Node, Pod},
+        policy::v1::PodDisruptionBudget,
+    },
 };
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     api::ListParams,
     core::{Selector, SelectorExt as _},
 };
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
 const METRICS: &str = "metrics.k8s.io/v1beta1";
 
@@ -181,6 +189,30 @@ impl Cluster {
             Err(e) => return Err(self.list_of("ScaledObjects", Some(self.namespace.as_str()))(e)),
         }
         Ok(scalers)
+    }
+
+    /// The same as they are written.
+    pub(crate) async fn autoscalers(&self) -> Result<Vec<Value>, Problem> {
+        self.written::<HorizontalPodAutoscaler>("HorizontalPodAutoscalers")
+            .await
+    }
+
+    /// One Deployment as it is written.
+    pub(crate) async fn deployment(&self, name: &str) -> Result<Option<Value>, Problem> {
+        let mut all = self.written::<Deployment>("Deployments").await?.into_iter();
+        Ok(all.find(|deployment| deployment["metadata"]["name"] == name))
+    }
+
+    /// All of a kind in the namespace, with what a list leaves out of each.
+    async fn written<K>(&self, what: &str) -> Result<Vec<Value>, Problem>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
+        let list = api.list(&ListParams::default()).await;
+        let list = list.map_err(self.list_of(what, Some(self.namespace.as_str())))?;
+        let written = list.into_iter().filter_map(|object| serde_json::to_value(object).ok());
+        Ok(written.collect())
     }
 
     /// Claims of these services that only one node, or one pod, can mount.

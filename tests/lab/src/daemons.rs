@@ -34,6 +34,7 @@ const KWOK_STAGES: &[&str] = &[
     "pod/fast/pod-complete",
     "pod/fast/pod-delete",
 ];
+const KWOK_CONFIG: &str = "/run/kwok.yaml";
 
 /// Writes what containerd, CNI and the kubelet read.
 pub fn write_configuration(lab: &Path, plan: &Plan) -> Result<()> {
@@ -103,6 +104,7 @@ oom_score = 0
         "serializeImagePulls": false,
     });
     fs::write(KUBELET_CONFIG, serde_json::to_vec(&kubelet)?)?;
+    fs::write(KWOK_CONFIG, include_str!("../manifests/kwok.yaml"))?;
     fs::create_dir_all(lab.join("logs"))?;
     Ok(())
 }
@@ -269,6 +271,7 @@ pub fn after_the_api(lab: &Path, plan: &Plan) -> Vec<Daemon> {
             let file = plan.parts.file("kwok-stages", &format!("{stage}.yaml"));
             format!("--config={}", file.display())
         }));
+        kwok.arguments.push(format!("--config={KWOK_CONFIG}"));
         daemons.push(kwok);
     }
     daemons

@@ -16,6 +16,7 @@ use crate::{
     problem::Problem,
     text,
 };
+pub(super) use files::read as read_files;
 use learnflow_resilience::{
     explain::{CODES, Code, Explanation, Finding, Question, Rates, Severity, explain, publishes},
     read::{Objects, Wrong},
