@@ -2,7 +2,10 @@
 
 use crate::{kafka::Component, objects::MANAGER};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// A Deployment with a Dapr sidecar, in the namespace of the services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,11 +36,19 @@ pub(crate) struct Service {
     pub(crate) paused: bool,
     /// Why some calls may fail while its pods are replaced.
     pub(crate) gap: Option<Gap>,
-    /// Containers that request CPU.
-    pub(crate) requesting: Vec<String>,
+    /// What its containers request, as (container, resource).
+    pub(crate) requesting: BTreeSet<(String, String)>,
     /// Claims that all its pods would share.
     pub(crate) claims: Vec<String>,
     pub(crate) rollout: Rollout,
+}
+
+impl Service {
+    /// Whether the app's own container requests a resource.
+    pub(crate) fn requests(&self, resource: &str) -> bool {
+        let mut requesting = self.requesting.iter();
+        requesting.any(|(container, requested)| Some(container) == self.container.as_ref() && requested == resource)
+    }
 }
 
 /// A value on a Deployment, and who set it last.
@@ -130,11 +141,19 @@ pub(crate) struct Scaler {
 /// What must be known before a service is scaled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Scaling {
-    /// Somebody measures how much CPU pods take.
-    pub(crate) measured: bool,
+    pub(crate) served: Served,
     pub(crate) scalers: Vec<Scaler>,
     /// Claims that two pods cannot share, or of which that is not known, each with why.
-    pub(crate) unshared: std::collections::BTreeMap<String, String>,
+    pub(crate) unshared: BTreeMap<String, String>,
+    /// What each app is sent, by app id, as (component, topic).
+    pub(crate) consumed: BTreeMap<String, BTreeSet<(String, String)>>,
+}
+
+/// The metrics that an autoscaler can be given, because somebody serves them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// What CPU and memory containers take: `metrics.k8s.io`.
+    pub(crate) resources: bool,
 }
 
 /// How far a workload is with what it was last told.

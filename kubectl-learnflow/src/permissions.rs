@@ -185,6 +185,8 @@ fn scaling(namespace: &str) -> Permissions {
     Permissions::default()
         .need(to("get,list,create,patch,delete", "autoscaling", AUTOSCALERS, here))
         .need(to("list", "apps", "deployments", here))
+        // Who consumes, and who is called.
+        .need(to("list", "dapr.io", "subscriptions", here))
         // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
         .like(to("get", "", "persistentvolumeclaims", here))
         .like(to("list", "keda.sh", "scaledobjects", here))

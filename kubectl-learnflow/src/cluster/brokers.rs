@@ -185,7 +185,8 @@ impl Cluster {
     /// The Subscriptions of the services' namespace, and what the running sidecars say that their apps subscribe to. A sidecar
     /// that does not answer is left out: its name is in the second list.
     pub(crate) async fn subscriptions(&self) -> Result<(Vec<Subscription>, Vec<String>), Problem> {
-        let mut all = self.declared().await?;
+        let declared = self.declared().await?.into_iter();
+        let mut all: Vec<Subscription> = declared.map(|(_, subscription)| subscription).collect();
         let pods = self.sidecars().await?;
         let mut asked: Vec<SidecarPod> = Vec::new();
         for pod in pods {
@@ -206,7 +207,8 @@ impl Cluster {
         Ok((all, silent))
     }
 
-    async fn declared(&self) -> Result<Vec<Subscription>, Problem> {
+    /// Each Subscription with its scopes.
+    pub(super) async fn declared(&self) -> Result<Vec<(Vec<String>, Subscription)>, Problem> {
         let mut all = Vec::new();
         // The older version is served beside the newer one; both show all objects.
         let object = ObjectRef {
@@ -224,7 +226,9 @@ impl Cluster {
         };
         for object in list {
             let from = format!("Subscription {}", object.name_any());
-            all.extend(Subscription::read(&object.data["spec"], &from));
+            let scopes = object.data["scopes"].as_array().into_iter().flatten();
+            let scopes = scopes.filter_map(|scope| scope.as_str().map(str::to_owned)).collect();
+            all.extend(Subscription::read(&object.data["spec"], &from).map(|read| (scopes, read)));
         }
         Ok(all)
     }

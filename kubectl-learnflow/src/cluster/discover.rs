@@ -324,12 +324,14 @@ fn service(deployment: Deployment) -> Option<Service> {
     let pod = spec.template.spec.unwrap_or_default();
     let own = pod.containers.iter().filter(|container| container.name != "daprd");
     let containers: Vec<String> = own.map(|container| container.name.clone()).collect();
-    let requests_cpu = |container: &&Container| {
-        let requests = container.resources.as_ref().and_then(|r| r.requests.as_ref());
-        requests.is_some_and(|requests| requests.contains_key("cpu"))
+    let requested = |container: &Container| {
+        let requests = container.resources.as_ref().and_then(|r| r.requests.clone());
+        let name = container.name.clone();
+        let each = requests.into_iter().flatten();
+        each.map(move |(resource, _)| (name.clone(), resource))
+            .collect::<Vec<_>>()
     };
-    let requesting = pod.containers.iter().filter(requests_cpu);
-    let requesting = requesting.map(|container| container.name.clone()).collect();
+    let requesting = pod.containers.iter().flat_map(requested).collect();
     let volumes = pod.volumes.unwrap_or_default();
     let claims = volumes.iter().filter_map(|v| v.persistent_volume_claim.as_ref());
     let claims = claims.map(|claim| claim.claim_name.clone()).collect();

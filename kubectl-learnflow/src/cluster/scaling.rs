@@ -2,7 +2,7 @@
 
 use super::{Cluster, is_absent};
 use crate::{
-    model::{Scaler, Scaling, Service},
+    model::{Scaler, Scaling, Served, Service},
     objects::{MANAGED_BY, MANAGER, ObjectRef},
     problem::{Kind, Problem},
 };
@@ -15,12 +15,31 @@ const METRICS: &str = "metrics.k8s.io/v1beta1";
 
 impl Cluster {
     pub(crate) async fn scaling(&self, services: &[Service]) -> Result<Scaling, Problem> {
-        let (measured, scalers, unshared) = try_join!(self.measures(), self.scalers(), self.unshared(services))?;
+        let (resources, scalers, unshared, consumed) = try_join!(
+            self.measures(),
+            self.scalers(),
+            self.unshared(services),
+            self.consumed(services)
+        )?;
         Ok(Scaling {
-            measured,
+            served: Served { resources },
             scalers,
             unshared,
+            consumed,
         })
+    }
+
+    /// What each app is sent, as Subscriptions declare it; one without scopes is for every app.
+    async fn consumed(&self, services: &[Service]) -> Result<BTreeMap<String, BTreeSet<(String, String)>>, Problem> {
+        let mut consumed: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+        for (scopes, subscription) in self.declared().await? {
+            let apps = services.iter().filter_map(|service| service.app_id.as_ref());
+            for app in apps.filter(|app| scopes.is_empty() || scopes.contains(app)) {
+                let topic = (subscription.component.clone(), subscription.topic.clone());
+                consumed.entry(app.clone()).or_default().insert(topic);
+            }
+        }
+        Ok(consumed)
     }
 
     /// Whether somebody serves what pods take. An APIService whose server is away answers with an error.

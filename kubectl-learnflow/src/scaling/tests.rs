@@ -1,11 +1,22 @@
+use super::template::MANIFEST;
 use super::*;
-use crate::model::Rollout;
+use crate::{
+    assets,
+    model::{Rollout, Served},
+};
+use serde_json::json;
+
+fn requesting(container: &str, resources: &[&str]) -> std::collections::BTreeSet<(String, String)> {
+    let each = resources.iter();
+    each.map(|resource| (container.to_owned(), (*resource).to_owned()))
+        .collect()
+}
 
 fn service(name: &str) -> Service {
     Service {
         name: name.into(),
         container: Some(name.into()),
-        requesting: vec![name.into()],
+        requesting: requesting(name, &["cpu"]),
         rollout: Rollout {
             desired: 1,
             ..Rollout::default()
@@ -16,7 +27,7 @@ fn service(name: &str) -> Service {
 
 fn planned(services: &[Service], profile: Profile) -> Autoscalers {
     let seen = Scaling {
-        measured: true,
+        served: Served { resources: true },
         ..Scaling::default()
     };
     plan("learnflow", services, services, &seen, profile, false).expect("a plan")
@@ -38,7 +49,7 @@ fn the_manifest_is_what_is_made_for_its_services() {
 fn nothing_but_the_deployment_and_the_container_is_named() {
     let mut cart = service("cart");
     cart.container = Some("web".into());
-    cart.requesting = vec!["web".into()];
+    cart.requesting = requesting("web", &["cpu"]);
     let objects = planned(&[cart], Profile::Production).objects;
     let spec = &objects[0].value()["spec"];
     assert_eq!(
