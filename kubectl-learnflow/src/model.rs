@@ -147,6 +147,7 @@ pub(crate) struct Scaling {
     pub(crate) unshared: BTreeMap<String, String>,
     /// What each app is sent, by app id, as (component, topic).
     pub(crate) consumed: BTreeMap<String, BTreeSet<(String, String)>>,
+    pub(crate) lag: crate::scaling::Lag,
 }
 
 /// The metrics that an autoscaler can be given, because somebody serves them.

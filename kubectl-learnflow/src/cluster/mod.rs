@@ -11,6 +11,7 @@ mod connect;
 mod discover;
 mod enrol;
 mod explain;
+mod external;
 #[cfg(test)]
 pub(crate) mod fake;
 mod forward;

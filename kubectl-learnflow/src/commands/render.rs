@@ -1,7 +1,7 @@
 //! `render`: what `install` applies, as files.
 
 use super::{
-    budget,
+    adapter, budget,
     chosen::{self, Others},
     connect, guard, host, keeper, places, scaling, states,
 };
@@ -208,6 +208,7 @@ async fn with_cluster(mut settings: Settings, global: &Global, printer: &Printer
         }
     };
     checks.extend(states::leave_out(&cluster, &mut settings, &keeper).await?);
+    checks.extend(adapter::leave_out(&cluster, &mut settings).await?);
     guard::remark(&checks, printer)?;
     let others = Others { keeper, host, checks };
     let shape = chosen::shape(&cluster, &settings, &others).await?;

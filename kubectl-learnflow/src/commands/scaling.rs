@@ -1,6 +1,9 @@
 //! The autoscalers of the services: looking at what there is, applying ours, taking ours away.
 
-use super::applier::{Applier, patiently};
+use super::{
+    adapter,
+    applier::{Applier, patiently},
+};
 use crate::{
     cluster::Cluster,
     concern::Concern,
@@ -24,7 +27,10 @@ pub(super) async fn plan(
     if !plan.scales {
         return Ok(Autoscalers::default());
     }
-    let seen = cluster.scaling(services).await?;
+    let mut seen = cluster.scaling(services).await?;
+    seen.lag = adapter::lag(cluster, plan, facts, settings).await?;
+    let wanted = scaling::topics(&cluster.namespace, &seen);
+    seen.lag.partitions = adapter::partitions(cluster, &seen.lag.components, &wanted).await;
     scaling::plan(
         &cluster.namespace,
         &facts.services,

@@ -5,6 +5,8 @@
 
 mod bounds;
 mod choice;
+mod keda;
+mod lag;
 mod metrics;
 mod template;
 
@@ -17,6 +19,9 @@ use crate::{
     text::list,
 };
 use choice::{Kind, LeftOut, left_out};
+pub(crate) use lag::{Lag, Told};
+use lag::Consumer;
+use std::collections::BTreeSet;
 use template::Role;
 
 /// What is to become of the services' autoscalers.
@@ -48,7 +53,7 @@ pub(crate) fn plan(
             "Annotate the pod template of your services with dapr.io/enabled: \"true\", or name their namespace with -n.",
         ));
     }
-    let mut scaled = Vec::new();
+    let (mut scaled, mut followed) = (Vec::new(), Vec::new());
     for service in services {
         let name = &service.name;
         let mut scalers = seen.scalers.iter();
@@ -66,11 +71,37 @@ pub(crate) fn plan(
             }
             continue;
         }
-        let range = bounds::of(service, ours, profile)?;
+        let consumer = Consumer::of(namespace, service, seen).unwrap_or_default();
+        if let Some((why, next)) = consumer.alone() {
+            let text = format!("Deployment {namespace}/{name} is not scaled: {why}");
+            plan.checks.push(Check::warn(text, next));
+            plan.gone
+                .extend(ours.map(|ours| ObjectRef::autoscaler(namespace, &ours.name)));
+            continue;
+        }
+        let wanted = bounds::of(service, ours, profile)?;
+        plan.checks
+            .extend(consumer.checks(&format!("Deployment {namespace}/{name}"), wanted, &seen.lag.told));
+        let range = consumer.bounded(wanted);
         scaled.push(format!("{name} ({} to {} pods)", range.min, range.max));
         let role = Role::of(service, seen);
-        let autoscaler = template::autoscaler(namespace, service, role, &seen.served, range)?;
-        plan.objects.push(autoscaler);
+        let mut autoscaler = template::autoscaler(namespace, service, role, &seen.served, range)?;
+        let by_lag = match seen.lag.told {
+            Told::Not => Vec::new(),
+            Told::Metric | Told::Keda(_) => consumer.metrics(role.template()?.value()),
+        };
+        if by_lag.is_empty() {
+            plan.objects.push(autoscaler);
+            continue;
+        }
+        followed.push(name.clone());
+        if let Some(serde_json::Value::Array(metrics)) = autoscaler.edit().pointer_mut("/spec/metrics") {
+            metrics.extend(by_lag);
+        }
+        plan.objects.push(match &seen.lag.told {
+            Told::Keda(prometheus) => keda::scaled_object(&autoscaler, prometheus),
+            Told::Not | Told::Metric => autoscaler,
+        });
     }
     let deserted = |scaler: &&Scaler| scaler.ours && !all.iter().any(|service| service.name == scaler.target);
     let deserted = seen.scalers.iter().filter(deserted);
@@ -80,7 +111,34 @@ pub(crate) fn plan(
         plan.checks
             .push(Check::good(format!("To scale by CPU: {}", list(&scaled))));
     }
+    if !followed.is_empty() {
+        plan.checks
+            .push(Check::good(format!("To scale by lag as well: {}", list(&followed))));
+    }
     Ok(plan)
+}
+
+/// Whether any of these services would be scaled by its lag.
+pub(crate) fn follows(namespace: &str, services: &[Service], seen: &Scaling) -> bool {
+    seen.served.resources
+        && services.iter().any(|service| {
+            let consumer = Consumer::of(namespace, service, seen);
+            let mut scalers = seen.scalers.iter();
+            let ours = scalers.find(|scaler| scaler.ours && scaler.name == service.name);
+            consumer.is_some_and(|consumer| !consumer.readings.is_empty())
+                && left_out(namespace, service, seen, ours).is_none_or(|left_out| left_out.kind == Kind::Passes)
+        })
+}
+
+/// The topics that any service is sent by way of Kafka, by Component, as Kafka calls them.
+pub(crate) fn topics(namespace: &str, seen: &Scaling) -> BTreeSet<(String, String)> {
+    let all = seen.consumed.values().flatten();
+    let known = all.filter_map(|(component, topic)| {
+        let found = seen.lag.components.iter().find(|found| found.name == *component)?;
+        let prefix = if found.is_namespaced() { namespace } else { "" };
+        Some((component.clone(), format!("{prefix}{topic}")))
+    });
+    known.collect()
 }
 
 fn unmeasured(asked: bool) -> Check {
