@@ -361,6 +361,7 @@ fn parse_service(text: &str) -> Result<Entry, String> {
         namespace: None,
         app_id,
         container: None,
+        scaling: config::Scale::default(),
     })
 }
 

@@ -1,7 +1,11 @@
 //! What the commands know about a cluster: small plain types, no Kubernetes in them.
 
+mod scaling;
+
 use crate::{kafka::Component, objects::MANAGER};
+pub(crate) use scaling::{Disruption, Limits, Machine, Scaler, Scaling, Served};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -40,6 +44,13 @@ pub(crate) struct Service {
     pub(crate) requesting: BTreeSet<(String, String)>,
     /// Claims that all its pods would share.
     pub(crate) claims: Vec<String>,
+    /// The pod template, and the selector of its pods, as they stand in the Deployment.
+    pub(crate) template: Value,
+    pub(crate) selector: Value,
+    /// Who sets `spec.replicas` each time that it applies the Deployment.
+    pub(crate) sets_replicas: Vec<String>,
+    /// Why the last pod was refused, while one is.
+    pub(crate) refused: Option<String>,
     pub(crate) rollout: Rollout,
 }
 
@@ -114,47 +125,6 @@ pub(crate) struct Resiliency {
     /// The app ids that it is for; none at all means every sidecar.
     pub(crate) scopes: Vec<String>,
     pub(crate) spec: serde_json::Value,
-}
-
-/// What changes the number of a Deployment's pods by itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Scaler {
-    /// `HorizontalPodAutoscaler`, or KEDA's `ScaledObject`.
-    pub(crate) kind: String,
-    pub(crate) name: String,
-    /// The Deployment.
-    pub(crate) target: String,
-    /// Carries our label.
-    pub(crate) ours: bool,
-    pub(crate) min: i32,
-    pub(crate) max: i32,
-    pub(crate) current: i32,
-    pub(crate) desired: i32,
-    /// What it measures, as a share of the request in percent: how much there is, and the target.
-    pub(crate) load: Option<(i32, i32)>,
-    /// In seconds since 1970.
-    pub(crate) created: Option<i64>,
-    /// Conditions as (type, holds, reason, message).
-    pub(crate) conditions: Vec<(String, bool, String, String)>,
-}
-
-/// What must be known before a service is scaled.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Scaling {
-    pub(crate) served: Served,
-    pub(crate) scalers: Vec<Scaler>,
-    /// Claims that two pods cannot share, or of which that is not known, each with why.
-    pub(crate) unshared: BTreeMap<String, String>,
-    /// What each app is sent, by app id, as (component, topic).
-    pub(crate) consumed: BTreeMap<String, BTreeSet<(String, String)>>,
-    pub(crate) lag: crate::scaling::Lag,
-}
-
-/// The metrics that an autoscaler can be given, because somebody serves them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Served {
-    /// What CPU and memory containers take: `metrics.k8s.io`.
-    pub(crate) resources: bool,
 }
 
 /// How far a workload is with what it was last told.

@@ -277,6 +277,14 @@ impl ObjectRef {
         }
     }
 
+    pub(crate) fn disruption(namespace: &str, name: &str) -> Self {
+        Self {
+            api_version: "policy/v1".into(),
+            kind: "PodDisruptionBudget".into(),
+            ..Self::autoscaler(namespace, name)
+        }
+    }
+
     pub(crate) fn resiliency(namespace: &str, name: &str) -> Self {
         Self {
             api_version: "dapr.io/v1alpha1".into(),

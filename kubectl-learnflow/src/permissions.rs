@@ -25,6 +25,7 @@ pub(crate) use verify::{breaks as verify_breaks, looks as verify_looks, restores
 pub(crate) const DAPR_NAMESPACE: &str = "dapr-system";
 const MONITORING: &str = "monitoring.coreos.com";
 const AUTOSCALERS: &str = "horizontalpodautoscalers";
+const BUDGETS: &str = "poddisruptionbudgets";
 
 /// A verb that asks the cluster for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -184,7 +185,10 @@ fn scaling(namespace: &str) -> Permissions {
     let here = Some(namespace);
     Permissions::default()
         .need(to("get,list,create,patch,delete", "autoscaling", AUTOSCALERS, here))
+        .need(to("get,list,create,patch,delete", "policy", BUDGETS, here))
         .need(to("list", "apps", "deployments", here))
+        // Whether as many pods fit.
+        .like(to("list", "", "resourcequotas,limitranges", here))
         // Who consumes, and who is called.
         .need(to("list", "dapr.io", "subscriptions", here))
         // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
@@ -215,6 +219,7 @@ fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("get,list,patch,delete", "dapr.io", "resiliencies", Some(namespace)))
         // A service that is let go is no longer scaled.
         .need(to("list,delete", "autoscaling", AUTOSCALERS, Some(namespace)))
+        .need(to("list,delete", "policy", BUDGETS, Some(namespace)))
         .like(to("list", "keda.sh", "scaledobjects", Some(namespace)))
         // A Configuration that is not announced lies in a Secret until it is needed.
         .need(to("get,create,patch", "", "secrets", Some(namespace)))
@@ -314,6 +319,7 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("list", "dapr.io", "configurations", here))
         .need(to("get,list,delete", "dapr.io", "resiliencies", here))
         .need(to("get,list,delete", "autoscaling", AUTOSCALERS, here))
+        .need(to("get,list,delete", "policy", BUDGETS, here))
         .need(to("get", "", "secrets", here))
         .need(to("get,list,patch", "apps", "deployments", here))
         // Whether another namespace still needs the stack.

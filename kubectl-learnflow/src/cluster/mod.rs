@@ -29,6 +29,7 @@ mod prometheus;
 mod remove;
 mod rollout;
 mod scaling;
+mod service;
 mod surroundings;
 
 use crate::{monitoring::Address, objects::ObjectRef, problem::Problem};

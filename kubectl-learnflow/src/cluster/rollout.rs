@@ -1,6 +1,6 @@
 //! Waiting for workloads, and knowing why one is not ready.
 
-use super::{Cluster, discover::rollout};
+use super::{Cluster, service::rollout};
 use crate::{
     model::{Pod, Rollout, Sidecar},
     objects::{ObjectRef, REVISION},

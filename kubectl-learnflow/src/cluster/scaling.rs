@@ -2,32 +2,84 @@
 
 use super::{Cluster, is_absent};
 use crate::{
-    model::{Scaler, Scaling, Served, Service},
+    model::{Disruption, Limits, Scaler, Scaling, Served, Service},
     objects::{MANAGED_BY, MANAGER, ObjectRef},
     problem::{Kind, Problem},
 };
 use futures::try_join;
-use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, MetricStatus};
-use kube::{Api, ResourceExt, api::ListParams};
+use k8s_openapi::api::{
+    autoscaling::v2::{HorizontalPodAutoscaler, MetricStatus},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, ResourceExt,
+    api::ListParams,
+    core::{Selector, SelectorExt as _},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 const METRICS: &str = "metrics.k8s.io/v1beta1";
 
 impl Cluster {
     pub(crate) async fn scaling(&self, services: &[Service]) -> Result<Scaling, Problem> {
-        let (resources, scalers, unshared, consumed) = try_join!(
+        let (resources, scalers, unshared, consumed, disruptions, limits) = try_join!(
             self.measures(),
             self.scalers(),
             self.unshared(services),
-            self.consumed(services)
+            self.consumed(services),
+            self.disruptions(services),
+            self.limits(),
         )?;
         Ok(Scaling {
             served: Served { resources },
             scalers,
             unshared,
             consumed,
+            disruptions,
+            limits,
             ..Scaling::default()
         })
+    }
+
+    /// What the namespace may have; none when we may not look.
+    async fn limits(&self) -> Result<Option<Limits>, Problem> {
+        match try_join!(self.quotas(&self.namespace), self.bounds(&self.namespace)) {
+            Ok((quotas, bounds)) => Ok(Some(Limits { quotas, bounds })),
+            Err(problem) if problem.kind == Kind::Forbidden => Ok(None),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The PodDisruptionBudgets of the namespace, each with the services that have pods under it.
+    pub(crate) async fn disruptions(&self, services: &[Service]) -> Result<Vec<Disruption>, Problem> {
+        let api: Api<PodDisruptionBudget> = Api::namespaced(self.client.clone(), &self.namespace);
+        let list = api.list(&ListParams::default()).await;
+        let list = list.map_err(self.list_of("PodDisruptionBudgets", Some(self.namespace.as_str())))?;
+        let disruption = |object: PodDisruptionBudget| {
+            let name = object.name_any();
+            let ours = object.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER);
+            let spec = object.spec.unwrap_or_default();
+            // Without a selector it is for no pod, with an empty one for all.
+            let selector = spec
+                .selector
+                .clone()
+                .map(|selector| Selector::try_from(selector).unwrap_or_default());
+            let under = |service: &&Service| {
+                let selector = selector.as_ref();
+                selector.is_some_and(|selector| selector.matches(&labels(service)))
+            };
+            Disruption {
+                covers: services
+                    .iter()
+                    .filter(under)
+                    .map(|service| service.name.clone())
+                    .collect(),
+                spec: serde_json::to_value(spec).unwrap_or_default(),
+                name,
+                ours,
+            }
+        };
+        Ok(list.into_iter().map(disruption).collect())
     }
 
     /// What each app is sent, as Subscriptions declare it; one without scopes is for every app.
@@ -71,6 +123,9 @@ impl Cluster {
                     kind: keda.kind.clone(),
                     target: target["name"].as_str().unwrap_or_default().to_owned(),
                     name: object.name_any(),
+                    min: figure(&object.data["spec"]["minReplicaCount"], 0),
+                    max: figure(&object.data["spec"]["maxReplicaCount"], 100),
+                    spec: object.data["spec"].clone(),
                     ..Scaler::default()
                 })
             })),
@@ -112,11 +167,29 @@ impl Cluster {
     }
 }
 
+/// The labels that its pods have, those of Dapr's injector among them.
+fn labels(service: &Service) -> BTreeMap<String, String> {
+    let own = service.template["metadata"]["labels"].as_object().into_iter().flatten();
+    let own = own.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+    let mut labels: BTreeMap<String, String> = own.collect();
+    labels.insert("dapr.io/sidecar-injected".into(), "true".into());
+    labels.extend(service.app_id.clone().map(|app| ("dapr.io/app-id".into(), app)));
+    labels
+}
+
+fn figure(value: &serde_json::Value, default: i32) -> i32 {
+    value
+        .as_i64()
+        .and_then(|figure| i32::try_from(figure).ok())
+        .unwrap_or(default)
+}
+
 fn scaler(object: HorizontalPodAutoscaler) -> Option<Scaler> {
     let name = object.name_any();
     let ours = object.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER);
     let created = object.creation_timestamp().map(|time| time.0.as_second());
     let spec = object.spec?;
+    let whole = serde_json::to_value(&spec).unwrap_or_default();
     let target = match spec.scale_target_ref.kind.as_str() {
         "Deployment" => spec.scale_target_ref.name,
         // No Deployment has such a name.
@@ -132,7 +205,10 @@ fn scaler(object: HorizontalPodAutoscaler) -> Option<Scaler> {
         .iter()
         .flatten()
         .find_map(|metric: &MetricStatus| metric.container_resource.as_ref()?.current.average_utilization);
+    let current = serde_json::to_value(&status.current_metrics).unwrap_or_default();
     Some(Scaler {
+        spec: whole,
+        measured: current,
         kind: "HorizontalPodAutoscaler".into(),
         name,
         target,

@@ -220,6 +220,8 @@ async fn find(cluster: &Cluster, before: &[Cluster]) -> Result<Found, Problem> {
         .collect();
     let scalers = cluster.scalers().await?.into_iter().filter(|found| found.ours);
     first.extend(scalers.map(|found| ObjectRef::autoscaler(&cluster.namespace, &found.name)));
+    let budgets = cluster.disruptions(&[]).await?.into_iter().filter(|found| found.ours);
+    first.extend(budgets.map(|found| ObjectRef::disruption(&cluster.namespace, &found.name)));
     first.extend(kafka::of(cluster).await?);
     let (stack, namespaces, volumes) = if others.is_empty() {
         let namespaces = ours(cluster, plan.namespaces.iter()).await?;

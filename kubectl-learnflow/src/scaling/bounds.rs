@@ -3,6 +3,7 @@
 use super::template::Role;
 use crate::{
     concern::Profile,
+    config::Scale,
     model::{Scaler, Service},
     problem::Problem,
 };
@@ -13,19 +14,33 @@ pub(crate) struct Range {
     pub(crate) max: i32,
 }
 
-/// Never fewer pods than a service ran when it had no autoscaler yet; what ours says now is as much.
-pub(super) fn of(service: &Service, ours: Option<&Scaler>, profile: Profile) -> Result<Range, Problem> {
+/// What is said counts. Else never fewer pods than a service ran when it had no autoscaler yet; what ours says now is as
+/// much. The inner error says what contradicts what.
+pub(super) fn of(
+    service: &Service,
+    ours: Option<&Scaler>,
+    said: Scale,
+    profile: Profile,
+) -> Result<Result<Range, String>, Problem> {
     let least = match profile {
         Profile::Dev => 1,
         // A lost node, or a drained one, is not an outage.
         Profile::Production => 2,
     };
-    let (min, max) = ours.map_or((service.rollout.desired, 0), |ours| (ours.min, ours.max));
-    let min = min.max(least);
-    Ok(Range {
-        min,
-        max: max.max(most()?).max(min),
-    })
+    let (had, may) = ours.map_or((service.rollout.desired, 0), |ours| (ours.min, ours.max));
+    let min = said.min.unwrap_or(had.max(least));
+    let max = said.max.unwrap_or(may.max(most()?).max(min));
+    if min <= max {
+        return Ok(Ok(Range { min, max }));
+    }
+    Ok(Err(match (said.min, ours) {
+        (Some(min), _) => format!("{min} pods at the least are more than {max} at the most"),
+        (None, _) if had < least => {
+            format!("{max} pod at the most is fewer than the {least} that the profile {profile} runs at the least")
+        }
+        (None, Some(_)) => format!("{max} at the most is fewer than the minimum of its autoscaler, which is {min}"),
+        (None, None) => format!("{max} at the most is fewer than the {min} pods that it runs"),
+    }))
 }
 
 /// The maximum of a service that nothing else is known of.

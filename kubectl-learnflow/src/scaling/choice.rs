@@ -1,7 +1,10 @@
 //! Which services are scaled, and why the others are not: only where more pods are surely meant and surely work.
 
 use super::bounds::most;
-use crate::model::{Gap, Scaler, Scaling, Service};
+use crate::{
+    config::Scale,
+    model::{Gap, Scaler, Scaling, Service},
+};
 
 /// Why a service is not scaled.
 pub(super) struct LeftOut {
@@ -20,7 +23,14 @@ pub(super) enum Kind {
     Passes,
 }
 
-pub(super) fn left_out(namespace: &str, service: &Service, seen: &Scaling, ours: Option<&Scaler>) -> Option<LeftOut> {
+/// `said`: the bounds that the settings give it.
+pub(super) fn left_out(
+    namespace: &str,
+    service: &Service,
+    seen: &Scaling,
+    ours: Option<&Scaler>,
+    said: Scale,
+) -> Option<LeftOut> {
     let name = &service.name;
     let because = |kind: Kind, why: String, next: &str| LeftOut {
         why,
@@ -96,12 +106,12 @@ pub(super) fn left_out(namespace: &str, service: &Service, seen: &Scaling, ours:
             );
             Some(because(Kind::Passes, why, &next))
         }
-        pods if ours.is_none() && pods >= most().unwrap_or(i32::MAX) => unfit(
+        pods if ours.is_none() && said.max.is_none() && pods >= most().unwrap_or(i32::MAX) => unfit(
             format!(
                 "it runs {pods} pods already, and LearnFlow's default maximum is {}",
                 most().unwrap_or(pods)
             ),
-            "An autoscaler would take pods away. Give it one of your own, with bounds that fit.",
+            "An autoscaler would take pods away. Say how many it may have as `scaling: {max: …}` of this service in learnflow.yaml.",
         ),
         _ => None,
     }

@@ -129,8 +129,8 @@ impl Consumer {
         }
     }
 
-    /// What there is to say of it, with the bounds that were wanted.
-    pub(super) fn checks(&self, deployment: &str, wanted: Range, told: &Told) -> Vec<Check> {
+    /// What there is to say of it, with the bounds that were wanted. `said`: the maximum that the settings ask for.
+    pub(super) fn checks(&self, deployment: &str, wanted: Range, said: Option<i32>, told: &Told) -> Vec<Check> {
         let mut checks: Vec<Check> = self
             .remarks
             .iter()
@@ -147,8 +147,15 @@ impl Consumer {
             "More pods need more partitions: `kafka-topics.sh --alter --topic {topic} --partitions …`. Keys may then go to \
              other partitions."
         );
-        if i64::from(min) > i64::try_from(*most).unwrap_or(i64::MAX) {
-            let idle = i64::from(min) - i64::try_from(*most).unwrap_or_default();
+        let of_use = i32::try_from(*most).unwrap_or(i32::MAX);
+        if let Some(said) = said.filter(|said| *said > of_use) {
+            let what = format!(
+                "Bounds of {deployment}: {said} pods at the most are more than topic {topic} has partitions, which is {most}"
+            );
+            let next = format!("Correct `scaling` of this service in learnflow.yaml: a pod more would idle. {raise}");
+            checks.push(Check::bad(what, next));
+        } else if min > of_use {
+            let idle = min - of_use;
             let what = format!("{deployment} runs {min} pods, and topic {topic} has {partitions}: {idle} idle");
             checks.push(Check::warn(what, raise));
         } else if max < wanted.max {

@@ -1,7 +1,10 @@
 //! What an autoscaler goes by: of the metrics in the manifest those that hold for a service in this cluster. The targets
 //! stand in the manifest, each with its reason.
 
-use crate::model::{Served, Service};
+use crate::{
+    external::METRIC,
+    model::{Served, Service},
+};
 use serde_json::{Value, json};
 
 /// Of the metrics of a template, as the service gets them, in the same order. A metric that nobody serves, or that rests on a
@@ -24,5 +27,39 @@ fn made_out(metric: &Value, service: &Service, served: &Served) -> Option<Value>
             Some(metric)
         }
         _ => None,
+    }
+}
+
+/// What an autoscaler goes by, in words: `CPU and memory`.
+pub(super) fn names(spec: &Value) -> String {
+    let all = spec["metrics"].as_array().into_iter().flatten();
+    let names: Vec<String> = all.map(name).collect();
+    match names.as_slice() {
+        [] => "nothing".into(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// Of any kind of metric that Kubernetes has, ours or not.
+pub(super) fn name(metric: &Value) -> String {
+    let text = |path: &str| metric.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let resource = |name: &str| {
+        if name == "cpu" {
+            "CPU".to_owned()
+        } else {
+            name.to_owned()
+        }
+    };
+    match metric["type"].as_str().unwrap_or_default() {
+        "ContainerResource" => resource(text("/containerResource/name")),
+        "Resource" => resource(text("/resource/name")),
+        "External" => match text("/external/metric/name") {
+            METRIC => "lag".to_owned(),
+            other => other.to_owned(),
+        },
+        "Pods" => text("/pods/metric/name").to_owned(),
+        "Object" => text("/object/metric/name").to_owned(),
+        other => other.to_owned(),
     }
 }
