@@ -8,6 +8,7 @@ use crate::{
     applyset,
     budget::KUBE_STATE_METRICS,
     cluster::accesses,
+    external,
     grafana::Host,
     kafka,
     model::Access,
@@ -191,6 +192,10 @@ fn scaling(namespace: &str) -> Permissions {
         .like(to("list", "", "resourcequotas,limitranges", here))
         // Who consumes, and who is called.
         .need(to("list", "dapr.io", "subscriptions", here))
+        // How many partitions there are, while Prometheus does not know it: from Kafka, by way of its pods.
+        .like(to("get", "", "services", here))
+        .like(to("list", "", "pods", here))
+        .like(to("get,create", "", "pods/portforward", here))
         // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
         .like(to("get", "", "persistentvolumeclaims", here))
         .like(to("list", "keda.sh", "scaledobjects", here))
@@ -379,6 +384,8 @@ fn choosing(plan: &Plan) -> Permissions {
     let permissions = Permissions::default()
         .need(kept())
         .need(accesses(std::iter::once(&states), &["get"]))
+        // Who tells autoscalers about lag.
+        .like(accesses(std::iter::once(&external::registration()), &["get"]))
         .like(to("list", "", "pods", None));
     let permissions = match plan.host {
         Host::Own | Host::None => permissions.like(grafanas()),
