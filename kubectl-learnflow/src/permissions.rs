@@ -198,7 +198,8 @@ fn scaling(namespace: &str) -> Permissions {
         .like(to("get,create", "", "pods/portforward", here))
         // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
         .like(to("get", "", "persistentvolumeclaims", here))
-        .like(to("list", "keda.sh", "scaledobjects", here))
+        // Where KEDA is, it scales consumers.
+        .like(to("list,get,create,patch,delete", "keda.sh", "scaledobjects", here))
 }
 
 /// The collector that asks Kafka comes and goes with the Components that it can follow.

@@ -16,6 +16,7 @@ mod golden;
 mod grafana;
 mod kills;
 mod lab;
+mod lag;
 mod line;
 mod neighbours;
 mod production;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
             .iter()
             .chain(concerns::TESTS)
             .chain(resilience::TESTS)
+            .chain(lag::TESTS)
             .chain(neighbours::TESTS)
             .chain(grafana::TESTS)
             .chain(stopped::TESTS)

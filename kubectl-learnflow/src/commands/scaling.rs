@@ -73,7 +73,7 @@ pub(super) async fn of(cluster: &Cluster, services: &[Service]) -> Result<Vec<Ob
     let scalers = scalers
         .into_iter()
         .filter(|scaler| scaler.ours && meant(&scaler.target));
-    let scalers = scalers.map(|scaler| ObjectRef::autoscaler(&cluster.namespace, &scaler.name));
+    let scalers = scalers.map(|scaler| scaler.reference(&cluster.namespace));
     let budgets = budgets.into_iter().filter(|budget| budget.ours && meant(&budget.name));
     let budgets = budgets.map(|budget| ObjectRef::disruption(&cluster.namespace, &budget.name));
     Ok(scalers.chain(budgets).collect())

@@ -219,7 +219,7 @@ async fn find(cluster: &Cluster, before: &[Cluster]) -> Result<Found, Problem> {
         .map(|found| ObjectRef::resiliency(&cluster.namespace, &found.name))
         .collect();
     let scalers = cluster.scalers().await?.into_iter().filter(|found| found.ours);
-    first.extend(scalers.map(|found| ObjectRef::autoscaler(&cluster.namespace, &found.name)));
+    first.extend(scalers.map(|found| found.reference(&cluster.namespace)));
     let budgets = cluster.disruptions(&[]).await?.into_iter().filter(|found| found.ours);
     first.extend(budgets.map(|found| ObjectRef::disruption(&cluster.namespace, &found.name)));
     first.extend(kafka::of(cluster).await?);

@@ -1,6 +1,7 @@
 //! What scaling knows of a cluster.
 
 use super::{Bounds, Quota};
+use crate::objects::ObjectRef;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,15 @@ pub(crate) struct Scaler {
     /// Its `spec`, and the `currentMetrics` of its status.
     pub(crate) spec: Value,
     pub(crate) measured: Value,
+}
+
+impl Scaler {
+    pub(crate) fn reference(&self, namespace: &str) -> ObjectRef {
+        match self.kind.as_str() {
+            "ScaledObject" => ObjectRef::scaled_object(namespace, &self.name),
+            _ => ObjectRef::autoscaler(namespace, &self.name),
+        }
+    }
 }
 
 /// What must be known before a service is scaled.

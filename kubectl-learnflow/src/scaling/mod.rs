@@ -172,9 +172,14 @@ fn gone(wish: &Wish<'_>, coming: &[Object], keep: &[&str]) -> Vec<ObjectRef> {
     let there = |name: &str| wish.all.iter().any(|service| service.name == name);
     // Whoever is not meant this time stays as it is.
     let goes = |name: &str| !there(name) || (meant(name) && !keep.contains(&name));
-    let scalers = seen.scalers.iter().filter(|scaler| scaler.ours && goes(&scaler.target));
-    let scalers = scalers.map(|scaler| ObjectRef::autoscaler(namespace, &scaler.name));
-    let comes = |budget: &ObjectRef| coming.iter().any(|object| object.reference() == *budget);
+    let comes = |reference: &ObjectRef| coming.iter().any(|object| object.reference() == *reference);
+    // An autoscaler in place of KEDA's: one of the two.
+    let doubled = |scaler: &&Scaler| {
+        scaler.kind == "ScaledObject" && comes(&ObjectRef::autoscaler(namespace, &scaler.name))
+    };
+    let scalers = seen.scalers.iter().filter(|scaler| scaler.ours);
+    let scalers = scalers.filter(|scaler| goes(&scaler.target) || doubled(scaler));
+    let scalers = scalers.map(|scaler| scaler.reference(namespace));
     let scaled = |name: &str| coming.iter().any(|object| object.name() == name);
     let budgets = seen.disruptions.iter().filter(|budget| budget.ours);
     let budgets = budgets.map(|budget| ObjectRef::disruption(namespace, &budget.name));
