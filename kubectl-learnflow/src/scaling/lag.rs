@@ -49,8 +49,10 @@ pub(super) struct Consumer {
     pub(super) readings: Vec<Reading>,
     /// The most pods that are of use, with the topic that says so; none: it is not known.
     most: Option<(usize, String)>,
-    /// What there is to say; each begins with the service.
-    remarks: Vec<(String, String)>,
+    /// Components whose lag says nothing of use, each with what to do.
+    unfollowed: Vec<(String, String)>,
+    /// Topics whose partitions are not known.
+    unknown: Vec<String>,
 }
 
 impl Consumer {
@@ -62,7 +64,6 @@ impl Consumer {
             by_component.entry(component).or_default().insert(topic.clone());
         }
         let mut consumer = Self::default();
-        let mut unknown = BTreeSet::new();
         let mut known = false;
         for component in &seen.lag.components {
             let Some(topics) = by_component.remove(component.name.as_str()) else {
@@ -77,16 +78,13 @@ impl Consumer {
                         consumer.most = Some((*partitions, topic.clone()));
                     }
                     Some(_) => {}
-                    None => drop(unknown.insert(topic.clone())),
+                    None => consumer.unknown.push(topic.clone()),
                 }
             }
             match reading(namespace, app, component, topics) {
                 Ok(reading) => consumer.readings.push(reading),
                 Err(LeftOut { why, next, .. }) => {
-                    let what = format!("Component {}: {why}", component.name);
-                    consumer
-                        .remarks
-                        .push((format!("is not scaled by the lag of {what}"), next));
+                    consumer.unfollowed.push((format!("Component {}: {why}", component.name), next));
                 }
             }
         }
@@ -94,13 +92,8 @@ impl Consumer {
             return None;
         }
         // Any of these could have more.
-        if !unknown.is_empty() {
+        if !consumer.unknown.is_empty() {
             consumer.most = None;
-            let unknown = list(&unknown.into_iter().collect::<Vec<_>>());
-            let what = format!("may get pods that idle: how many partitions {unknown} has is not known yet");
-            let next = "A pod beyond the partitions of its topics gets no events. Run this again when Prometheus knows them, \
-                        or bound it with `kubectl edit hpa`.";
-            consumer.remarks.push((what, next.into()));
         }
         Some(consumer)
     }
@@ -131,13 +124,21 @@ impl Consumer {
 
     /// What there is to say of it, with the bounds that were wanted. `said`: the maximum that the settings ask for.
     pub(super) fn checks(&self, deployment: &str, wanted: Range, said: Option<i32>, told: &Told) -> Vec<Check> {
-        let mut checks: Vec<Check> = self
-            .remarks
-            .iter()
-            // Without anybody to tell of lag that is said once, for all.
-            .filter(|(what, _)| *told != Told::Not || !what.contains("by the lag"))
-            .map(|(what, next)| Check::warn(format!("{deployment} {what}"), next))
-            .collect();
+        let mut checks = Vec::new();
+        // Without anybody to tell of lag that is said once, for all.
+        for (what, next) in self.unfollowed.iter().filter(|_| *told != Told::Not) {
+            checks.push(Check::warn(format!("{deployment} is not scaled by the lag of {what}"), next));
+        }
+        if !self.unknown.is_empty() {
+            checks.push(Check::warn(
+                format!(
+                    "{deployment} may get pods that idle: how many partitions there are is not known yet of {}",
+                    list(&self.unknown)
+                ),
+                "A pod beyond the partitions of its topics gets no events. Run this again when Prometheus knows them, or give \
+                 it a maximum with `scaling` in learnflow.yaml.",
+            ));
+        }
         let Some((most, topic)) = &self.most else {
             return checks;
         };

@@ -105,7 +105,7 @@ fn a_topic_with_most_partitions_bounds_the_pods() {
 fn what_is_not_known_bounds_nothing_and_is_said() {
     let consumer = consumer(json!([]), &["orders", "refunds"], &[("orders", 2)]);
     assert_eq!(consumer.bounded(Range { min: 1, max: 9 }).max, 9);
-    assert!(said(&consumer, WANTED)[0].contains("how many partitions refunds has is not known yet"));
+    assert!(said(&consumer, WANTED)[0].ends_with("how many partitions there are is not known yet of refunds"));
 }
 
 #[test]
