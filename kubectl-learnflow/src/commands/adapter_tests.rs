@@ -110,7 +110,8 @@ fn where_keda_is_it_gets_the_consumers() {
     assert!(trigger["query"].as_str().is_some_and(|query| query.contains("topic=\"orders\"")), "{trigger}");
     let again = installed(&fake, &[]);
     assert!(!again.err.contains("(changed)") && !again.err.contains("does that already"), "{}", again.err);
-    uninstall(&fake, &["--unenroll"]);
+    let (ended, _, said) = uninstall(&fake, |_| {});
+    assert_eq!(ended, Ok(Outcome::Good), "{said}");
     assert_eq!(fake.get(SCALED_OBJECT), None::<Value>);
     assert!(fake.get(PLACE).is_some(), "the place stays KEDA's");
 }
@@ -158,7 +159,8 @@ fn a_place_that_somebody_took_over_is_not_taken_from_him() {
     // With our labels still on it.
     let service = json!({ "spec": { "service": { "namespace": "keda", "name": "keda-operator-metrics-apiserver" } } });
     fake.change(PLACE, &service);
-    uninstall(&fake, &["--unenroll"]);
+    let (ended, _, said) = uninstall(&fake, |_| {});
+    assert_eq!(ended, Ok(Outcome::Good), "{said}");
     assert!(fake.get(PLACE).is_some());
     assert!(fake.get(OURS).is_none());
 }
@@ -167,7 +169,8 @@ fn a_place_that_somebody_took_over_is_not_taken_from_him() {
 fn it_is_registered_no_longer_than_it_answers() {
     let fake = consuming();
     installed(&fake, &[]);
-    uninstall(&fake, &["--unenroll"]);
+    let (ended, _, said) = uninstall(&fake, |_| {});
+    assert_eq!(ended, Ok(Outcome::Good), "{said}");
     let writes = fake.writes();
     let deleted = |path: &str| writes.iter().position(|write| *write == format!("DELETE {path}"));
     assert!(deleted(PLACE).expect("the place") < deleted(OURS).expect("the adapter"), "{writes:#?}");
