@@ -15,7 +15,7 @@ use crate::{
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
-pub(crate) use explain::{Explain, ExplainFormat};
+pub(crate) use explain::{Explain, ExplainFormat, Explained};
 pub(crate) use simulate::{Mode, Rate, Simulate, SimulateFormat};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};

@@ -95,9 +95,22 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
         Task::Diff => diff(plan, namespace),
-        Task::Explain | Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
+        // Policies and autoscaling: each is explained without the other's.
+        Task::Explain => {
+            let Permissions { required, helpful } = explain_scaling(namespace);
+            let policies = explain(namespace).like(kept()).like(prometheus(&plan.keeper));
+            policies.like(required).like(helpful)
+        }
+        Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
         Task::Dlq => dlq(namespace),
-        Task::Render => facts(namespace).and(choosing(plan)),
+        Task::Render => {
+            let scaled = if plan.scales {
+                scaled(namespace)
+            } else {
+                Permissions::default()
+            };
+            facts(namespace).and(choosing(plan)).and(scaled)
+        }
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
         Task::Dashboard => dashboard(&plan.keeper),
@@ -133,6 +146,28 @@ pub(crate) fn explain(namespace: &str) -> Permissions {
     Permissions::default()
         .need(to("list", "dapr.io", kinds, Some(namespace)))
         .need(to("list", "apps", "deployments", Some(namespace)))
+}
+
+/// What scales the services, and what there is room for.
+pub(crate) fn explain_scaling(namespace: &str) -> Permissions {
+    scaled(namespace)
+        .need(to("list", "apps", "deployments", Some(namespace)))
+        .like(to("list", "", "nodes,pods", None))
+}
+
+/// What is looked at before somebody is scaled.
+fn scaled(namespace: &str) -> Permissions {
+    let here = Some(namespace);
+    Permissions::default()
+        .need(to("list", "autoscaling", AUTOSCALERS, here))
+        .need(to("list", "policy", BUDGETS, here))
+        // Who consumes, and who is called.
+        .need(to("list", "dapr.io", "subscriptions", here))
+        // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
+        .like(to("get", "", "persistentvolumeclaims", here))
+        .like(to("list", "keda.sh", "scaledobjects", here))
+        // Whether as many pods fit.
+        .like(to("list", "", "resourcequotas,limitranges", here))
 }
 
 fn status(plan: &Plan, namespace: &str) -> Permissions {
@@ -171,9 +206,13 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
     let all = all.chain(kafka::references(namespace));
     let all: Vec<ObjectRef> = all.filter(|object| object.kind != "Secret").collect();
     let forward = ["get", "create"].map(|verb| access(verb, "", "pods/portforward", Some(namespace)));
+    let scaling = explain_scaling(namespace);
     status(plan, namespace)
         .and(facts(namespace))
         .need(accesses(all.iter(), &["get"]))
+        // Said where it is missing.
+        .like(scaling.required)
+        .like(scaling.helpful)
         .like(forward)
         .like(both(namespace, "list", "", "resourcequotas,limitranges"))
         .like(to("list", "", "nodes,services", None))
@@ -184,22 +223,16 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
 /// Autoscalers come and go with the services that they are safe for; others' are found, and left alone.
 fn scaling(namespace: &str) -> Permissions {
     let here = Some(namespace);
-    Permissions::default()
-        .need(to("get,list,create,patch,delete", "autoscaling", AUTOSCALERS, here))
-        .need(to("get,list,create,patch,delete", "policy", BUDGETS, here))
+    scaled(namespace)
+        .need(to("get,create,patch,delete", "autoscaling", AUTOSCALERS, here))
+        .need(to("get,create,patch,delete", "policy", BUDGETS, here))
         .need(to("list", "apps", "deployments", here))
-        // Whether as many pods fit.
-        .like(to("list", "", "resourcequotas,limitranges", here))
-        // Who consumes, and who is called.
-        .need(to("list", "dapr.io", "subscriptions", here))
         // How many partitions there are, while Prometheus does not know it: from Kafka, by way of its pods.
         .like(to("get", "", "services", here))
         .like(to("list", "", "pods", here))
         .like(to("get,create", "", "pods/portforward", here))
-        // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
-        .like(to("get", "", "persistentvolumeclaims", here))
         // Where KEDA is, it scales consumers.
-        .like(to("list,get,create,patch,delete", "keda.sh", "scaledobjects", here))
+        .like(to("get,create,patch,delete", "keda.sh", "scaledobjects", here))
 }
 
 /// The collector that asks Kafka comes and goes with the Components that it can follow.

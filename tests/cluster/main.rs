@@ -23,6 +23,7 @@ mod production;
 mod rbac;
 mod refusals;
 mod resilience;
+mod scaling;
 mod state;
 mod stopped;
 mod verbs;
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
         let tests = golden::TESTS
             .iter()
             .chain(concerns::TESTS)
+            .chain(scaling::TESTS)
             .chain(resilience::TESTS)
             .chain(lag::TESTS)
             .chain(neighbours::TESTS)

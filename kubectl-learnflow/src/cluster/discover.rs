@@ -1,6 +1,11 @@
 //! What is there: Kubernetes, Dapr, Kafka, and the services.
 
-use super::{Cluster, Workload, apply::existing, is_absent, service::service};
+use super::{
+    Cluster, Workload,
+    apply::existing,
+    is_absent,
+    service::{rollout, service},
+};
 use crate::{
     kafka::Component,
     model::{Configuration, ControlPlane, Existing, Facts, Resiliency, Service},
@@ -129,7 +134,7 @@ impl Cluster {
     }
 
     /// The `pubsub.kafka` Components of the services' namespace.
-    pub(super) async fn kafka(&self) -> Result<Vec<Component>, Problem> {
+    pub(crate) async fn kafka(&self) -> Result<Vec<Component>, Problem> {
         let api = self.dynamic(&self.of_dapr("Component"));
         match api.list(&ListParams::default()).await {
             Ok(list) => Ok(list

@@ -2,13 +2,15 @@
 
 use super::{Cluster, is_absent};
 use crate::{
-    model::{Disruption, Limits, Scaler, Scaling, Served, Service},
+    capacity::{Needs, quantity},
+    model::{Disruption, Limits, Machine, Scaler, Scaling, Served, Service},
     objects::{MANAGED_BY, MANAGER, ObjectRef},
     problem::{Kind, Problem},
 };
 use futures::try_join;
 use k8s_openapi::api::{
-    autoscaling::v2::{HorizontalPodAutoscaler, MetricStatus},
+    autoscaling::v2::HorizontalPodAutoscaler,
+    core::v1::{Node, Pod},
     policy::v1::PodDisruptionBudget,
 };
 use kube::{
@@ -16,6 +18,7 @@ use kube::{
     api::ListParams,
     core::{Selector, SelectorExt as _},
 };
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 const METRICS: &str = "metrics.k8s.io/v1beta1";
@@ -39,6 +42,43 @@ impl Cluster {
             limits,
             ..Scaling::default()
         })
+    }
+
+    /// The nodes, with what their pods leave free; none when we may not look.
+    pub(crate) async fn machines(&self) -> Result<Option<Vec<Machine>>, Problem> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let pods: Api<Pod> = Api::all(self.client.clone());
+        // What has ended holds nothing any more.
+        let running = ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed");
+        let list = async {
+            let nodes = nodes.list(&ListParams::default()).await;
+            let nodes = nodes.map_err(self.list_of("Nodes", None))?;
+            let pods = pods.list(&running).await.map_err(self.list_of("Pods", None))?;
+            Ok::<_, Problem>((nodes, pods))
+        };
+        let (nodes, pods) = match list.await {
+            Ok(both) => both,
+            Err(problem) if problem.kind == Kind::Forbidden => return Ok(None),
+            Err(problem) => return Err(problem),
+        };
+        let mut machines: Vec<Machine> = nodes.into_iter().map(machine).collect();
+        for pod in pods {
+            let spec = pod.spec.unwrap_or_default();
+            let Some(node) = &spec.node_name else { continue };
+            let Some(machine) = machines.iter_mut().find(|machine| machine.name == *node) else {
+                continue;
+            };
+            let needs = Needs::of_pods(&serde_json::to_value(&spec).unwrap_or_default(), 1, &[]);
+            for (resource, free) in &mut machine.free {
+                let key = if resource == "pods" {
+                    resource.clone()
+                } else {
+                    format!("requests.{resource}")
+                };
+                *free -= needs.amounts.get(&key).copied().unwrap_or_default();
+            }
+        }
+        Ok(Some(machines))
     }
 
     /// What the namespace may have; none when we may not look.
@@ -164,6 +204,22 @@ impl Cluster {
     }
 }
 
+fn machine(node: Node) -> Machine {
+    let allocatable = node
+        .status
+        .iter()
+        .flat_map(|status| status.allocatable.iter().flatten());
+    let ours = allocatable.filter(|(resource, _)| matches!(resource.as_str(), "cpu" | "memory" | "pods"));
+    let free = ours.filter_map(|(resource, amount)| Some((resource.clone(), quantity(&amount.0)?)));
+    Machine {
+        free: free.collect(),
+        labels: node.labels().clone(),
+        // A cordoned node has a taint as well.
+        taints: node.spec.as_ref().map_or(json!([]), |spec| json!(spec.taints)),
+        name: node.name_any(),
+    }
+}
+
 /// The labels that its pods have, those of Dapr's injector among them.
 fn labels(service: &Service) -> BTreeMap<String, String> {
     let own = service.template["metadata"]["labels"].as_object().into_iter().flatten();
@@ -193,19 +249,8 @@ fn scaler(object: HorizontalPodAutoscaler) -> Option<Scaler> {
         other => format!("{other} {}", spec.scale_target_ref.name),
     };
     let status = object.status.unwrap_or_default();
-    let wanted = spec.metrics.iter().flatten().find_map(|metric| {
-        let target = &metric.container_resource.as_ref()?.target;
-        target.average_utilization
-    });
-    let measured = status
-        .current_metrics
-        .iter()
-        .flatten()
-        .find_map(|metric: &MetricStatus| metric.container_resource.as_ref()?.current.average_utilization);
     let current = serde_json::to_value(&status.current_metrics).unwrap_or_default();
     Some(Scaler {
-        spec: whole,
-        measured: current,
         kind: "HorizontalPodAutoscaler".into(),
         name,
         target,
@@ -214,7 +259,7 @@ fn scaler(object: HorizontalPodAutoscaler) -> Option<Scaler> {
         max: spec.max_replicas,
         current: status.current_replicas.unwrap_or(0),
         desired: status.desired_replicas,
-        load: measured.zip(wanted),
+        load: cpu(&current).zip(cpu(&whole)),
         created,
         conditions: status
             .conditions
@@ -230,7 +275,19 @@ fn scaler(object: HorizontalPodAutoscaler) -> Option<Scaler> {
                 )
             })
             .collect(),
+        spec: whole,
+        measured: current,
     })
+}
+
+/// Of a list of metrics, or of a spec with one: the share of the CPU request, in percent.
+fn cpu(metrics: &serde_json::Value) -> Option<i32> {
+    let list = metrics.as_array().or_else(|| metrics["metrics"].as_array())?;
+    let mut found = list.iter().map(|metric| &metric["containerResource"]);
+    let cpu = found.find(|metric| metric["name"] == "cpu")?;
+    let of = [&cpu["current"], &cpu["target"]];
+    let share = of.into_iter().find_map(|of| of["averageUtilization"].as_i64())?;
+    i32::try_from(share).ok()
 }
 
 #[cfg(test)]

@@ -85,6 +85,6 @@ pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) free: BTreeMap<String, f64>,
     pub(crate) labels: BTreeMap<String, String>,
-    /// As they stand in its spec; `cordoned` is one of them as well.
+    /// As they stand in its spec.
     pub(crate) taints: Value,
 }

@@ -3,8 +3,9 @@
 
 use crate::{
     external::METRIC,
-    model::{Served, Service},
+    model::{Scaler, Served, Service},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Of the metrics of a template, as the service gets them, in the same order. A metric that nobody serves, or that rests on a
@@ -62,4 +63,44 @@ pub(super) fn name(metric: &Value) -> String {
         "Object" => text("/object/metric/name").to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// What a metric is at, and what it is to be at, each as Kubernetes writes it: `2%`, `35m`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Reading {
+    pub(crate) name: String,
+    /// Absent while nobody says.
+    pub(crate) now: Option<String>,
+    pub(crate) target: String,
+}
+
+/// Of all that an autoscaler goes by, in its order.
+pub(crate) fn readings(scaler: &Scaler) -> Vec<Reading> {
+    let all = scaler.spec["metrics"].as_array().into_iter().flatten();
+    let reading = |metric: &Value| {
+        let same =
+            |other: &&Value| part(other)["container"] == part(metric)["container"] && name(other) == name(metric);
+        let mut measured = scaler.measured.as_array().into_iter().flatten();
+        Reading {
+            name: name(metric),
+            now: measured.find(same).and_then(|found| amount(&part(found)["current"])),
+            target: amount(&part(metric)["target"]).unwrap_or_default(),
+        }
+    };
+    all.map(reading).collect()
+}
+
+/// What a metric says of its own kind: `containerResource`, `external`.
+pub(super) fn part(metric: &Value) -> &Value {
+    const KINDS: [&str; 5] = ["containerResource", "resource", "external", "pods", "object"];
+    let kind = KINDS.into_iter().find(|kind| !metric[*kind].is_null());
+    kind.map_or(&Value::Null, |kind| &metric[kind])
+}
+
+fn amount(of: &Value) -> Option<String> {
+    if let Some(percent) = of["averageUtilization"].as_i64() {
+        return Some(format!("{percent}%"));
+    }
+    let value = of["averageValue"].as_str().or_else(|| of["value"].as_str());
+    value.map(str::to_owned)
 }

@@ -6,13 +6,19 @@
 
 mod bounds;
 mod choice;
+mod codes;
 mod disruption;
+pub(crate) mod explain;
+mod findings;
 mod keda;
 mod lag;
-mod metrics;
+pub(crate) mod metrics;
 mod pod;
 pub(crate) mod room;
+pub(crate) mod shortfall;
+mod spread;
 mod template;
+mod words;
 
 use crate::{
     concern::Profile,
@@ -21,10 +27,11 @@ use crate::{
     objects::{Object, ObjectRef},
     preflight::Check,
     problem::Problem,
-    text::list,
+    text::{count, list},
 };
 use bounds::Range;
 use choice::{Kind, LeftOut, left_out};
+pub(crate) use findings::FIRST_FIGURES;
 use lag::Consumer;
 pub(crate) use lag::{Lag, Told};
 use std::collections::{BTreeMap, BTreeSet};
@@ -197,8 +204,8 @@ fn no_room(namespace: &str, service: &Service, range: Range, seen: &Scaling) -> 
     let short = room::quotas(&needs, service.rollout.total, range.min, &limits.quotas, namespace);
     let short = short.into_iter().map(|short| {
         let text = format!(
-            "Deployment {namespace}/{name} cannot have its minimum of {} pods: {} allows {} {}, and they need {} in all",
-            range.min,
+            "Deployment {namespace}/{name} cannot have its minimum of {}: {} allows {} {}, and they need {} in all",
+            count(range.min.max(0) as usize, "pod"),
             short.object,
             short.amount(short.hard),
             short.resource,

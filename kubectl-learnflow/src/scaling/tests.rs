@@ -25,19 +25,39 @@ fn service(name: &str) -> Service {
     }
 }
 
-fn planned(services: &[Service], profile: Profile) -> Autoscalers {
-    let seen = Scaling {
+fn planned(services: &[Service], seen: &Scaling, profile: Profile) -> Autoscalers {
+    plan(&Wish {
+        namespace: "learnflow",
+        all: services,
+        services,
+        seen,
+        profile,
+        asked: false,
+        named: false,
+        said: BTreeMap::new(),
+    })
+    .expect("a plan")
+}
+
+fn measured() -> Scaling {
+    Scaling {
         served: Served { resources: true },
         ..Scaling::default()
-    };
-    plan("learnflow", services, services, &seen, profile, false).expect("a plan")
+    }
 }
 
 #[test]
 fn the_manifest_is_what_is_made_for_its_services() {
     let manifest = assets::manifest(MANIFEST).expect("the manifest");
-    let services = ["frontend", "course-agent", "user-progress"].map(service);
-    let made = planned(&services, Profile::Dev).objects;
+    let mut services = ["frontend", "course-agent", "user-progress"].map(service);
+    for service in &mut services {
+        service.requesting = requesting(&service.name, &["cpu", "memory"]);
+        service.app_id = Some(format!("{}-app", service.name));
+    }
+    let mut seen = measured();
+    let topic = ("kafka-pubsub".to_owned(), "lesson.generated".to_owned());
+    seen.consumed.insert("user-progress-app".into(), [topic].into());
+    let made = planned(&services, &seen, Profile::Dev).objects;
     let manifest: Vec<Object> = manifest
         .into_iter()
         .map(|object| object.in_namespace("learnflow").versioned())
@@ -46,11 +66,26 @@ fn the_manifest_is_what_is_made_for_its_services() {
 }
 
 #[test]
+fn two_pods_get_a_budget_with_the_selector_of_their_deployment() {
+    let mut cart = service("cart");
+    cart.selector = json!({ "matchLabels": { "app": "cart" } });
+    let made = planned(&[cart], &measured(), Profile::Production).objects;
+    let budget = made[1].value();
+    assert_eq!(
+        (budget["kind"].as_str(), budget["metadata"]["namespace"].as_str()),
+        (Some("PodDisruptionBudget"), Some("learnflow"))
+    );
+    assert_eq!(budget["metadata"]["labels"]["app.kubernetes.io/name"], "cart");
+    assert_eq!(budget["spec"]["selector"], json!({ "matchLabels": { "app": "cart" } }));
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+}
+
+#[test]
 fn nothing_but_the_deployment_and_the_container_is_named() {
     let mut cart = service("cart");
     cart.container = Some("web".into());
     cart.requesting = requesting("web", &["cpu"]);
-    let objects = planned(&[cart], Profile::Production).objects;
+    let objects = planned(&[cart], &measured(), Profile::Production).objects;
     let spec = &objects[0].value()["spec"];
     assert_eq!(
         spec["scaleTargetRef"],

@@ -1,5 +1,6 @@
-//! `explain`: what Dapr's policies come to, of a cluster or of files.
+//! `explain`: what Dapr's policies come to, of a cluster or of files; and what autoscaling does.
 
+pub(super) mod autoscaling;
 mod files;
 mod junit;
 mod sarif;
@@ -7,7 +8,7 @@ mod view;
 
 use super::guard;
 use crate::{
-    cli::{Explain as Args, ExplainFormat, Format, Global, Rate},
+    cli::{Explain as Args, ExplainFormat, Explained, Format, Global, Rate},
     cluster::Cluster,
     model::Outcome,
     permissions,
@@ -25,6 +26,15 @@ use std::{collections::BTreeSet, path::PathBuf};
 const CONTRADICTS: [&str; 2] = ["LF103", "LF104"];
 
 pub(super) async fn run(args: &Args, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
+    if args.what == Explained::Autoscaling {
+        return autoscaling::run(args, global, printer).await;
+    }
+    if let Some(service) = &args.service {
+        return Err(
+            Problem::new(format!("Policies are explained together, not of {service} alone."))
+                .next("Leave it out, or say `explain autoscaling NAME`."),
+        );
+    }
     if args.files.is_empty() {
         return of_cluster(&Cluster::connect(global).await?, args, printer).await;
     }
