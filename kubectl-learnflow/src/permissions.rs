@@ -162,7 +162,7 @@ fn scaled(namespace: &str) -> Permissions {
         .need(to("list", "autoscaling", AUTOSCALERS, here))
         .need(to("list", "policy", BUDGETS, here))
         // Who consumes, and who is called.
-        .need(to("list", "dapr.io", "subscriptions", here))
+        .need(to("list", "dapr.io", "components,subscriptions", here))
         // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
         .like(to("get", "", "persistentvolumeclaims", here))
         .like(to("list", "keda.sh", "scaledobjects", here))

@@ -9,7 +9,7 @@ use crate::{
     config::Settings,
     external::{self, Server},
     kafka::{COLLECTOR, Component},
-    model::Facts,
+    model::{Facts, Scaling},
     objects::{ObjectRef, Plan},
     preflight::Check,
     problem::{Kind, Problem},
@@ -112,6 +112,16 @@ pub(super) async fn lag(cluster: &Cluster, plan: &Plan, facts: &Facts, settings:
         components: facts.kafka.clone(),
         partitions: BTreeMap::new(),
     })
+}
+
+/// What consumers read, and how many partitions that has, as Prometheus knows it.
+pub(super) async fn look(cluster: &Cluster, seen: &mut Scaling) -> Result<(), Problem> {
+    if seen.consumed.is_empty() {
+        return Ok(());
+    }
+    seen.lag.components = cluster.kafka().await?;
+    seen.lag.partitions = cluster.partitions_measured().await.into_iter().collect();
+    Ok(())
 }
 
 /// How many partitions these topics have, by Component and topic: as Prometheus knows it, and what it does not know yet, as

@@ -3,7 +3,11 @@
 //! The pods of a group share the partitions of each topic that it reads. So of use are as many pods as the topic with the most
 //! partitions has: one more gets nothing of any topic. Lag adds up over the topics, as the same pods work it off.
 
-use super::bounds::Range;
+use super::{
+    bounds::Range,
+    codes,
+    explain::{Evidence, Subject},
+};
 use crate::{
     external::METRIC,
     kafka::{Component, LeftOut, Login},
@@ -11,6 +15,7 @@ use crate::{
     preflight::Check,
     text::{count, list},
 };
+use learnflow_resilience::explain::{Finding, Severity};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -202,6 +207,29 @@ impl Reading {
                 "matchExpressions": [{ "key": "topic", "operator": "In", "values": topics }],
             }),
         }
+    }
+}
+
+impl Subject<'_> {
+    /// Pods beyond what is of use, as its autoscaler may have them.
+    pub(super) fn partitions(&self, evidence: &Evidence<'_>) -> Option<Finding> {
+        let scaler = self.scaler?;
+        let consumer = Consumer::of(evidence.namespace, self.service, evidence.seen)?;
+        let (most, topic) = consumer.most?;
+        let beyond = usize::try_from(scaler.max).is_ok_and(|max| max > most);
+        let partitions = count(most, "partition");
+        let what = format!(
+            "It may have {} pods, and topic {topic} has {partitions}: pod {} would idle",
+            scaler.max,
+            most + 1
+        );
+        let next = format!(
+            "Lower its maximum to {most}, or give the topic more partitions \
+             (`kafka-topics.sh --alter --topic {topic} --partitions {}`): keys may then go to other ones.",
+            scaler.max
+        );
+        let object = format!("{} {}/{}", scaler.kind, evidence.namespace, scaler.name);
+        beyond.then(|| self.finding(codes::PARTITIONS, Severity::Warning, object, what, next))
     }
 }
 

@@ -154,16 +154,16 @@ pub const PARTS: &[Part] = &[
             packages: &["k8s.io/kube-state-metrics/v2"],
         },
     },
-    // Built with the libraries of Kubernetes above, which the build has compiled then: a line of it that starts the server is
-    // older than they are.
+    // With the libraries of its own release: it does not compile with those of a newer Kubernetes.
     Part {
         name: "prometheus-adapter",
         version: "0.12.0",
         base: false,
-        recipe: Recipe::GoEdited {
+        recipe: Recipe::Go {
             module: "prometheus-adapter",
-            path: "sigs.k8s.io/prometheus-adapter",
-            package: "sigs.k8s.io/prometheus-adapter/cmd/adapter",
+            tags: "",
+            set: &[],
+            packages: &["sigs.k8s.io/prometheus-adapter/cmd/adapter"],
         },
     },
     Part {
