@@ -103,8 +103,10 @@ pub(crate) fn explain(evidence: &Evidence<'_>) -> Explanation {
 pub(super) struct Subject<'a> {
     pub(super) service: &'a Service,
     pub(super) role: Role,
-    /// A ScaledObject rather than the autoscaler that it has made.
+    /// What it goes by, and within which bounds.
     pub(super) scaler: Option<&'a Scaler>,
+    /// What to speak of: KEDA's ScaledObject rather than the autoscaler that it has made.
+    pub(super) named: Option<&'a Scaler>,
     /// The spec and the needs of one of its pods.
     pub(super) pod: Value,
     pub(super) needs: Needs,
@@ -113,14 +115,14 @@ pub(super) struct Subject<'a> {
 impl<'a> Subject<'a> {
     fn of(service: &'a Service, evidence: &Evidence<'a>) -> Self {
         let seen = evidence.seen;
-        let mut scalers = seen.scalers.iter().filter(|scaler| scaler.target == service.name);
+        let scalers = || seen.scalers.iter().filter(|scaler| scaler.target == service.name);
+        let made = scalers().find(|scaler| scaler.kind == "HorizontalPodAutoscaler");
+        let maker = scalers().find(|scaler| scaler.kind != "HorizontalPodAutoscaler");
         let bounds = seen.limits.as_ref().map(|limits| limits.bounds.as_slice());
         Self {
             role: Role::of(service, seen),
-            scaler: scalers
-                .clone()
-                .find(|scaler| scaler.kind == "ScaledObject")
-                .or_else(|| scalers.next()),
+            scaler: made.or(maker),
+            named: maker.or(made),
             pod: pod::injected(service),
             needs: pod::needs(service, bounds.unwrap_or_default()),
             service,
@@ -154,10 +156,10 @@ impl<'a> Subject<'a> {
 
     fn explained(&self, evidence: &Evidence<'_>) -> Explained {
         let scaler = self.scaler;
-        let by = scaler.map(|scaler| By {
-            kind: scaler.kind.clone(),
-            name: scaler.name.clone(),
-            learnflow: scaler.ours,
+        let by = scaler.zip(self.named).map(|(scaler, named)| By {
+            kind: named.kind.clone(),
+            name: named.name.clone(),
+            learnflow: named.ours,
             min: scaler.min,
             max: scaler.max,
             metrics: metrics::readings(scaler),
@@ -171,7 +173,10 @@ impl<'a> Subject<'a> {
                 .min(scaler.max)
         });
         let known = evidence.seen.limits.is_some() || evidence.machines.is_some();
-        let mut sentences = scaler.map_or_else(Vec::new, |scaler| words::of(scaler, self.role, &self.pod));
+        let mut sentences = scaler.map_or_else(Vec::new, |scaler| {
+            let ours = self.named.is_some_and(|named| named.ours);
+            words::of(scaler, self.role, ours, &self.pod)
+        });
         sentences.push(format!(
             "A pod requests {}, its sidecar with it, and may take {}.",
             takes(&self.needs, "requests"),

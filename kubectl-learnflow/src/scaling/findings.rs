@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     capacity::readable,
-    model::{Disruption, Scaler},
+    model::Disruption,
     text::{count, list},
 };
 use learnflow_resilience::explain::{Code, Finding, Severity};
@@ -45,7 +45,7 @@ impl Subject<'_> {
         all.extend(self.nodes(evidence));
         all.extend(self.disruptions(evidence));
         all.extend(self.spread(evidence));
-        all.extend(self.memory());
+        all.extend(self.memory(evidence.namespace));
         all.extend(self.partitions(evidence));
         all
     }
@@ -212,7 +212,7 @@ impl Subject<'_> {
                 short.resource,
                 short.object,
                 short.amount(short.raise_to),
-                lower(scaler, short.fit)
+                self.lower(short.fit)
             );
             self.finding(codes::QUOTA, severity, self.deployment(evidence.namespace), what, next)
         };
@@ -244,7 +244,7 @@ impl Subject<'_> {
         );
         let next = format!(
             "Add a node, or let the cluster's autoscaler do that{}.",
-            lower(scaler, fit)
+            self.lower(fit)
         );
         vec![self.finding(
             codes::NODES,
@@ -253,6 +253,17 @@ impl Subject<'_> {
             what,
             next,
         )]
+    }
+
+    /// The other way out: a lower maximum, where that is one at all.
+    fn lower(&self, fit: i32) -> String {
+        match self.named.filter(|_| fit >= self.least().max(1)) {
+            None => String::new(),
+            Some(named) if named.ours => {
+                format!(", or set the maximum to {fit}: `scaling: {{max: {fit}}}` of this service in learnflow.yaml")
+            }
+            Some(named) => format!(", or set the maximum of {} {} to {fit}", named.kind, named.name),
+        }
     }
 
     fn least(&self) -> i32 {
@@ -325,7 +336,7 @@ impl Subject<'_> {
     }
 
     /// Memory does not go down by itself: what it alone wants is not what the calls need.
-    fn memory(&self) -> Vec<Finding> {
+    fn memory(&self, namespace: &str) -> Vec<Finding> {
         let Some(scaler) = self.scaler.filter(|scaler| scaler.current > 0) else {
             return Vec::new();
         };
@@ -361,19 +372,8 @@ impl Subject<'_> {
         let next = "If that is what it takes at rest, raise resources.requests.memory of the container until it is well below \
                     the target."
             .to_owned();
-        let object = format!("{} {}", scaler.kind, scaler.name);
+        let object = format!("{} {namespace}/{}", scaler.kind, scaler.name);
         vec![self.finding(codes::MEMORY, Severity::Warning, object, what, next)]
-    }
-}
-
-/// The other way out: a lower maximum, where that is one at all.
-fn lower(scaler: &Scaler, fit: i32) -> String {
-    match (scaler.ours, fit >= scaler.min.max(1)) {
-        (_, false) => String::new(),
-        (true, true) => {
-            format!(", or set the maximum to {fit}: `scaling: {{max: {fit}}}` of this service in learnflow.yaml")
-        }
-        (false, true) => format!(", or set the maximum of {} {} to {fit}", scaler.kind, scaler.name),
     }
 }
 
@@ -384,20 +384,16 @@ fn containers(pod: &Value) -> impl Iterator<Item = &str> {
 
 /// How many of so many pods a budget lets go.
 fn allows(budget: &Disruption, pods: i32) -> i32 {
-    let number = |value: &Value, up: bool| {
-        let share = value
+    // A share is rounded up, of both.
+    let number = |value: &Value| {
+        let percent = value
             .as_str()
             .and_then(|text| text.trim_end_matches('%').parse::<f64>().ok());
-        let share = share.map(|percent| f64::from(pods) * percent / 100.0);
-        let share = share.map(|share| if up { share.ceil() } else { share.floor() } as i32);
+        let share = percent.map(|percent| (f64::from(pods) * percent / 100.0).ceil() as i32);
         value.as_i64().and_then(|number| i32::try_from(number).ok()).or(share)
     };
     let spec = &budget.spec;
-    // Kubernetes rounds both up.
-    match (
-        number(&spec["maxUnavailable"], true),
-        number(&spec["minAvailable"], true),
-    ) {
+    match (number(&spec["maxUnavailable"]), number(&spec["minAvailable"])) {
         (Some(unavailable), _) => unavailable.min(pods),
         (None, Some(available)) => (pods - available).max(0),
         (None, None) => pods,

@@ -21,11 +21,11 @@ fn defaults() -> Value {
     })
 }
 
-/// Sentences; of ours with the reason for each number. `pod` is the spec of its pods, sidecar included.
-pub(super) fn of(scaler: &Scaler, role: Role, pod: &Value) -> Vec<String> {
+/// Sentences; of `ours` with the reason for each number. `pod` is the spec of its pods, sidecar included.
+pub(super) fn of(scaler: &Scaler, role: Role, ours: bool, pod: &Value) -> Vec<String> {
     let spec = &scaler.spec;
-    let reason = |ours: &str| match scaler.ours {
-        true => format!(": {ours}"),
+    let reason = |why: &str| match ours {
+        true => format!(": {why}"),
         false => String::new(),
     };
     let mut sentences = vec![format!(
@@ -83,13 +83,13 @@ pub(super) fn of(scaler: &Scaler, role: Role, pod: &Value) -> Vec<String> {
     };
     sentences.push(format!(
         "Up: {}, {}{}.",
-        window(&up, "need of"),
+        window(&up, |length| format!("after {length} of need")),
         steps(&up),
         reason(fast)
     ));
     sentences.push(format!(
         "Down: {}, {}{}.",
-        window(&down, "no need in"),
+        window(&down, |length| format!("after {length} without need")),
         steps(&down),
         reason(slow)
     ));
@@ -139,10 +139,10 @@ pub(super) fn requested(pod: &Value, container: &str, resource: &str) -> Option<
     quantity(amount?)
 }
 
-fn window(rules: &Value, what: &str) -> String {
+fn window(rules: &Value, after: impl Fn(String) -> String) -> String {
     match rules["stabilizationWindowSeconds"].as_u64().unwrap_or_default() {
         0 => "at once".into(),
-        seconds => format!("after {what} {}", length(seconds)),
+        seconds => after(length(seconds)),
     }
 }
 
