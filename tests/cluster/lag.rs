@@ -29,7 +29,7 @@ fn a_consumer_gets_pods_for_its_lag(target: &Target) -> Result<()> {
 
 fn scaled(target: &Target) -> Result<()> {
     let (_, said) = expect(target, &["install", PARTS], 0)?;
-    ensure!(said.contains("user-progress (1 to 3 pods by CPU, memory and lag)"), "{said}");
+    ensure!(said.contains("user-progress (1 to 3 pods by CPU and lag)"), "{said}");
     registered_last(&said)?;
     more_than_partitions_is_refused(target)?;
     // Nobody waits for half a minute of need here, nor for five minutes of none.

@@ -101,7 +101,7 @@ mod tests {
         );
         let triggers = spec["triggers"].as_array().expect("triggers");
         assert!(triggers.iter().any(|trigger| trigger["type"] == "cpu"
-            && trigger["metadata"] == json!({ "value": "70", "containerName": "user-progress" })));
+            && trigger["metadata"] == json!({ "value": "80", "containerName": "user-progress" })));
         let lag: Vec<_> = triggers.iter().filter(|trigger| trigger["type"] == "prometheus").collect();
         let [lag] = lag.as_slice() else { panic!("{triggers:?}") };
         assert_eq!(lag["metadata"]["threshold"], "100");
