@@ -60,7 +60,7 @@ struct Rendered {
 }
 
 pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
-    let settings = Settings::read(&args.choice, global)?;
+    let mut settings = Settings::read(&args.choice, global)?;
     if args.images {
         let mut shape = settings.shape(false, false);
         shape.keeper = match &settings.prometheus.value {
@@ -97,10 +97,19 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
             printer.step(Mark::Warn, what);
             printer.hint("Name no services, and they are read from the cluster; or see manifests/autoscaling.");
         }
+        let adapter = Concern::PrometheusAdapter;
+        if concerns.has(adapter) && !concerns.asks_for(adapter) {
+            let what = "No prometheus-adapter is rendered: whether its place is free shows in the cluster only";
+            printer.step(Mark::Warn, what);
+            printer.hint("Name no services, and the cluster is asked; or name the part with --only.");
+        }
         if concerns.has(Concern::Kafka) {
             let what = "No collector-kafka is rendered: how Kafka is reached shows in the Components only";
             printer.step(Mark::Warn, what);
             printer.hint("Name no services, and they are read from the cluster; or see manifests/kafka.");
+        }
+        if !settings.concerns.value.asks_for(adapter) {
+            settings.concerns.value = settings.concerns.value.clone().without(adapter);
         }
         without_cluster(&settings, printer).await?
     };
