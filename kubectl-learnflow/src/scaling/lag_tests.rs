@@ -89,9 +89,9 @@ fn a_topic_with_most_partitions_bounds_the_pods() {
     assert_eq!(said(&consumer, WANTED), Vec::<String>::new());
     let nine = said(&consumer, Range { min: 1, max: 9 });
     assert_eq!(nine, ["Deployment shop/cart gets at most 6 pods and not 9: topic refunds has 6 partitions"]);
-    let said = consumer.checks("Deployment shop/cart", Range { min: 1, max: 9 }, Some(9), &Told::Metric);
-    assert_eq!((said.len(), said[0].mark), (1, crate::printer::Mark::Bad), "what was asked for is refused");
-    assert!(said[0].text.contains("9 pods at the most are more than topic refunds has partitions, which is 6"));
+    let asked = consumer.checks("Deployment shop/cart", Range { min: 1, max: 9 }, Some(9), &Told::Metric);
+    assert_eq!((asked.len(), asked[0].mark), (1, crate::printer::Mark::Bad), "what was asked for is refused");
+    assert!(asked[0].text.contains("9 pods at the most are more than topic refunds has partitions, which is 6"));
     // What runs is never taken away.
     let eight = Range { min: 8, max: 8 };
     assert_eq!(consumer.bounded(eight), eight);
