@@ -148,6 +148,15 @@ fn a_verb_does_exactly_what_it_says_it_may() {
         cart,
         &json!({ "spec": { "template": { "spec": { "containers": web } } } }),
     );
+    // With two pods at the least it has a budget as well.
+    let two_pods = || {
+        let place = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/cart";
+        let ours = json!({ "name": "cart", "labels": { "app.kubernetes.io/managed-by": crate::objects::MANAGER } });
+        let spec =
+            json!({ "minReplicas": 2, "maxReplicas": 3, "scaleTargetRef": { "kind": "Deployment", "name": "cart" } });
+        fake.put(place, json!({ "metadata": ours, "spec": spec }));
+    };
+    two_pods();
     // Who may not look everywhere looks where Dapr usually is.
     let no = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden",
         "message": "no" });
@@ -217,7 +226,8 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     });
     // They share one list.
     agree(Task::Enroll, &(&enroll | &unenroll), &ENROLS);
-    // Policies and autoscalers went with the last service; a budget has objects of its own.
+    // Policies and autoscalers went with the last service; a budget of memory has objects of its own.
+    two_pods();
     asked(&fake, async |cluster, printer| {
         assert_eq!(
             run_install(cluster, printer, &["--budget=1536Mi"]).await,

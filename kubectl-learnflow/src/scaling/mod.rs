@@ -117,7 +117,11 @@ pub(crate) fn plan(wish: &Wish<'_>) -> Result<Autoscalers, Problem> {
         plan.checks
             .extend(consumer.checks(&format!("Deployment {namespace}/{name}"), range, said.max, &seen.lag.told));
         let range = consumer.bounded(range);
-        plan.checks.extend(no_room(namespace, service, range, seen));
+        let no_room = no_room(namespace, service, range, seen);
+        if !no_room.is_empty() {
+            plan.checks.extend(no_room);
+            continue;
+        }
         let role = Role::of(service, seen);
         let mut autoscaler = template::autoscaler(namespace, service, role, &seen.served, range)?;
         if seen.lag.told != Told::Not
@@ -204,7 +208,7 @@ fn no_room(namespace: &str, service: &Service, range: Range, seen: &Scaling) -> 
     let short = room::quotas(&needs, service.rollout.total, range.min, &limits.quotas, namespace);
     let short = short.into_iter().map(|short| {
         let text = format!(
-            "Deployment {namespace}/{name} cannot have its minimum of {}: {} allows {} {}, and they need {} in all",
+            "Deployment {namespace}/{name} cannot have its minimum of {}: {} allows {} {}, and with them the namespace needs {}",
             count(range.min.max(0) as usize, "pod"),
             short.object,
             short.amount(short.hard),

@@ -110,9 +110,11 @@ pub(super) fn table(rows: &[Row]) -> Table {
             Some(Shortfall { because, .. }) => (because.clone(), Tone::Bad),
             None => plain(row.limited_by.as_deref().unwrap_or("-")),
         };
+        // The autoscaler counts those as well that were never made.
+        let pods = row.shortfall.as_ref().map_or(row.current, |short| short.has);
         table.rows.push(vec![
             plain(&row.deployment),
-            plain(row.current.to_string()),
+            plain(pods.to_string()),
             plain(row.desired.to_string()),
             plain(row.min.to_string()),
             plain(row.max.to_string()),
