@@ -232,8 +232,8 @@ impl fmt::Display for Profile {
 mod tests {
     use super::*;
     use Concern::{
-        Autoscaling, Collector, Grafana, Kafka, KubeStateMetrics, Middleware, Prometheus, PrometheusAdapter, Resilience,
-        Tracing,
+        Autoscaling, Collector, Grafana, Kafka, KubeStateMetrics, Middleware, Prometheus, PrometheusAdapter,
+        Resilience, Tracing,
     };
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {

@@ -159,7 +159,10 @@ mod tests {
     #[test]
     fn our_label_on_a_registration_that_leads_elsewhere_is_not_enough() {
         let reference = super::registration();
-        assert!(is_taken(&reference, &registration("keda", "keda-operator-metrics-apiserver")));
+        assert!(is_taken(
+            &reference,
+            &registration("keda", "keda-operator-metrics-apiserver")
+        ));
         assert!(!is_taken(&reference, &registration(STACK_NAMESPACE, ADAPTER)));
         let other = ObjectRef::deployment(STACK_NAMESPACE, ADAPTER);
         assert!(!is_taken(&other, &json!({})));
@@ -171,7 +174,10 @@ mod tests {
         assert!(format!("{own:?}").contains(URL), "the manifest asks our own");
         let address = Address::service("monitoring", "prometheus-operated", 9090);
         let text = format!("{:?}", fitted(own.clone(), &Keeper::Plain(address.clone())));
-        assert!(text.contains("--prometheus-url=http://prometheus-operated.monitoring.svc:9090"), "{text}");
+        assert!(
+            text.contains("--prometheus-url=http://prometheus-operated.monitoring.svc:9090"),
+            "{text}"
+        );
         assert!(!text.contains(URL), "{text}");
         assert!(text.contains("\"monitoring\""), "its policy lets it: {text}");
         assert_eq!(fitted(own.clone(), &Keeper::Own), own);
@@ -180,7 +186,10 @@ mod tests {
             name: "prometheus-k8s-0".into(),
             ..address
         };
-        assert_eq!(url(&pod), "http://prometheus-k8s-0.prometheus-operated.monitoring.svc:9090");
+        assert_eq!(
+            url(&pod),
+            "http://prometheus-k8s-0.prometheus-operated.monitoring.svc:9090"
+        );
         let behind = Address {
             tls: true,
             path: "/prom".into(),

@@ -312,6 +312,12 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
         flows.insert(("prometheus-adapter", to, port));
         names.insert("prometheus-adapter");
     }
+    // It listens where kubelets do, which Prometheus may call at any address.
+    flows.insert((
+        "prometheus",
+        "prometheus-adapter",
+        container_port(plan, "prometheus-adapter", "https"),
+    ));
     // It asks the API server who its callers are.
     flows.extend(API.map(|port| ("prometheus-adapter", "outside", port)));
     // Names are looked up.
@@ -319,7 +325,12 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
         flows.extend([53, 5353].map(|port| (name, "outside", port)));
     }
     // The plugin asks through the API server, from wherever that is.
-    for (asked, port) in [("prometheus", "http"), ("traces", "http"), ("grafana", "http"), ("prometheus-adapter", "https")] {
+    for (asked, port) in [
+        ("prometheus", "http"),
+        ("traces", "http"),
+        ("grafana", "http"),
+        ("prometheus-adapter", "https"),
+    ] {
         let port = container_port(plan, asked, port);
         let others = peers(plan)
             .into_iter()
@@ -434,6 +445,7 @@ fn names_are_looked_up_by_udp() {
             "collector-spans",
             "grafana",
             "collector-kafka",
+            "prometheus-adapter",
         ]
         .contains(&peer.name);
         assert_eq!(passes(&plan, peer, outside, 53, "UDP"), calls, "{}", peer.name);

@@ -9,7 +9,10 @@ use serde_json::Value;
 
 use crate::{Test, expect};
 
-pub const TESTS: &[(&str, Test)] = &[("lag::a_consumer_gets_pods_for_its_lag", a_consumer_gets_pods_for_its_lag)];
+pub const TESTS: &[(&str, Test)] = &[(
+    "lag::a_consumer_gets_pods_for_its_lag",
+    a_consumer_gets_pods_for_its_lag,
+)];
 
 const PARTS: &str = "--only=prometheus,prometheus-adapter,autoscaling,kafka";
 /// Half a minute of work for one pod.
@@ -78,7 +81,13 @@ fn more_than_partitions_is_refused(target: &Target) -> Result<()> {
 fn what_is_not_known_takes_no_pods(target: &Target) -> Result<()> {
     let scale = |pods: &str| {
         let replicas = format!("--replicas={pods}");
-        let scale = ["--namespace", SERVICES_NAMESPACE, "scale", "deployment/collector-kafka", &replicas];
+        let scale = [
+            "--namespace",
+            SERVICES_NAMESPACE,
+            "scale",
+            "deployment/collector-kafka",
+            &replicas,
+        ];
         target.run_kubectl(&scale)
     };
     scale("0")?;
@@ -99,7 +108,13 @@ fn consumed_by(target: &Target) -> Result<u64> {
     let pods = target.run_kubectl(&[&pods[..], &["--selector=app.kubernetes.io/name=user-progress"]].concat())?;
     let mut busy = 0;
     for pod in pods.lines() {
-        let logs = ["--namespace", SERVICES_NAMESPACE, "logs", pod, "--container=user-progress"];
+        let logs = [
+            "--namespace",
+            SERVICES_NAMESPACE,
+            "logs",
+            pod,
+            "--container=user-progress",
+        ];
         busy += u64::from(target.run_kubectl(&logs)?.contains("recorded"));
     }
     Ok(busy)
@@ -110,7 +125,15 @@ fn behave(target: &Target, direction: &str, window: u32) -> Result<()> {
         "stabilizationWindowSeconds": window,
         "policies": [{ "type": "Pods", "value": 4, "periodSeconds": 15 }],
     } } } });
-    let patch = ["patch", "hpa", "user-progress", "--type=merge", "--patch", &patch.to_string()].map(str::to_owned);
+    let patch = [
+        "patch",
+        "hpa",
+        "user-progress",
+        "--type=merge",
+        "--patch",
+        &patch.to_string(),
+    ]
+    .map(str::to_owned);
     let patch: Vec<&str> = patch.iter().map(String::as_str).collect();
     target.run_kubectl(&[&["--namespace", SERVICES_NAMESPACE][..], &patch].concat())?;
     Ok(())
@@ -121,7 +144,10 @@ fn removed(target: &Target) -> Result<()> {
     let (_, said) = expect(target, &["uninstall", "--unenroll"], 0)?;
     let line = |what: &str| said.find(&format!("removed {what}")).context(said.clone());
     let registration = line("APIService v1beta1.external.metrics.k8s.io")?;
-    ensure!(registration < line(&format!("Deployment {STACK_NAMESPACE}/prometheus-adapter"))?, "{said}");
+    ensure!(
+        registration < line(&format!("Deployment {STACK_NAMESPACE}/prometheus-adapter"))?,
+        "{said}"
+    );
     let groups: Value = serde_json::from_str(&target.run_kubectl(&["get", "--raw", "/apis"])?)?;
     ensure!(!groups.to_string().contains("external.metrics"), "{groups}");
     target.run_kubectl(&["api-resources"])?;

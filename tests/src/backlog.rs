@@ -31,7 +31,14 @@ pub fn slow_consumer(target: &Target, millis: u32) -> Result<()> {
 
 /// As it was.
 pub fn usual_consumer(target: &Target) -> Result<()> {
-    let delete = ["--namespace", SERVICES_NAMESPACE, "delete", "deployment", CONSUMER, "--wait"];
+    let delete = [
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "delete",
+        "deployment",
+        CONSUMER,
+        "--wait",
+    ];
     target.run_kubectl(&delete)?;
     target.deploy_services()
 }
@@ -75,7 +82,14 @@ fn number(quantity: &Value) -> Option<u64> {
 /// The pods of user-progress that are ready, and those that its autoscaler wants.
 pub fn pods(target: &Target) -> Result<(u64, u64)> {
     let get = |kind: &str| -> Result<Value> {
-        let get = ["--namespace", SERVICES_NAMESPACE, "get", kind, CONSUMER, "--output=json"];
+        let get = [
+            "--namespace",
+            SERVICES_NAMESPACE,
+            "get",
+            kind,
+            CONSUMER,
+            "--output=json",
+        ];
         Ok(serde_json::from_str(&target.run_kubectl(&get)?)?)
     };
     let ready = get("deployment")?["status"]["readyReplicas"].as_u64().unwrap_or(0);
@@ -108,6 +122,9 @@ mod tests {
     #[test]
     fn quantities_are_read_as_kubernetes_writes_them() {
         let read = |text: &str| number(&json!(text));
-        assert_eq!([read("0"), read("1234"), read("2k"), read("1m")], [Some(0), Some(1234), Some(2000), None]);
+        assert_eq!(
+            [read("0"), read("1234"), read("2k"), read("1m")],
+            [Some(0), Some(1234), Some(2000), None]
+        );
     }
 }

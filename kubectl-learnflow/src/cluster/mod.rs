@@ -132,6 +132,7 @@ mod tests {
             "horizontalpodautoscalers",
             "podmonitors",
             "prometheusrules",
+            "apiservices",
         ];
         for object in plan.all() {
             let plural = resource(&object.reference()).plural;

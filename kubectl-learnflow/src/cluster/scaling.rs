@@ -123,7 +123,10 @@ impl Cluster {
     }
 
     /// What each app is sent, as Subscriptions declare it; one without scopes is for every app.
-    pub(super) async fn consumed(&self, services: &[Service]) -> Result<BTreeMap<String, BTreeSet<(String, String)>>, Problem> {
+    pub(super) async fn consumed(
+        &self,
+        services: &[Service],
+    ) -> Result<BTreeMap<String, BTreeSet<(String, String)>>, Problem> {
         let mut consumed: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
         for (scopes, subscription) in self.declared().await? {
             let apps = services.iter().filter_map(|service| service.app_id.as_ref());

@@ -51,7 +51,10 @@ pub(super) async fn leave_out(cluster: &Cluster, settings: &mut Settings) -> Res
         }
         Server::Other { name, serves: false } => match followed(cluster, settings).await? {
             true => Some(Check::warn(
-                format!("Service {name} has the API external.metrics.k8s.io and no metric {}, so nothing is scaled by lag", external::METRIC),
+                format!(
+                    "Service {name} has the API external.metrics.k8s.io and no metric {}, so nothing is scaled by lag",
+                    external::METRIC
+                ),
                 format!(
                     "A cluster has one place for that API, and LearnFlow leaves it alone. If it is a prometheus-adapter which \
                      asks the same Prometheus, add this to its configuration and run this again:\n{}",
@@ -145,7 +148,9 @@ pub(super) async fn partitions(
             continue;
         }
         // Not known is no reason to fail.
-        let Ok(topics) = asked(cluster, component).await else { continue };
+        let Ok(topics) = asked(cluster, component).await else {
+            continue;
+        };
         let known = open.into_iter().filter_map(|key| {
             let partitions = topics.get(&key.1)?.len();
             Some((key, partitions))

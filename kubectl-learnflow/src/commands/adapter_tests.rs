@@ -30,7 +30,10 @@ fn consuming() -> Fake {
 /// Somebody has the place.
 fn taken_by(fake: &Fake, namespace: &str, service: &str) {
     let spec = json!({ "service": { "namespace": namespace, "name": service } });
-    fake.put(PLACE, json!({ "metadata": { "name": "v1beta1.external.metrics.k8s.io" }, "spec": spec }));
+    fake.put(
+        PLACE,
+        json!({ "metadata": { "name": "v1beta1.external.metrics.k8s.io" }, "spec": spec }),
+    );
 }
 
 fn serve(fake: &Fake, metric: &str) {
@@ -56,7 +59,10 @@ fn installed(fake: &Fake, flags: &[&str]) -> Ended {
 fn metrics(fake: &Fake) -> Vec<String> {
     let autoscaler = fake.get(AUTOSCALER).expect("an autoscaler");
     let metrics = autoscaler["spec"]["metrics"].as_array().expect("metrics").clone();
-    metrics.iter().map(|metric| metric["type"].as_str().unwrap_or_default().to_owned()).collect()
+    metrics
+        .iter()
+        .map(|metric| metric["type"].as_str().unwrap_or_default().to_owned())
+        .collect()
 }
 
 #[test]
@@ -65,20 +71,39 @@ fn it_comes_where_a_consumer_is_scaled_and_registers_when_it_is_ready() {
     let ended = installed(&fake, &[]);
     assert!(ended.err.contains("by CPU and lag)"), "{}", ended.err);
     let writes = fake.writes();
-    let at = |path: &str| writes.iter().position(|write| write.contains(path)).unwrap_or_else(|| panic!("{path}: {writes:#?}"));
+    let at = |path: &str| {
+        writes
+            .iter()
+            .position(|write| write.contains(path))
+            .unwrap_or_else(|| panic!("{path}: {writes:#?}"))
+    };
     assert!(at(OURS) < at(PLACE));
-    assert!(ended.err.find("prometheus-adapter 1/1 ready") < ended.err.find("applied APIService"), "{}", ended.err);
+    assert!(
+        ended.err.find("prometheus-adapter 1/1 ready") < ended.err.find("applied APIService"),
+        "{}",
+        ended.err
+    );
     assert_eq!(metrics(&fake), ["ContainerResource", "External"]);
     // The next time it is there.
     let again = installed(&fake, &[]);
-    assert!(!again.err.contains("(changed)") && !again.err.contains("(created)"), "{}", again.err);
+    assert!(
+        !again.err.contains("(changed)") && !again.err.contains("(created)"),
+        "{}",
+        again.err
+    );
 }
 
 #[test]
 fn without_waiting_it_is_not_registered() {
     let fake = consuming();
     let ended = installed(&fake, &["--no-wait"]);
-    assert!(ended.err.contains("APIService v1beta1.external.metrics.k8s.io is left for the next"), "{}", ended.err);
+    assert!(
+        ended
+            .err
+            .contains("APIService v1beta1.external.metrics.k8s.io is left for the next"),
+        "{}",
+        ended.err
+    );
     assert!(fake.get(OURS).is_some() && fake.get(PLACE).is_none());
 }
 
@@ -107,9 +132,18 @@ fn where_keda_is_it_gets_the_consumers() {
     let scaled = fake.get(SCALED_OBJECT).expect("a ScaledObject");
     let trigger = &scaled["spec"]["triggers"][1]["metadata"];
     assert_eq!(trigger["serverAddress"], "http://prometheus.learnflow-system.svc:9090");
-    assert!(trigger["query"].as_str().is_some_and(|query| query.contains("topic=\"orders\"")), "{trigger}");
+    assert!(
+        trigger["query"]
+            .as_str()
+            .is_some_and(|query| query.contains("topic=\"orders\"")),
+        "{trigger}"
+    );
     let again = installed(&fake, &[]);
-    assert!(!again.err.contains("(changed)") && !again.err.contains("does that already"), "{}", again.err);
+    assert!(
+        !again.err.contains("(changed)") && !again.err.contains("does that already"),
+        "{}",
+        again.err
+    );
     let (ended, _, said) = uninstall(&fake, |_| {});
     assert_eq!(ended, Ok(Outcome::Good), "{said}");
     assert_eq!(fake.get(SCALED_OBJECT), None::<Value>);
@@ -122,13 +156,19 @@ fn another_adapter_is_told_of_and_left_alone() {
     taken_by(&fake, "monitoring", "adapter");
     let ended = installed(&fake, &[]);
     assert!(
-        ended.err.contains("‼ Service monitoring/adapter has the API external.metrics.k8s.io and no metric learnflow_consumer_lag"),
+        ended.err.contains(
+            "‼ Service monitoring/adapter has the API external.metrics.k8s.io and no metric learnflow_consumer_lag"
+        ),
         "{}",
         ended.err
     );
     assert!(ended.err.contains("externalRules:"), "{}", ended.err);
     assert!(fake.get(OURS).is_none());
-    assert_eq!(metrics(&fake), ["ContainerResource"], "a metric that nobody serves keeps pods from going");
+    assert_eq!(
+        metrics(&fake),
+        ["ContainerResource"],
+        "a metric that nobody serves keeps pods from going"
+    );
 }
 
 #[test]
@@ -137,7 +177,13 @@ fn another_adapter_that_serves_the_metric_is_used() {
     taken_by(&fake, "monitoring", "adapter");
     serve(&fake, "learnflow_consumer_lag");
     let ended = installed(&fake, &[]);
-    assert!(ended.err.contains("√ Service monitoring/adapter tells autoscalers about lag"), "{}", ended.err);
+    assert!(
+        ended
+            .err
+            .contains("√ Service monitoring/adapter tells autoscalers about lag"),
+        "{}",
+        ended.err
+    );
     assert!(fake.get(OURS).is_none());
     assert_eq!(metrics(&fake), ["ContainerResource", "External"]);
 }
@@ -148,7 +194,10 @@ fn nobody_is_pushed_out_of_the_place() {
     keda(&fake);
     let ended = install(&fake, &["--only=prometheus-adapter"]);
     let problem = ended.result.expect_err("refused");
-    assert!(problem.what.contains("KEDA serves the API external.metrics.k8s.io"), "{problem}");
+    assert!(
+        problem.what.contains("KEDA serves the API external.metrics.k8s.io"),
+        "{problem}"
+    );
     assert_eq!(fake.writes(), Vec::<String>::new());
 }
 
@@ -173,5 +222,8 @@ fn it_is_registered_no_longer_than_it_answers() {
     assert_eq!(ended, Ok(Outcome::Good), "{said}");
     let writes = fake.writes();
     let deleted = |path: &str| writes.iter().position(|write| *write == format!("DELETE {path}"));
-    assert!(deleted(PLACE).expect("the place") < deleted(OURS).expect("the adapter"), "{writes:#?}");
+    assert!(
+        deleted(PLACE).expect("the place") < deleted(OURS).expect("the adapter"),
+        "{writes:#?}"
+    );
 }

@@ -324,8 +324,9 @@ impl Job<'_> {
             }
             self.printer
                 .step(Mark::Warn, &format!("{object} is left for the next `install`"));
-            self.printer
-                .hint("It comes when prometheus-adapter is ready: without, the whole cluster's API discovery has errors.");
+            self.printer.hint(
+                "It comes when prometheus-adapter is ready: without, the whole cluster's API discovery has errors.",
+            );
         }
         Ok(())
     }

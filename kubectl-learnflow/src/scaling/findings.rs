@@ -25,7 +25,14 @@ impl Subject<'_> {
         format!("Deployment {namespace}/{}", self.service.name)
     }
 
-    pub(super) fn finding(&self, code: Code, severity: Severity, object: String, what: String, next: String) -> Finding {
+    pub(super) fn finding(
+        &self,
+        code: Code,
+        severity: Severity,
+        object: String,
+        what: String,
+        next: String,
+    ) -> Finding {
         Finding {
             code,
             severity,

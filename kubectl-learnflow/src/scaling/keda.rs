@@ -76,7 +76,11 @@ fn query(selector: &Value, namespace: &str) -> String {
         matchers.push(format!("{label}=\"{}\"", value.as_str().unwrap_or_default()));
     }
     for item in selector["matchExpressions"].as_array().into_iter().flatten() {
-        let values = item["values"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let values = item["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         // The backslash of the expression is one of the string as well.
         let values: Vec<String> = values.map(|value| value.replace('.', r"\\.")).collect();
         let label = item["key"].as_str().unwrap_or_default();
@@ -93,7 +97,10 @@ mod tests {
     #[test]
     fn keda_is_told_the_same_as_an_autoscaler() {
         let template = super::super::template::Role::Consumer.template().expect("the manifest");
-        let made = scaled_object(&template.in_namespace("shop"), "http://prometheus.learnflow-system.svc:9090");
+        let made = scaled_object(
+            &template.in_namespace("shop"),
+            "http://prometheus.learnflow-system.svc:9090",
+        );
         let spec = &made.value()["spec"];
         assert_eq!(
             (spec["minReplicaCount"].as_i64(), spec["maxReplicaCount"].as_i64()),
@@ -102,10 +109,16 @@ mod tests {
         let triggers = spec["triggers"].as_array().expect("triggers");
         assert!(triggers.iter().any(|trigger| trigger["type"] == "cpu"
             && trigger["metadata"] == json!({ "value": "80", "containerName": "user-progress" })));
-        let lag: Vec<_> = triggers.iter().filter(|trigger| trigger["type"] == "prometheus").collect();
+        let lag: Vec<_> = triggers
+            .iter()
+            .filter(|trigger| trigger["type"] == "prometheus")
+            .collect();
         let [lag] = lag.as_slice() else { panic!("{triggers:?}") };
         assert_eq!(lag["metadata"]["threshold"], "100");
-        assert_eq!(lag["metadata"]["ignoreNullValues"], "false", "no lag known is not no lag");
+        assert_eq!(
+            lag["metadata"]["ignoreNullValues"], "false",
+            "no lag known is not no lag"
+        );
         let named = &spec["advanced"]["horizontalPodAutoscalerConfig"]["name"];
         assert_eq!(named, "user-progress", "it takes over the one that is there");
     }
@@ -118,7 +131,9 @@ mod tests {
         });
         let query = query(&selector, "shop");
         assert!(
-            query.starts_with(r#"sum(kafka_consumer_group_lag{job="kafka",namespace="shop",group="cart",topic=~"a\\.b|c"}"#),
+            query.starts_with(
+                r#"sum(kafka_consumer_group_lag{job="kafka",namespace="shop",group="cart",topic=~"a\\.b|c"}"#
+            ),
             "{query}"
         );
     }

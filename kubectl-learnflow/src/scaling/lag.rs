@@ -89,7 +89,9 @@ impl Consumer {
             match reading(namespace, app, component, topics) {
                 Ok(reading) => consumer.readings.push(reading),
                 Err(LeftOut { why, next, .. }) => {
-                    consumer.unfollowed.push((format!("Component {}: {why}", component.name), next));
+                    consumer
+                        .unfollowed
+                        .push((format!("Component {}: {why}", component.name), next));
                 }
             }
         }
@@ -132,7 +134,10 @@ impl Consumer {
         let mut checks = Vec::new();
         // Without anybody to tell of lag that is said once, for all.
         for (what, next) in self.unfollowed.iter().filter(|_| *told != Told::Not) {
-            checks.push(Check::warn(format!("{deployment} is not scaled by the lag of {what}"), next));
+            checks.push(Check::warn(
+                format!("{deployment} is not scaled by the lag of {what}"),
+                next,
+            ));
         }
         if !self.unknown.is_empty() {
             checks.push(Check::warn(
@@ -269,7 +274,9 @@ fn group(namespace: &str, app: &str, component: &Component) -> Result<String, St
         };
         let said = said.ok_or_else(|| format!("its {setting} is no plain value"))?;
         if let Some(each) = ["{uuid}", "{podName}"].into_iter().find(|each| said.contains(each)) {
-            return Err(format!("its {setting} has {each} in it, so each pod is a group of its own and reads all"));
+            return Err(format!(
+                "its {setting} has {each} in it, so each pod is a group of its own and reads all"
+            ));
         }
         return Ok(said.replace("{appID}", app).replace("{namespace}", namespace));
     }

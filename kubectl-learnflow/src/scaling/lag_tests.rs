@@ -63,7 +63,10 @@ fn the_group_is_what_dapr_makes_of_the_component() {
         // Each pod has its own, or nobody can say.
         (setting("consumerID", "{uuid}"), None),
         (setting("consumerGroup", "{podName}"), None),
-        (json!([{ "name": "consumerGroup", "secretKeyRef": { "name": "s", "key": "k" } }]), None),
+        (
+            json!([{ "name": "consumerGroup", "secretKeyRef": { "name": "s", "key": "k" } }]),
+            None,
+        ),
         // Longer than a label's value may be.
         (setting("consumerGroup", &"g".repeat(64)), None),
         (setting("consumerGroup", "a group"), None),
@@ -74,9 +77,16 @@ fn the_group_is_what_dapr_makes_of_the_component() {
 
 #[test]
 fn who_cannot_be_followed_is_told_why() {
-    let consumer = consumer(json!([{ "name": "consumerID", "value": "{uuid}" }]), &["orders"], &[("orders", 3)]);
+    let consumer = consumer(
+        json!([{ "name": "consumerID", "value": "{uuid}" }]),
+        &["orders"],
+        &[("orders", 3)],
+    );
     let said = said(&consumer, WANTED).join("\n");
-    assert!(said.contains("is not scaled by the lag of Component events: its consumerID has {uuid}"), "{said}");
+    assert!(
+        said.contains("is not scaled by the lag of Component events: its consumerID has {uuid}"),
+        "{said}"
+    );
     // The bound holds all the same.
     assert_eq!(consumer.bounded(Range { min: 1, max: 9 }).max, 3);
 }
@@ -88,10 +98,21 @@ fn a_topic_with_most_partitions_bounds_the_pods() {
     assert_eq!(consumer.bounded(WANTED), WANTED);
     assert_eq!(said(&consumer, WANTED), Vec::<String>::new());
     let nine = said(&consumer, Range { min: 1, max: 9 });
-    assert_eq!(nine, ["Deployment shop/cart gets at most 6 pods and not 9: topic refunds has 6 partitions"]);
+    assert_eq!(
+        nine,
+        ["Deployment shop/cart gets at most 6 pods and not 9: topic refunds has 6 partitions"]
+    );
     let asked = consumer.checks("Deployment shop/cart", Range { min: 1, max: 9 }, Some(9), &Told::Metric);
-    assert_eq!((asked.len(), asked[0].mark), (1, crate::printer::Mark::Bad), "what was asked for is refused");
-    assert!(asked[0].text.contains("9 pods at the most are more than topic refunds has partitions, which is 6"));
+    assert_eq!(
+        (asked.len(), asked[0].mark),
+        (1, crate::printer::Mark::Bad),
+        "what was asked for is refused"
+    );
+    assert!(
+        asked[0]
+            .text
+            .contains("9 pods at the most are more than topic refunds has partitions, which is 6")
+    );
     // What runs is never taken away.
     let eight = Range { min: 8, max: 8 };
     assert_eq!(consumer.bounded(eight), eight);
@@ -128,7 +149,10 @@ fn a_metric_names_the_group_and_the_topics_that_are_read() {
     );
     let two = consumer(json!([]), &["orders", "refunds"], &[]).metrics(template.value());
     assert_eq!(two.len(), 1, "lag adds up: the same pods work it off");
-    assert_eq!(selector(&two)["matchExpressions"][0]["values"], json!(["orders", "refunds"]));
+    assert_eq!(
+        selector(&two)["matchExpressions"][0]["values"],
+        json!(["orders", "refunds"])
+    );
 }
 
 /// With `{namespace}` in it, Dapr puts the namespace in front of topics.

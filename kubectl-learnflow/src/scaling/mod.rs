@@ -114,8 +114,12 @@ pub(crate) fn plan(wish: &Wish<'_>) -> Result<Autoscalers, Problem> {
                 continue;
             }
         };
-        plan.checks
-            .extend(consumer.checks(&format!("Deployment {namespace}/{name}"), range, said.max, &seen.lag.told));
+        plan.checks.extend(consumer.checks(
+            &format!("Deployment {namespace}/{name}"),
+            range,
+            said.max,
+            &seen.lag.told,
+        ));
         let range = consumer.bounded(range);
         let no_room = no_room(namespace, service, range, seen);
         if !no_room.is_empty() {
@@ -185,9 +189,8 @@ fn gone(wish: &Wish<'_>, coming: &[Object], keep: &[&str]) -> Vec<ObjectRef> {
     let goes = |name: &str| !there(name) || (meant(name) && !keep.contains(&name));
     let comes = |reference: &ObjectRef| coming.iter().any(|object| object.reference() == *reference);
     // An autoscaler in place of KEDA's: one of the two.
-    let doubled = |scaler: &&Scaler| {
-        scaler.kind == "ScaledObject" && comes(&ObjectRef::autoscaler(namespace, &scaler.name))
-    };
+    let doubled =
+        |scaler: &&Scaler| scaler.kind == "ScaledObject" && comes(&ObjectRef::autoscaler(namespace, &scaler.name));
     let scalers = seen.scalers.iter().filter(|scaler| scaler.ours);
     let scalers = scalers.filter(|scaler| goes(&scaler.target) || doubled(scaler));
     let scalers = scalers.map(|scaler| scaler.reference(namespace));

@@ -36,7 +36,10 @@ pub fn lag_drain() -> Result<Vec<Figure>> {
 fn install(target: &Target) -> Result<()> {
     let output = target.run_plugin(&["install"])?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success() && said.contains("user-progress (1 to 3 pods by CPU and lag)"), "{said}");
+    ensure!(
+        output.status.success() && said.contains("user-progress (1 to 3 pods by CPU and lag)"),
+        "{said}"
+    );
     Ok(())
 }
 
