@@ -9,6 +9,7 @@ use crate::{
     budget::KUBE_STATE_METRICS,
     cluster::accesses,
     dlq::LEASE,
+    external,
     grafana::Host,
     kafka,
     model::Access,
@@ -165,7 +166,7 @@ fn scaled(namespace: &str) -> Permissions {
         .need(to("list", "autoscaling", AUTOSCALERS, here))
         .need(to("list", "policy", BUDGETS, here))
         // Who consumes, and who is called.
-        .need(to("list", "dapr.io", "subscriptions", here))
+        .need(to("list", "dapr.io", "components,subscriptions", here))
         // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
         .like(to("get", "", "persistentvolumeclaims", here))
         .like(to("list", "keda.sh", "scaledobjects", here))
@@ -237,6 +238,12 @@ fn scaling(namespace: &str) -> Permissions {
         .need(to("get,create,patch,delete", "autoscaling", AUTOSCALERS, here))
         .need(to("get,create,patch,delete", "policy", BUDGETS, here))
         .need(to("list", "apps", "deployments", here))
+        // How many partitions there are, while Prometheus does not know it: from Kafka, by way of its pods.
+        .like(to("get", "", "services", here))
+        .like(to("list", "", "pods", here))
+        .like(to("get,create", "", "pods/portforward", here))
+        // Where KEDA is, it scales consumers.
+        .like(to("get,create,patch,delete", "keda.sh", "scaledobjects", here))
 }
 
 /// The collector that asks Kafka comes and goes with the Components that it can follow.
@@ -426,6 +433,8 @@ fn choosing(plan: &Plan) -> Permissions {
     let permissions = Permissions::default()
         .need(kept())
         .need(accesses(std::iter::once(&states), &["get"]))
+        // Who tells autoscalers about lag.
+        .like(accesses(std::iter::once(&external::registration()), &["get"]))
         .like(to("list", "", "pods", None));
     let permissions = match plan.host {
         Host::Own | Host::None => permissions.like(grafanas()),

@@ -17,6 +17,7 @@ mod golden;
 mod grafana;
 mod kills;
 mod lab;
+mod lag;
 mod line;
 mod neighbours;
 mod production;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
             .chain(concerns::TESTS)
             .chain(scaling::TESTS)
             .chain(resilience::TESTS)
+            .chain(lag::TESTS)
             .chain(neighbours::TESTS)
             .chain(grafana::TESTS)
             .chain(stopped::TESTS)

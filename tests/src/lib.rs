@@ -2,6 +2,7 @@
 //! be seen again (Prometheus, spans, the sidecars' logs). Without one: real sidecars, Kafka and Envoy as processes.
 
 pub mod autoscaling;
+pub mod backlog;
 pub mod boards;
 pub mod envoy;
 pub mod exposition;

@@ -4,6 +4,7 @@ mod collector;
 mod daprd;
 mod figure;
 mod guest;
+mod hpa;
 mod outages;
 mod plugin;
 mod simulate;
@@ -94,6 +95,10 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "diff",
         take: plugin::diff,
+    },
+    Measure {
+        key: "hpa.lag_drain",
+        take: hpa::lag_drain,
     },
     // Last: it fills the cluster.
     Measure {

@@ -134,7 +134,7 @@ impl Cluster {
     }
 
     /// The `pubsub.kafka` Components of the services' namespace.
-    pub(super) async fn kafka(&self) -> Result<Vec<Component>, Problem> {
+    pub(crate) async fn kafka(&self) -> Result<Vec<Component>, Problem> {
         let api = self.dynamic(&self.of_dapr("Component"));
         match api.list(&ListParams::default()).await {
             Ok(list) => Ok(list

@@ -11,6 +11,7 @@ mod connect;
 mod discover;
 mod enrol;
 mod explain;
+mod external;
 #[cfg(test)]
 pub(crate) mod fake;
 mod forward;
@@ -133,6 +134,7 @@ mod tests {
             "horizontalpodautoscalers",
             "podmonitors",
             "prometheusrules",
+            "apiservices",
         ];
         for object in plan.all() {
             let plural = resource(&object.reference()).plural;

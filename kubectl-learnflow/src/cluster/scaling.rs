@@ -48,6 +48,7 @@ impl Cluster {
             consumed,
             disruptions,
             limits,
+            ..Scaling::default()
         })
     }
 
@@ -138,7 +139,10 @@ impl Cluster {
     }
 
     /// What each app is sent, as Subscriptions declare it; one without scopes is for every app.
-    async fn consumed(&self, services: &[Service]) -> Result<BTreeMap<String, BTreeSet<(String, String)>>, Problem> {
+    pub(super) async fn consumed(
+        &self,
+        services: &[Service],
+    ) -> Result<BTreeMap<String, BTreeSet<(String, String)>>, Problem> {
         let mut consumed: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
         for (scopes, subscription) in self.declared().await? {
             let apps = services.iter().filter_map(|service| service.app_id.as_ref());
@@ -165,11 +169,7 @@ impl Cluster {
         let list = api.list(&ListParams::default()).await;
         let list = list.map_err(self.list_of("HorizontalPodAutoscalers", Some(self.namespace.as_str())))?;
         let mut scalers: Vec<Scaler> = list.into_iter().filter_map(scaler).collect();
-        let keda = ObjectRef {
-            api_version: "keda.sh/v1alpha1".into(),
-            kind: "ScaledObject".into(),
-            ..ObjectRef::autoscaler(&self.namespace, "")
-        };
+        let keda = ObjectRef::scaled_object(&self.namespace, "");
         match self.dynamic(&keda).list(&ListParams::default()).await {
             Ok(list) => scalers.extend(list.into_iter().filter_map(|object| {
                 let target = object.data.pointer("/spec/scaleTargetRef")?;
@@ -177,6 +177,7 @@ impl Cluster {
                 (kind == "Deployment").then(|| Scaler {
                     kind: keda.kind.clone(),
                     target: target["name"].as_str().unwrap_or_default().to_owned(),
+                    ours: object.labels().get(MANAGED_BY).is_some_and(|by| by == MANAGER),
                     name: object.name_any(),
                     min: figure(&object.data["spec"]["minReplicaCount"], 0),
                     max: figure(&object.data["spec"]["maxReplicaCount"], 100),

@@ -1,5 +1,6 @@
 //! One verb a file. A verb takes a cluster and a printer and returns how it ended.
 
+mod adapter;
 mod applier;
 mod budget;
 mod bundle;

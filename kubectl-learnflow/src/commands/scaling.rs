@@ -1,6 +1,9 @@
 //! The autoscalers of the services: looking at what there is, applying ours, taking ours away.
 
-use super::applier::{Applier, patiently};
+use super::{
+    adapter,
+    applier::{Applier, patiently},
+};
 use crate::{
     cluster::Cluster,
     concern::Concern,
@@ -25,7 +28,10 @@ pub(super) async fn plan(
     if !plan.scales {
         return Ok(Autoscalers::default());
     }
-    let seen = cluster.scaling(&facts.services).await?;
+    let mut seen = cluster.scaling(&facts.services).await?;
+    seen.lag = adapter::lag(cluster, plan, facts, settings).await?;
+    let topics = scaling::topics(&cluster.namespace, &seen);
+    seen.lag.partitions = adapter::partitions(cluster, &seen.lag.components, &topics).await;
     let entries = &settings.services.value;
     let said = entries.iter().map(|entry| (entry.name.as_str(), entry.scaling));
     scaling::plan(&Wish {
@@ -67,7 +73,7 @@ pub(super) async fn of(cluster: &Cluster, services: &[Service]) -> Result<Vec<Ob
     let scalers = scalers
         .into_iter()
         .filter(|scaler| scaler.ours && meant(&scaler.target));
-    let scalers = scalers.map(|scaler| ObjectRef::autoscaler(&cluster.namespace, &scaler.name));
+    let scalers = scalers.map(|scaler| scaler.reference(&cluster.namespace));
     let budgets = budgets.into_iter().filter(|budget| budget.ours && meant(&budget.name));
     let budgets = budgets.map(|budget| ObjectRef::disruption(&cluster.namespace, &budget.name));
     Ok(scalers.chain(budgets).collect())

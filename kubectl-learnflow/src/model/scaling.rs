@@ -1,6 +1,7 @@
 //! What scaling knows of a cluster.
 
 use super::{Bounds, Quota};
+use crate::objects::ObjectRef;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,15 @@ pub(crate) struct Scaler {
     pub(crate) measured: Value,
 }
 
+impl Scaler {
+    pub(crate) fn reference(&self, namespace: &str) -> ObjectRef {
+        match self.kind.as_str() {
+            "ScaledObject" => ObjectRef::scaled_object(namespace, &self.name),
+            _ => ObjectRef::autoscaler(namespace, &self.name),
+        }
+    }
+}
+
 /// What must be known before a service is scaled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Scaling {
@@ -41,6 +51,7 @@ pub(crate) struct Scaling {
     pub(crate) disruptions: Vec<Disruption>,
     /// None: we may not look.
     pub(crate) limits: Option<Limits>,
+    pub(crate) lag: crate::scaling::Lag,
 }
 
 /// The metrics that an autoscaler can be given, because somebody serves them.

@@ -25,4 +25,5 @@ codes! {
     TWO_BUDGETS "LF512" "two-disruption-budgets" "Pods are under two PodDisruptionBudgets: evicting one of them always fails.",
     BLOCKS_DRAIN "LF513" "blocks-drains" "A PodDisruptionBudget lets no pod go while the service has its minimum: a drained node waits for ever.",
     MEMORY "LF514" "memory-holds-pods" "Memory alone keeps pods that the calls do not need.",
+    PARTITIONS "LF515" "beyond-partitions" "A consumer may get more pods than its topics have partitions: each one more idles.",
 }

@@ -25,7 +25,14 @@ impl Subject<'_> {
         format!("Deployment {namespace}/{}", self.service.name)
     }
 
-    fn finding(&self, code: Code, severity: Severity, object: String, what: String, next: String) -> Finding {
+    pub(super) fn finding(
+        &self,
+        code: Code,
+        severity: Severity,
+        object: String,
+        what: String,
+        next: String,
+    ) -> Finding {
         Finding {
             code,
             severity,
@@ -46,6 +53,7 @@ impl Subject<'_> {
         all.extend(self.disruptions(evidence));
         all.extend(self.spread(evidence));
         all.extend(self.memory(evidence.namespace));
+        all.extend(self.partitions(evidence));
         all
     }
 

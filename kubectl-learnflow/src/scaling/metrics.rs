@@ -1,7 +1,10 @@
 //! What an autoscaler goes by: of the metrics in the manifest those that hold for a service in this cluster. The targets
 //! stand in the manifest, each with its reason.
 
-use crate::model::{Scaler, Served, Service};
+use crate::{
+    external::METRIC,
+    model::{Scaler, Served, Service},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -52,7 +55,10 @@ pub(super) fn name(metric: &Value) -> String {
     match metric["type"].as_str().unwrap_or_default() {
         "ContainerResource" => resource(text("/containerResource/name")),
         "Resource" => resource(text("/resource/name")),
-        "External" => text("/external/metric/name").to_owned(),
+        "External" => match text("/external/metric/name") {
+            METRIC => "lag".to_owned(),
+            other => other.to_owned(),
+        },
         "Pods" => text("/pods/metric/name").to_owned(),
         "Object" => text("/object/metric/name").to_owned(),
         other => other.to_owned(),

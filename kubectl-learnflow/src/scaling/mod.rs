@@ -10,6 +10,8 @@ mod codes;
 mod disruption;
 pub(crate) mod explain;
 mod findings;
+mod keda;
+mod lag;
 pub(crate) mod metrics;
 mod pod;
 pub(crate) mod room;
@@ -30,7 +32,9 @@ use crate::{
 use bounds::Range;
 use choice::{Kind, LeftOut, left_out};
 pub(crate) use findings::FIRST_FIGURES;
-use std::collections::BTreeMap;
+use lag::Consumer;
+pub(crate) use lag::{Lag, Told};
+use std::collections::{BTreeMap, BTreeSet};
 use template::Role;
 
 /// What is to become of the services' autoscalers.
@@ -92,6 +96,12 @@ pub(crate) fn plan(wish: &Wish<'_>) -> Result<Autoscalers, Problem> {
             }
             continue;
         }
+        let consumer = Consumer::of(namespace, service, seen).unwrap_or_default();
+        if let Some((why, next)) = consumer.alone() {
+            let text = format!("Deployment {namespace}/{name} is not scaled: {why}");
+            plan.checks.push(Check::warn(text, next));
+            continue;
+        }
         keep.push(name);
         let range = match bounds::of(service, ours, said, wish.profile)? {
             Ok(range) => range,
@@ -104,16 +114,31 @@ pub(crate) fn plan(wish: &Wish<'_>) -> Result<Autoscalers, Problem> {
                 continue;
             }
         };
+        plan.checks.extend(consumer.checks(
+            &format!("Deployment {namespace}/{name}"),
+            range,
+            said.max,
+            &seen.lag.told,
+        ));
+        let range = consumer.bounded(range);
         let no_room = no_room(namespace, service, range, seen);
         if !no_room.is_empty() {
             plan.checks.extend(no_room);
             continue;
         }
         let role = Role::of(service, seen);
-        let autoscaler = template::autoscaler(namespace, service, role, &seen.served, range)?;
+        let mut autoscaler = template::autoscaler(namespace, service, role, &seen.served, range)?;
+        if seen.lag.told != Told::Not
+            && let Some(serde_json::Value::Array(metrics)) = autoscaler.edit().pointer_mut("/spec/metrics")
+        {
+            metrics.extend(consumer.metrics(role.template()?.value()));
+        }
         let by = metrics::names(&autoscaler.value()["spec"]);
         scaled.push(format!("{name} ({} to {} pods by {by})", range.min, range.max));
-        plan.objects.push(autoscaler);
+        plan.objects.push(match &seen.lag.told {
+            Told::Keda(prometheus) if !consumer.readings.is_empty() => keda::scaled_object(&autoscaler, prometheus),
+            _ => autoscaler,
+        });
         let (budget, check) = disruption::of(namespace, service, range, &seen.disruptions)?;
         plan.objects.extend(budget);
         plan.checks.extend(check);
@@ -123,6 +148,29 @@ pub(crate) fn plan(wish: &Wish<'_>) -> Result<Autoscalers, Problem> {
         plan.checks.push(Check::good(format!("To scale: {}", list(&scaled))));
     }
     Ok(plan)
+}
+
+/// Whether any of these services would be scaled by its lag.
+pub(crate) fn follows(namespace: &str, services: &[Service], seen: &Scaling) -> bool {
+    seen.served.resources
+        && services.iter().any(|service| {
+            let consumer = Consumer::of(namespace, service, seen);
+            let ours = ours(seen, &service.name);
+            let said = Scale::default();
+            consumer.is_some_and(|consumer| !consumer.readings.is_empty())
+                && left_out(namespace, service, seen, ours, said).is_none_or(|left_out| left_out.kind == Kind::Passes)
+        })
+}
+
+/// The topics that any service is sent by way of Kafka, by Component, as Kafka calls them.
+pub(crate) fn topics(namespace: &str, seen: &Scaling) -> BTreeSet<(String, String)> {
+    let all = seen.consumed.values().flatten();
+    let known = all.filter_map(|(component, topic)| {
+        let found = seen.lag.components.iter().find(|found| found.name == *component)?;
+        let prefix = if found.is_namespaced() { namespace } else { "" };
+        Some((component.clone(), format!("{prefix}{topic}")))
+    });
+    known.collect()
 }
 
 /// Our autoscaler of a service.
@@ -139,9 +187,13 @@ fn gone(wish: &Wish<'_>, coming: &[Object], keep: &[&str]) -> Vec<ObjectRef> {
     let there = |name: &str| wish.all.iter().any(|service| service.name == name);
     // Whoever is not meant this time stays as it is.
     let goes = |name: &str| !there(name) || (meant(name) && !keep.contains(&name));
-    let scalers = seen.scalers.iter().filter(|scaler| scaler.ours && goes(&scaler.target));
-    let scalers = scalers.map(|scaler| ObjectRef::autoscaler(namespace, &scaler.name));
-    let comes = |budget: &ObjectRef| coming.iter().any(|object| object.reference() == *budget);
+    let comes = |reference: &ObjectRef| coming.iter().any(|object| object.reference() == *reference);
+    // An autoscaler in place of KEDA's: one of the two.
+    let doubled =
+        |scaler: &&Scaler| scaler.kind == "ScaledObject" && comes(&ObjectRef::autoscaler(namespace, &scaler.name));
+    let scalers = seen.scalers.iter().filter(|scaler| scaler.ours);
+    let scalers = scalers.filter(|scaler| goes(&scaler.target) || doubled(scaler));
+    let scalers = scalers.map(|scaler| scaler.reference(namespace));
     let scaled = |name: &str| coming.iter().any(|object| object.name() == name);
     let budgets = seen.disruptions.iter().filter(|budget| budget.ours);
     let budgets = budgets.map(|budget| ObjectRef::disruption(namespace, &budget.name));

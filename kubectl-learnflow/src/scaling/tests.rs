@@ -2,6 +2,7 @@ use super::template::MANIFEST;
 use super::*;
 use crate::{
     assets,
+    kafka::Component,
     model::{Rollout, Served},
 };
 use serde_json::json;
@@ -57,6 +58,17 @@ fn the_manifest_is_what_is_made_for_its_services() {
     let mut seen = measured();
     let topic = ("kafka-pubsub".to_owned(), "lesson.generated".to_owned());
     seen.consumed.insert("user-progress-app".into(), [topic].into());
+    let metadata = json!([
+        { "name": "brokers", "value": "kafka:9092" },
+        { "name": "authType", "value": "none" },
+        { "name": "consumerGroup", "value": "user-progress" },
+    ]);
+    let component = Component::read("kafka-pubsub", &json!({ "spec": { "metadata": metadata } }));
+    seen.lag = Lag {
+        told: Told::Metric,
+        components: vec![component],
+        ..Lag::default()
+    };
     let made = planned(&services, &seen, Profile::Dev).objects;
     let manifest: Vec<Object> = manifest
         .into_iter()

@@ -4,7 +4,7 @@ use super::view;
 use crate::{
     cli::{Explain as Args, ExplainFormat, Format, Global},
     cluster::Cluster,
-    commands::guard,
+    commands::{adapter, guard},
     model::{Outcome, Service},
     permissions,
     printer::{Printer, Tone},
@@ -65,7 +65,8 @@ pub(super) async fn of_cluster(cluster: &Cluster, args: &Args, printer: &Printer
 
 /// Asks for all that it takes, and explains it.
 pub(in crate::commands) async fn look(cluster: &Cluster, services: &[Service]) -> Result<Explanation, Problem> {
-    let (seen, nodes) = try_join!(cluster.scaling(services), cluster.nodes())?;
+    let (mut seen, nodes) = try_join!(cluster.scaling(services), cluster.nodes())?;
+    adapter::look(cluster, &mut seen).await?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     Ok(explain(&Evidence {
         namespace: &cluster.namespace,

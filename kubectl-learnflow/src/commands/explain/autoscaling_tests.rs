@@ -79,6 +79,15 @@ fn cluster(case: &Value) -> Fake {
         object["metadata"]["name"] = json!(name);
         fake.put(&path(api.trim_start_matches('/'), plural, name), object);
     }
+    if let Some(partitions) = case["partitions"].as_object() {
+        let series = partitions.iter().map(|(topic, count)| {
+            let labels = json!({ "learnflow_pubsub_name": "kafka-pubsub", "topic": topic });
+            json!({ "metric": labels, "value": [0, count.to_string()] })
+        });
+        let answer = json!({ "status": "success", "data": { "result": series.collect::<Vec<_>>() } });
+        let prometheus = "/api/v1/namespaces/learnflow-system/services/http:prometheus:9090/proxy/api/v1/query";
+        fake.answer(prometheus, 200, answer);
+    }
     let nodes = case["nodes"].as_array().cloned();
     for node in nodes.unwrap_or_else(|| vec![json!(["node", "4"])]) {
         let (name, cpu) = (node[0].as_str().expect("a name"), node[1].as_str().expect("cores"));
