@@ -1,5 +1,6 @@
 //! The command line: types and their help texts, nothing else.
 
+mod autoscaling;
 mod dlq;
 mod explain;
 mod simulate;
@@ -14,12 +15,13 @@ use crate::{
 };
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
+pub(crate) use autoscaling::Autoscaling;
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 pub(crate) use explain::{Explain, ExplainFormat};
 pub(crate) use simulate::{Mode, Rate, Simulate, SimulateFormat};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
-pub(crate) use verify::{Consent, ReportFormat, Verify};
+pub(crate) use verify::{Consent, ReportFormat, Resilience, Subject, Verify};
 
 /// Shows every event that Dapr services send through Kafka.
 ///
@@ -89,7 +91,7 @@ pub(crate) enum Verb {
     Enroll(Enroll),
     Unenroll(Unenroll),
     Uninstall(Uninstall),
-    Verify(Box<Verify>),
+    Verify(Verify),
     Bundle(Bundle),
     Rbac(Rbac),
     Version(Version),

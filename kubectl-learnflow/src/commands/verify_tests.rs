@@ -102,7 +102,10 @@ pub(in crate::commands) struct Ended {
 fn verify_until(fake: &Fake, waits: bool, flags: &[&str], stop: Option<(Duration, Why)>) -> Ended {
     let line = [&["x", "verify", "resilience", "--service=cart"], flags].concat();
     let cli = Cli::try_parse_from(line).expect("good flags");
-    let Verb::Verify(args) = cli.verb else {
+    let Verb::Verify(Verify {
+        what: Subject::Resilience(args),
+    }) = cli.verb
+    else {
         panic!("another verb")
     };
     let (printer, out, err) = captured();
@@ -261,7 +264,10 @@ fn a_server_that_is_away_when_kafka_must_come_back_is_waited_for() {
     let later = fake.clone();
     let line = ["x", "verify", "resilience", "--service=cart", "--disrupt"];
     let cli = Cli::try_parse_from(line).expect("good flags");
-    let Verb::Verify(args) = cli.verb else {
+    let Verb::Verify(Verify {
+        what: Subject::Resilience(args),
+    }) = cli.verb
+    else {
         panic!("another verb")
     };
     let (printer, _, err) = captured();
