@@ -36,6 +36,8 @@ pub(crate) struct Figure {
     pub(crate) target: f64,
     /// Of the request, in percent; else a plain number.
     pub(crate) percent: bool,
+    /// The API group from which the controller has it.
+    pub(crate) served_as: &'static str,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -151,10 +153,17 @@ impl Figure {
         let kind = metric["type"].as_str()?;
         let field = format!("{}{}", kind[..1].to_lowercase(), &kind[1..]);
         let metric = &metric[&field];
-        let name = match kind {
-            "ContainerResource" => format!("{} of container {}", text(&metric["name"]), text(&metric["container"])),
-            "Resource" => format!("{} of all containers", text(&metric["name"])),
-            _ => text(&metric["metric"]["name"]),
+        let (name, served_as) = match kind {
+            "ContainerResource" => (
+                format!("{} of container {}", text(&metric["name"]), text(&metric["container"])),
+                "metrics.k8s.io/v1beta1",
+            ),
+            "Resource" => (
+                format!("{} of all containers", text(&metric["name"])),
+                "metrics.k8s.io/v1beta1",
+            ),
+            "External" => (text(&metric["metric"]["name"]), "external.metrics.k8s.io/v1beta1"),
+            _ => (text(&metric["metric"]["name"]), "custom.metrics.k8s.io/v1beta1"),
         };
         let current = measured.filter(|measured| measured["type"] == kind);
         let current = current.map_or(&Value::Null, |measured| &measured[&field]["current"]);
@@ -164,12 +173,14 @@ impl Figure {
             "AverageValue" => (false, quantity(target["averageValue"].as_str()?), "averageValue"),
             _ => (false, quantity(target["value"].as_str()?), "value"),
         };
-        let now = current[field].as_f64().or_else(|| quantity(current[field].as_str()?));
+        let measured = &current[field];
+        let now = measured.as_f64().or_else(|| quantity(measured.as_str()?));
         Some(Self {
             name,
             now,
             target: target?,
             percent,
+            served_as,
         })
     }
 
@@ -202,8 +213,8 @@ pub(crate) struct Scaled {
     pub(crate) app_id: Option<String>,
     /// Field managers that own the number of its pods.
     pub(crate) owners: Vec<String>,
-    /// A manifest that was applied says how many pods there are: the next apply of it says so again.
-    pub(crate) in_manifest: Option<i64>,
+    /// Who applies a manifest that says how many pods there are: the next apply of it says so again.
+    pub(crate) applied_by: Option<String>,
     /// Containers that end as soon as they are told to.
     pub(crate) ends_at_once: Vec<String>,
     /// A container without a readiness probe gets requests before it listens.
@@ -215,6 +226,15 @@ pub(crate) struct Scaled {
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 impl Scaled {
+    /// What will undo what its autoscaler does, and what to do about it.
+    pub(crate) fn applied(&self) -> Option<(String, &'static str)> {
+        let who = self.applied_by.as_ref()?;
+        Some((
+            format!("{who} applies a manifest with spec.replicas: its next apply fights the autoscaler"),
+            "Take spec.replicas out of the manifest; docs/autoscaling.md says when.",
+        ))
+    }
+
     pub(crate) fn read(object: &Value) -> Self {
         let (metadata, spec) = (&object["metadata"], &object["spec"]);
         let template = &spec["template"];
@@ -222,7 +242,9 @@ impl Scaled {
         let applied = metadata["annotations"][APPLIED].as_str().unwrap_or_default();
         let applied: Value = serde_json::from_str(applied).unwrap_or_default();
         let owns = |entry: &&Value| !entry["fieldsV1"]["f:spec"]["f:replicas"].is_null();
-        let owners = metadata["managedFields"].as_array().into_iter().flatten().filter(owns);
+        let owners = || metadata["managedFields"].as_array().into_iter().flatten().filter(owns);
+        let applies = owners().find(|entry| entry["operation"] == "Apply").map(|entry| text(&entry["manager"]));
+        let client_side = applied["spec"]["replicas"].is_number().then(|| "kubectl".to_owned());
         let names = |lacks: fn(&Value) -> bool| containers().filter(|c| lacks(c)).map(|c| text(&c["name"])).collect();
         let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
         let mut refused = conditions.filter(|one| one["type"] == "ReplicaFailure" && one["status"] == "True");
@@ -232,8 +254,8 @@ impl Scaled {
             selector: labels(&spec["selector"]["matchLabels"]),
             labels: labels(&template["metadata"]["labels"]),
             app_id: template["metadata"]["annotations"]["dapr.io/app-id"].as_str().map(str::to_owned),
-            owners: owners.map(|entry| text(&entry["manager"])).collect(),
-            in_manifest: applied["spec"]["replicas"].as_i64(),
+            owners: owners().map(|entry| text(&entry["manager"])).collect(),
+            applied_by: applies.or(client_side),
             ends_at_once: names(|container| container["lifecycle"]["preStop"].is_null()),
             unprobed: names(|container| container["readinessProbe"].is_null()),
             refused: refused.next().map(|one| text(&one["message"])),

@@ -4,6 +4,7 @@ mod collector;
 mod daprd;
 mod figure;
 mod guest;
+mod hpa;
 mod outages;
 mod plugin;
 mod simulate;
@@ -74,6 +75,10 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "resilience",
         take: outages::resilience,
+    },
+    Measure {
+        key: "hpa",
+        take: hpa::hpa,
     },
     Measure {
         key: "plugin.binary_mb",

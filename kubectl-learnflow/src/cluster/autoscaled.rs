@@ -51,6 +51,19 @@ impl Cluster {
         Ok(Sight { autoscaler, scaled, pods })
     }
 
+    /// The autoscalers of Deployments, each with the name of its Deployment.
+    pub(crate) async fn autoscalers(&self) -> Result<Vec<(String, Autoscaler)>, Problem> {
+        let all = self
+            .listed("autoscaling/v2", "HorizontalPodAutoscaler", &ListParams::default())
+            .await?;
+        let of_deployment = |object: &Value| {
+            let target = &object["spec"]["scaleTargetRef"];
+            let name = target["name"].as_str().filter(|_| target["kind"] == "Deployment")?;
+            Some((name.to_owned(), Autoscaler::read(object)?))
+        };
+        Ok(all.iter().filter_map(of_deployment).collect())
+    }
+
     async fn pods_of(&self, scaled: &Scaled) -> Result<Vec<ScaledPod>, Problem> {
         let labels: Vec<String> = scaled.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let pods = self.listed("v1", "Pod", &ListParams::default().labels(&labels.join(","))).await?;

@@ -3,6 +3,7 @@
 mod applier;
 mod budget;
 mod bundle;
+mod chart;
 mod check;
 mod chosen;
 pub(crate) mod completion;
