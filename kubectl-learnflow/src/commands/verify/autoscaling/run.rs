@@ -382,7 +382,7 @@ impl<'a> Watch<'a> {
         seen.lost_why.clone_from(&tally.lost_why);
         // Over some looks, so that one that was late does not count as a peak.
         let rates: Vec<f64> = seen.looks.iter().map(|look| look.rps).collect();
-        let peaks = rates.windows(5).map(|five| five.iter().sum::<f64>() / 5.0);
+        let peaks = rates.windows(5.min(rates.len().max(1))).map(|few| few.iter().sum::<f64>() / few.len() as f64);
         seen.most_rps = peaks.fold(0.0, f64::max);
         Found {
             seen,
