@@ -1,5 +1,6 @@
 //! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
 
+mod autoscaling;
 mod boards;
 mod changes;
 mod concerns;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         let tests = golden::TESTS
             .iter()
             .chain(concerns::TESTS)
+            .chain(autoscaling::TESTS)
             .chain(resilience::TESTS)
             .chain(neighbours::TESTS)
             .chain(grafana::TESTS)

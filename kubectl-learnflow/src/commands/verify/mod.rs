@@ -1,7 +1,7 @@
 //! `verify resilience`: takes Kafka away with consent, watches what the policies make of it, and always brings it back.
 //! Its sister `verify autoscaling` is in a folder of its own.
 
-mod autoscaling;
+pub(super) mod autoscaling;
 mod delivery;
 mod experiment;
 mod fault;

@@ -72,4 +72,4 @@ async fn run_until<P: Lines>(
 
 #[cfg(test)]
 #[path = "autoscaling_tests.rs"]
-mod tests;
+pub(in crate::commands) mod tests;
