@@ -145,7 +145,12 @@ fn steps(down: &Value) -> Vec<Step> {
             period: Duration::from_secs(policy["periodSeconds"].as_u64()?),
         })
     };
-    down["policies"].as_array().into_iter().flatten().filter_map(step).collect()
+    down["policies"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(step)
+        .collect()
 }
 
 impl Figure {
@@ -243,7 +248,9 @@ impl Scaled {
         let applied: Value = serde_json::from_str(applied).unwrap_or_default();
         let owns = |entry: &&Value| !entry["fieldsV1"]["f:spec"]["f:replicas"].is_null();
         let owners = || metadata["managedFields"].as_array().into_iter().flatten().filter(owns);
-        let applies = owners().find(|entry| entry["operation"] == "Apply").map(|entry| text(&entry["manager"]));
+        let applies = owners()
+            .find(|entry| entry["operation"] == "Apply")
+            .map(|entry| text(&entry["manager"]));
         let client_side = applied["spec"]["replicas"].is_number().then(|| "kubectl".to_owned());
         let names = |lacks: fn(&Value) -> bool| containers().filter(|c| lacks(c)).map(|c| text(&c["name"])).collect();
         let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
@@ -253,7 +260,9 @@ impl Scaled {
             replicas: number(&spec["replicas"]).unwrap_or(1),
             selector: labels(&spec["selector"]["matchLabels"]),
             labels: labels(&template["metadata"]["labels"]),
-            app_id: template["metadata"]["annotations"]["dapr.io/app-id"].as_str().map(str::to_owned),
+            app_id: template["metadata"]["annotations"]["dapr.io/app-id"]
+                .as_str()
+                .map(str::to_owned),
             owners: owners().map(|entry| text(&entry["manager"])).collect(),
             applied_by: applies.or(client_side),
             ends_at_once: names(|container| container["lifecycle"]["preStop"].is_null()),
@@ -324,15 +333,21 @@ impl Front {
         let port = |port: &Value| {
             let name = text(&port["name"]);
             let protocol = port["appProtocol"].as_str().unwrap_or(&name);
+            let tls = protocol.starts_with("https");
             (port["protocol"].as_str().unwrap_or("TCP") == "TCP").then(|| Port {
-                tls: protocol.starts_with("https"),
+                tls,
                 number: port["port"].as_u64().and_then(|port| port.try_into().ok()).unwrap_or(0),
                 name,
             })
         };
         Some(Self {
             name: text(&object["metadata"]["name"]),
-            ports: spec["ports"].as_array().into_iter().flatten().filter_map(port).collect(),
+            ports: spec["ports"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(port)
+                .collect(),
         })
     }
 }

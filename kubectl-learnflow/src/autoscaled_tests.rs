@@ -49,7 +49,10 @@ fn an_autoscaler_is_read_whatever_it_measures() {
     );
     let missing: Vec<&str> = read.without_figures().iter().map(|figure| figure.served_as).collect();
     assert_eq!(missing, ["custom.metrics.k8s.io/v1beta1"]);
-    assert_eq!(read.hindered().map(|condition| condition.message.as_str()), Some("no figures"));
+    assert_eq!(
+        read.hindered().map(|condition| condition.message.as_str()),
+        Some("no figures")
+    );
     assert_eq!(read.strongest().map(|figure| figure.share()), Some(Some(2.0)));
     // Two serve, twice the target.
     assert_eq!(read.asked_for(2), Some(4));
@@ -106,17 +109,27 @@ fn a_deployment_says_who_sets_the_number_of_its_pods() {
     let field = json!({ "f:spec": { "f:replicas": {} } });
     let hpa = json!({ "manager": "kube-controller-manager", "operation": "Update", "subresource": "scale", "fieldsV1": field });
     let other = json!({ "manager": "argocd", "operation": "Apply", "fieldsV1": field });
-    let elsewhere = json!({ "manager": "kubectl", "operation": "Update", "fieldsV1": { "f:spec": { "f:template": {} } } });
+    let elsewhere =
+        json!({ "manager": "kubectl", "operation": "Update", "fieldsV1": { "f:spec": { "f:template": {} } } });
     let cart = read(json!([hpa, elsewhere]), json!({}));
-    assert_eq!((cart.owners.as_slice(), &cart.applied_by), (&["kube-controller-manager".to_owned()][..], &None));
+    assert_eq!(
+        (cart.owners.as_slice(), &cart.applied_by),
+        (&["kube-controller-manager".to_owned()][..], &None)
+    );
     assert_eq!(cart.applied(), None);
     assert_eq!((cart.replicas, cart.app_id.as_deref()), (2, Some("cart-id")));
-    assert_eq!((cart.ends_at_once.as_slice(), cart.unprobed.as_slice()), (&["helper".to_owned()][..], &["helper".to_owned()][..]));
+    assert_eq!(
+        (cart.ends_at_once.as_slice(), cart.unprobed.as_slice()),
+        (&["helper".to_owned()][..], &["helper".to_owned()][..])
+    );
     assert_eq!(cart.refused.as_deref(), Some("exceeded quota: team"));
     assert_eq!(read(json!([other]), json!({})).applied_by.as_deref(), Some("argocd"));
     let last = |text: &str| json!({ "kubectl.kubernetes.io/last-applied-configuration": text });
     let said = read(json!([hpa]), last("{\"spec\":{\"replicas\":1}}"));
-    assert!(said.applied().is_some_and(|(text, _)| text.starts_with("kubectl applies")));
+    assert!(
+        said.applied()
+            .is_some_and(|(text, _)| text.starts_with("kubectl applies"))
+    );
     assert_eq!(read(json!([hpa]), last("{\"spec\":{}}")).applied_by, None);
     assert_eq!(read(json!([hpa]), last("no JSON")).applied_by, None);
 }
@@ -128,9 +141,15 @@ fn a_pod_and_a_service() {
         "status": { "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "False" }],
             "containerStatuses": [{ "state": { "waiting": { "reason": "ImagePullBackOff" } } }] },
     }));
-    assert_eq!((pod.ready, pod.leaving, pod.reason.as_deref()), (false, false, Some("ImagePullBackOff")));
-    let unscheduled = json!({ "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: Insufficient cpu" });
-    let pod = ScaledPod::read(&json!({ "metadata": { "name": "x", "deletionTimestamp": "t" }, "status": { "conditions": [unscheduled] } }));
+    assert_eq!(
+        (pod.ready, pod.leaving, pod.reason.as_deref()),
+        (false, false, Some("ImagePullBackOff"))
+    );
+    let unscheduled =
+        json!({ "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: Insufficient cpu" });
+    let pod = ScaledPod::read(
+        &json!({ "metadata": { "name": "x", "deletionTimestamp": "t" }, "status": { "conditions": [unscheduled] } }),
+    );
     assert!(pod.leaving && pod.reason.is_some_and(|why| why.contains("Insufficient cpu")));
 
     let labels: BTreeMap<String, String> = [("app".to_owned(), "cart".to_owned())].into();
@@ -143,6 +162,13 @@ fn a_pod_and_a_service() {
     };
     assert_eq!(service(json!({ "app": "other" })), None);
     assert_eq!(service(json!({})), None, "one without a selector leads elsewhere");
-    let port = Port { name: "web".into(), number: 443, tls: true };
-    assert_eq!(service(json!({ "app": "cart" })).map(|front| front.ports), Some(vec![port]));
+    let port = Port {
+        name: "web".into(),
+        number: 443,
+        tls: true,
+    };
+    assert_eq!(
+        service(json!({ "app": "cart" })).map(|front| front.ports),
+        Some(vec![port])
+    );
 }

@@ -13,9 +13,9 @@ use crate::{
     config::{self, Boards, Entry, Expected, Memory, Share, Slow, Which},
     text::parse_duration,
 };
+pub(crate) use autoscaling::Autoscaling;
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
-pub(crate) use autoscaling::Autoscaling;
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 pub(crate) use explain::{Explain, ExplainFormat};
 pub(crate) use simulate::{Mode, Rate, Simulate, SimulateFormat};

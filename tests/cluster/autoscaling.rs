@@ -23,19 +23,32 @@ const AUTOSCALER: &str = include_str!("../cases/autoscaling.yaml");
 /// What a frontend does when it is told to end.
 const SERVES_ON: &str = r#"{"preStop":{"sleep":{"seconds":5}}}"#;
 /// Each takes some 20 ms of a processor, of which a frontend requests 50 ms a second.
-const LOAD: [&str; 6] = ["verify", "autoscaling", "frontend", "--load", "--path=/preview?cost=20", "--max-rps=8"];
+const LOAD: [&str; 6] = [
+    "verify",
+    "autoscaling",
+    "frontend",
+    "--load",
+    "--path=/preview?cost=20",
+    "--max-rps=8",
+];
 
 fn verified_under_load(target: &Target) -> Result<()> {
     target.deploy_services()?;
     let (_, said) = expect(target, &["verify", "autoscaling", "frontend"], 2)?;
-    ensure!(said.contains("Deployment learnflow/frontend has no HorizontalPodAutoscaler."), "{said}");
+    ensure!(
+        said.contains("Deployment learnflow/frontend has no HorizontalPodAutoscaler."),
+        "{said}"
+    );
     ends(target, SERVES_ON)?;
     target.apply(Some(SERVICES_NAMESPACE), AUTOSCALER)?;
     figures_come(target)?;
     let (report, said) = expect(target, &[&LOAD[..], &["--hold=10s", "--output=json"]].concat(), 0)?;
     let report: Value = serde_json::from_str(&report).with_context(|| said)?;
     ensure!(report["scaling"]["most"].as_i64() > Some(1), "{report:#}");
-    ensure!(report["requests"]["failed"] == 0 && report["requests"]["lost"] == 0, "{report:#}");
+    ensure!(
+        report["requests"]["failed"] == 0 && report["requests"]["lost"] == 0,
+        "{report:#}"
+    );
     let promises = report["promises"].as_array().context("promises")?;
     let broken = promises.iter().find(|promise| promise["verdict"] != "kept");
     ensure!(promises.len() == 7 && broken.is_none(), "{broken:?}");
@@ -61,9 +74,15 @@ fn figures_come(target: &Target) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(90);
     loop {
         let look = target.run_plugin(&["verify", "autoscaling"])?;
-        let (out, said) = (String::from_utf8_lossy(&look.stdout), String::from_utf8_lossy(&look.stderr));
+        let (out, said) = (
+            String::from_utf8_lossy(&look.stdout),
+            String::from_utf8_lossy(&look.stderr),
+        );
         if look.status.code() != Some(2) {
-            ensure!(out.contains("Nothing was sent. With --load: up to 50 a second of GET / to Service frontend"), "{out}");
+            ensure!(
+                out.contains("Nothing was sent. With --load: up to 50 a second of GET / to Service frontend"),
+                "{out}"
+            );
             return Ok(());
         }
         ensure!(Instant::now() < deadline, "{said}");

@@ -121,11 +121,19 @@ fn parse_path(text: &str) -> Result<String, String> {
 }
 
 fn parse_method(text: &str) -> Result<Method, String> {
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ];
     let wanted = text.to_uppercase();
-    known.into_iter().find(|method| method.as_str() == wanted).ok_or_else(|| {
-        format!("`{text}` is not a method; write GET, HEAD, POST, PUT, PATCH or DELETE")
-    })
+    known
+        .into_iter()
+        .find(|method| method.as_str() == wanted)
+        .ok_or_else(|| format!("`{text}` is not a method; write GET, HEAD, POST, PUT, PATCH or DELETE"))
 }
 
 #[cfg(test)]
@@ -168,8 +176,17 @@ mod tests {
         ] {
             assert!(autoscaling(wrong).is_err(), "{wrong:?}");
         }
-        let args = autoscaling(&["--load", "--method=post", "--path=/l?cost=5", "--max-errors=0%", "--max-rps=20/s"]);
+        let args = autoscaling(&[
+            "--load",
+            "--method=post",
+            "--path=/l?cost=5",
+            "--max-errors=0%",
+            "--max-rps=20/s",
+        ]);
         let args = args.expect("good flags");
-        assert_eq!((args.requests.method, args.max_errors, args.max_rps), (Method::POST, 0.0, 20.0));
+        assert_eq!(
+            (args.requests.method, args.max_errors, args.max_rps),
+            (Method::POST, 0.0, 20.0)
+        );
     }
 }

@@ -44,17 +44,21 @@ impl Cluster {
         let (hpa, scaled) = try_join!(self.existing(&hpa), self.scaled(name))?;
         let gone = |what: String| Problem::new(format!("{what} has been deleted meanwhile.")).kind(Kind::NotFound);
         let scaled = scaled.ok_or_else(|| gone(format!("Deployment {}/{name}", self.namespace)))?;
-        let autoscaler = hpa.and_then(|hpa| Autoscaler::read(&hpa.value)).ok_or_else(|| {
-            gone(format!("HorizontalPodAutoscaler {}/{autoscaler}", self.namespace))
-        })?;
-        let pods = self.pods_of(&scaled).await?;
-        Ok(Sight { autoscaler, scaled, pods })
+        let autoscaler = hpa
+            .and_then(|hpa| Autoscaler::read(&hpa.value))
+            .ok_or_else(|| gone(format!("HorizontalPodAutoscaler {}/{autoscaler}", self.namespace)))?;
+        let pods = self.scaled_pods(&scaled).await?;
+        Ok(Sight {
+            autoscaler,
+            scaled,
+            pods,
+        })
     }
 
     /// The autoscalers of Deployments, each with the name of its Deployment.
     pub(crate) async fn autoscalers(&self) -> Result<Vec<(String, Autoscaler)>, Problem> {
         let all = self
-            .listed("autoscaling/v2", "HorizontalPodAutoscaler", &ListParams::default())
+            .list_as("autoscaling/v2", "HorizontalPodAutoscaler", &ListParams::default())
             .await?;
         let of_deployment = |object: &Value| {
             let target = &object["spec"]["scaleTargetRef"];
@@ -64,22 +68,30 @@ impl Cluster {
         Ok(all.iter().filter_map(of_deployment).collect())
     }
 
-    async fn pods_of(&self, scaled: &Scaled) -> Result<Vec<ScaledPod>, Problem> {
-        let labels: Vec<String> = scaled.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let pods = self.listed("v1", "Pod", &ListParams::default().labels(&labels.join(","))).await?;
+    async fn scaled_pods(&self, scaled: &Scaled) -> Result<Vec<ScaledPod>, Problem> {
+        let labels: Vec<String> = scaled
+            .selector
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let pods = self
+            .list_as("v1", "Pod", &ListParams::default().labels(&labels.join(",")))
+            .await?;
         let ended = |pod: &&Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
         Ok(pods.iter().filter(|pod| !ended(pod)).map(ScaledPod::read).collect())
     }
 
     /// Services that lead to its pods; those that Dapr makes for its sidecars lead elsewhere.
     pub(crate) async fn fronts(&self, scaled: &Scaled) -> Result<Vec<Front>, Problem> {
-        let services = self.listed("v1", "Service", &ListParams::default()).await?;
+        let services = self.list_as("v1", "Service", &ListParams::default()).await?;
         let daprs = scaled.app_id.as_ref().map(|id| format!("{id}-dapr"));
-        let fronts = services.iter().filter_map(|service| Front::read(service, &scaled.labels));
+        let fronts = services
+            .iter()
+            .filter_map(|service| Front::read(service, &scaled.labels));
         Ok(fronts.filter(|front| Some(&front.name) != daprs.as_ref()).collect())
     }
 
-    async fn listed(&self, api_version: &str, kind: &str, wanted: &ListParams) -> Result<Vec<Value>, Problem> {
+    async fn list_as(&self, api_version: &str, kind: &str, wanted: &ListParams) -> Result<Vec<Value>, Problem> {
         let any = ObjectRef {
             api_version: api_version.into(),
             kind: kind.into(),
@@ -87,7 +99,8 @@ impl Cluster {
         };
         let list = self.dynamic(&any).list(wanted).await;
         let list = list.map_err(self.list_of(&format!("{kind}s"), Some(self.namespace.as_str())))?;
-        let value = |object| serde_json::to_value(object).map_err(|e| Problem::new(format!("Cannot read a {kind}: {e}.")));
+        let value =
+            |object| serde_json::to_value(object).map_err(|e| Problem::new(format!("Cannot read a {kind}: {e}.")));
         list.into_iter().map(value).collect()
     }
 

@@ -77,7 +77,13 @@ async fn control(fake: Fake) {
         if loaded {
             last_loaded = now;
         }
-        let next = if loaded { 3 } else if now - last_loaded >= 30 { 1 } else { wanted };
+        let next = if loaded {
+            3
+        } else if now - last_loaded >= 30 {
+            1
+        } else {
+            wanted
+        };
         let cpu = if loaded { 180 } else { 5 };
         fake.change(HPA, &json!({ "status": status(next, cpu) }));
         if next != wanted {
@@ -175,14 +181,23 @@ fn without_consent_it_only_looks() {
     let out = &ended.out;
     assert!(out.contains("√ It measures cpu of container app 5 %/70 %\n"), "{out}");
     assert!(
-        out.contains("Nothing was sent. With --load: up to 50 a second of GET / to Service cart, port 80 for at most 5m"),
+        out.contains(
+            "Nothing was sent. With --load: up to 50 a second of GET / to Service cart, port 80 for at most 5m"
+        ),
         "{out}"
     );
     assert_eq!(sent(&fake), 0);
-    fake.change(&service_path("cart"), &json!({ "spec": { "template": { "spec": { "containers": [{ "name": "app" }] } } } }));
+    fake.change(
+        &service_path("cart"),
+        &json!({ "spec": { "template": { "spec": { "containers": [{ "name": "app" }] } } } }),
+    );
     let ended = verify(&fake, &["cart"]);
     assert_eq!(ended.result, Ok(Outcome::Bad));
-    assert!(ended.out.contains("× Container app ends at once when told to"), "{}", ended.out);
+    assert!(
+        ended.out.contains("× Container app ends at once when told to"),
+        "{}",
+        ended.out
+    );
     assert!(ended.out.contains("× No readiness probe: app"), "{}", ended.out);
 }
 
@@ -192,7 +207,10 @@ fn an_autoscaler_that_moves_keeps_its_promises() {
     let ended = verify(&fake, &["cart", "--load"]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}\n{}", ended.out, ended.err);
     let out = &ended.out;
-    assert!(out.contains("√ More pods are wanted under load: 3 wanted instead of 1"), "{out}");
+    assert!(
+        out.contains("√ More pods are wanted under load: 3 wanted instead of 1"),
+        "{out}"
+    );
     assert!(out.contains("√ 7 of 7 promises kept, none broken"), "{out}");
     assert!(out.contains("wanted     ▃"), "the chart: {out}");
     assert_eq!(fake.writes(), Vec::<String>::new(), "it writes nothing");
@@ -206,10 +224,23 @@ fn the_report_for_programs_has_every_promise_and_look() {
     let ended = verify(&fake, &["cart", "--load", "--no-scale-down", "-o=json", "--hold=20s"]);
     assert_eq!(ended.result, Ok(Outcome::Good), "{}", ended.err);
     let report: Value = serde_json::from_str(&ended.out).expect("JSON");
-    let ids: Vec<&str> = report["promises"].as_array().into_iter().flatten().filter_map(|p| p["id"].as_str()).collect();
+    let ids: Vec<&str> = report["promises"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|p| p["id"].as_str())
+        .collect();
     assert_eq!(
         ids,
-        ["scales-up", "first-replica-soon", "none-failed-scaling-up", "steady", "none-failed-scaling-down", "scales-down", "only-the-autoscaler"]
+        [
+            "scales-up",
+            "first-replica-soon",
+            "none-failed-scaling-up",
+            "steady",
+            "none-failed-scaling-down",
+            "scales-down",
+            "only-the-autoscaler"
+        ]
     );
     assert_eq!(report["promises"][5]["verdict"], "not-tested");
     assert_eq!(report["scaling"]["most"], 3);
@@ -224,7 +255,9 @@ fn load_ends_at_once_when_somebody_asks() {
     assert_eq!(ended.result, Ok(Outcome::Interrupted));
     assert!(ended.err.contains("‼ No load is sent any more"), "{}", ended.err);
     assert!(
-        ended.err.contains("3 pods now, 1 before: the autoscaler takes them away by itself, when they were not wanted for 30s."),
+        ended.err.contains(
+            "3 pods now, 1 before: the autoscaler takes them away by itself, when they were not wanted for 30s."
+        ),
         "{}",
         ended.err
     );
@@ -259,9 +292,24 @@ fn a_service_that_fails_ends_the_load() {
 fn what_makes_a_run_useless_is_named_before_anything_is_sent() {
     type Change = fn(&Fake);
     let cases: [(&str, &[&str], Change, &str); 12] = [
-        ("unknown", &["nobody"], |_| {}, "There is no Deployment nobody in namespace shop."),
-        ("none has one", &[], |fake| fake.remove(HPA), "No Deployment in namespace shop has a HorizontalPodAutoscaler."),
-        ("it has none", &["cart"], |fake| fake.remove(HPA), "Deployment shop/cart has no HorizontalPodAutoscaler."),
+        (
+            "unknown",
+            &["nobody"],
+            |_| {},
+            "There is no Deployment nobody in namespace shop.",
+        ),
+        (
+            "none has one",
+            &[],
+            |fake| fake.remove(HPA),
+            "No Deployment in namespace shop has a HorizontalPodAutoscaler.",
+        ),
+        (
+            "it has none",
+            &["cart"],
+            |fake| fake.remove(HPA),
+            "Deployment shop/cart has no HorizontalPodAutoscaler.",
+        ),
         (
             "min = max",
             &[],
@@ -320,7 +368,12 @@ fn what_makes_a_run_useless_is_named_before_anything_is_sent() {
             |fake| fake.remove("/api/v1/namespaces/shop/services/cart"),
             "No Service in namespace shop leads to the pods of Deployment cart",
         ),
-        ("no such port", &["--port=grpc"], |_| {}, "Service cart has no port grpc."),
+        (
+            "no such port",
+            &["--port=grpc"],
+            |_| {},
+            "Service cart has no port grpc.",
+        ),
     ];
     for (name, flags, change, expected) in cases {
         let fake = sound();
@@ -336,7 +389,11 @@ fn what_makes_a_run_useless_is_named_before_anything_is_sent() {
     // Only with load.
     let fake = sound();
     fake.change(&service_path("cart"), &json!({ "spec": { "replicas": 3 } }));
-    assert!(verify(&fake, &["--load"]).result.is_err_and(|problem| problem.what.starts_with("It runs 3 pods, its maximum")));
+    assert!(
+        verify(&fake, &["--load"])
+            .result
+            .is_err_and(|problem| problem.what.starts_with("It runs 3 pods, its maximum"))
+    );
     let fake = sound();
     fake.answer(PROXY, 404, json!("no such page"));
     let problem = verify(&fake, &["--load"]).result.expect_err("404");

@@ -140,9 +140,16 @@ impl Seen {
         let most = self.loaded().map(|look| look.wanted).max().unwrap_or(self.from);
         let held = decision.and(self.loaded().last());
         let needed = held.and_then(|look| look.asked_for);
-        let down_began = self.after().find(|look| look.wanted < most).map(|look| look.at - self.load_ended);
+        let down_began = self
+            .after()
+            .find(|look| look.wanted < most)
+            .map(|look| look.at - self.load_ended);
         let gone = |look: &&Look| look.there <= self.from && look.wanted <= self.from;
-        let failed_up = self.failures.iter().filter(|failure| failure.at <= self.load_ended).count();
+        let failed_up = self
+            .failures
+            .iter()
+            .filter(|failure| failure.at <= self.load_ended)
+            .count();
         Figures {
             decision,
             first_ready: self.loaded().find(|look| look.new_ready > 0).map(|look| look.at),
@@ -190,21 +197,28 @@ impl Seen {
         if failure.nobody {
             return Cause::Nobody;
         }
-        let mut of = self.pods.iter().filter(|(_, life)| failure.ip.is_none() || life.ip == failure.ip);
+        let mut of = self
+            .pods
+            .iter()
+            .filter(|(_, life)| failure.ip.is_none() || life.ip == failure.ip);
         let ended = failure.at + failure.took;
         let leaving = |life: &Life| {
             life.leaving
                 .is_some_and(|at| ended >= at - NEAR && (failure.ip.is_some() || failure.at <= at + NEAR))
         };
         let fresh = |life: &Life| {
-            let new = life.ready.is_none_or(|at| (at - NEAR..at + FRESH).contains(&failure.at));
+            let new = life
+                .ready
+                .is_none_or(|at| (at - NEAR..at + FRESH).contains(&failure.at));
             failure.ip.is_some() && new
         };
         let named = |(name, _): (&String, &Life)| name.clone();
         if let Some(pod) = of.clone().find(|(_, life)| leaving(life)).map(named) {
             return Cause::Leaving(pod);
         }
-        of.find(|(_, life)| fresh(life)).map(named).map_or(Cause::Service, Cause::Fresh)
+        of.find(|(_, life)| fresh(life))
+            .map(named)
+            .map_or(Cause::Service, Cause::Fresh)
     }
 
     pub(super) fn judge(&self) -> Vec<Promise> {
@@ -225,26 +239,44 @@ impl Seen {
         if let Some(at) = figures.decision {
             let look = self.loaded().find(|look| look.wanted > self.from);
             let by = look.map_or_else(String::new, |look| look.figure.clone());
-            return of(Verdict::Kept, format!("{} wanted instead of {}, {at:.0} s after the load began: {by}", figures.most, self.from));
+            return of(
+                Verdict::Kept,
+                format!(
+                    "{} wanted instead of {}, {at:.0} s after the load began: {by}",
+                    figures.most, self.from
+                ),
+            );
         }
         let strongest = self.loaded().filter(|look| look.share.is_some());
         let strongest = strongest.max_by(|a, b| a.share.unwrap_or(0.0).total_cmp(&b.share.unwrap_or(0.0)));
         let Some(look) = strongest else {
             let why = self.hindered.clone().unwrap_or_else(|| "it has no figures".into());
-            return of(Verdict::Unknown, format!("the autoscaler measured nothing meanwhile: {why}"));
+            return of(
+                Verdict::Unknown,
+                format!("the autoscaler measured nothing meanwhile: {why}"),
+            );
         };
         // Within a tenth of the target it does nothing.
         if look.share.unwrap_or(0.0) <= 1.1 {
             let why = match self.end {
                 End::Errors => "it ended for its errors before the target was reached".into(),
-                _ => format!("load of {:.0} rps did not reach the target: {}", self.most_rps, look.figure),
+                _ => format!(
+                    "load of {:.0} rps did not reach the target: {}",
+                    self.most_rps, look.figure
+                ),
             };
             return of(Verdict::Unknown, why);
         }
         match self.end {
             End::NotWanted | End::Late => {
-                let why = self.hindered.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-                of(Verdict::Broken, format!("{}, and still {} wanted{why}", look.figure, self.from))
+                let why = self
+                    .hindered
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!(": {why}"));
+                of(
+                    Verdict::Broken,
+                    format!("{}, and still {} wanted{why}", look.figure, self.from),
+                )
             }
             _ => of(Verdict::NotTested, "the load ended before it could decide".into()),
         }
@@ -252,20 +284,34 @@ impl Seen {
 
     fn first_replica(&self, figures: &Figures) -> Promise {
         let limit = self.within.as_secs_f64();
-        let of = |verdict, why| promise("first-replica-soon", &format!("A new pod is ready within {limit:.0} s"), verdict, why);
+        let of = |verdict, why| {
+            promise(
+                "first-replica-soon",
+                &format!("A new pod is ready within {limit:.0} s"),
+                verdict,
+                why,
+            )
+        };
         match (figures.decision, figures.first_ready) {
             (None, _) => of(Verdict::NotTested, "no more pods were wanted".into()),
             (Some(_), Some(at)) if at <= limit => of(Verdict::Kept, format!("{at:.0} s after the load began")),
-            (Some(decision), Some(at)) => {
-                of(Verdict::Broken, format!("{at:.0} s after the load began, {:.0} s after it was wanted", at - decision))
-            }
+            (Some(decision), Some(at)) => of(
+                Verdict::Broken,
+                format!(
+                    "{at:.0} s after the load began, {:.0} s after it was wanted",
+                    at - decision
+                ),
+            ),
             (Some(decision), None) if self.load_ended - decision < 10.0 && self.load_ended < limit => {
                 of(Verdict::NotTested, "the load ended before".into())
             }
             (Some(_), None) => {
                 let stuck = self.looks.iter().rev().find_map(|look| look.stuck.clone());
                 let why = stuck.map_or_else(String::new, |why| format!(": {why}"));
-                of(Verdict::Broken, format!("none was ready when the load ended after {:.0} s{why}", self.load_ended))
+                of(
+                    Verdict::Broken,
+                    format!("none was ready when the load ended after {:.0} s{why}", self.load_ended),
+                )
             }
         }
     }
@@ -277,10 +323,16 @@ impl Seen {
         match figures.failed_up {
             0 if self.lost as f64 > LOST * sent as f64 => {
                 let why = self.lost_why.clone().unwrap_or_default();
-                of(Verdict::Unknown, format!("{} of {sent} were lost on the way to the cluster ({why})", self.lost))
+                of(
+                    Verdict::Unknown,
+                    format!("{} of {sent} were lost on the way to the cluster ({why})", self.lost),
+                )
             }
             0 => of(Verdict::Kept, format!("0 of {sent}")),
-            failed => of(Verdict::Broken, format!("{failed} of {sent}, {}", self.first(|at| at <= self.load_ended))),
+            failed => of(
+                Verdict::Broken,
+                format!("{failed} of {sent}, {}", self.first(|at| at <= self.load_ended)),
+            ),
         }
     }
 
@@ -291,7 +343,10 @@ impl Seen {
             (0, _, None) => of(Verdict::NotTested, "that was not waited for".into()),
             (0, None, Some(_)) => of(Verdict::NotTested, "no pod went".into()),
             (0, Some(_), Some(_)) => of(Verdict::Kept, "0 of those that went on being sent".into()),
-            (failed, ..) => of(Verdict::Broken, format!("{failed}, {}", self.first(|at| at > self.load_ended))),
+            (failed, ..) => of(
+                Verdict::Broken,
+                format!("{failed}, {}", self.first(|at| at > self.load_ended)),
+            ),
         }
     }
 
@@ -311,9 +366,13 @@ impl Seen {
             _ => String::new(),
         };
         match held {
-            _ if figures.turns > 0 => {
-                of(Verdict::Broken, format!("it changed direction {} times under load, {most} pods at most{over}", figures.turns))
-            }
+            _ if figures.turns > 0 => of(
+                Verdict::Broken,
+                format!(
+                    "it changed direction {} times under load, {most} pods at most{over}",
+                    figures.turns
+                ),
+            ),
             Some(held) if self.end == End::Held => of(Verdict::Kept, format!("{most} for {held:.0} s{over}")),
             _ => of(Verdict::NotTested, "the load was not held".into()),
         }
@@ -326,19 +385,36 @@ impl Seen {
         };
         match (figures.decision, figures.down) {
             (None, _) => of(Verdict::NotTested, "none had come".into()),
-            (Some(_), Some(after)) => of(Verdict::Kept, format!("{} again {after:.0} s after the load", self.from)),
+            (Some(_), Some(after)) => of(
+                Verdict::Kept,
+                format!("{} again {after:.0} s after the load", self.from),
+            ),
             (Some(_), None) => {
                 let left = self.looks.last().map_or(0, |look| look.there);
                 let after = until - self.load_ended;
-                of(Verdict::Broken, format!("still {left} pods {after:.0} s after the load"))
+                of(
+                    Verdict::Broken,
+                    format!("still {left} pods {after:.0} s after the load"),
+                )
             }
         }
     }
 
     fn owner(&self) -> Promise {
-        let of = |verdict, why| promise("only-the-autoscaler", "Nobody else sets the number of pods", verdict, why);
+        let of = |verdict, why| {
+            promise(
+                "only-the-autoscaler",
+                "Nobody else sets the number of pods",
+                verdict,
+                why,
+            )
+        };
         let owners = self.owners();
-        let whose = if owners.is_empty() { "nobody".into() } else { owners.join(", ") };
+        let whose = if owners.is_empty() {
+            "nobody".into()
+        } else {
+            owners.join(", ")
+        };
         match self.others().first() {
             None => of(Verdict::Kept, format!("spec.replicas belongs to {whose}")),
             Some((at, told)) => of(

@@ -37,7 +37,11 @@ fn seen(case: &Case) -> Seen {
         Look {
             at: n as f64 - 2.0,
             wanted,
-            told: if case.told.is_empty() { wanted } else { at(&case.told, n) },
+            told: if case.told.is_empty() {
+                wanted
+            } else {
+                at(&case.told, n)
+            },
             ready,
             new_ready: (ready - 1).max(0),
             there: ready,
@@ -55,7 +59,11 @@ fn seen(case: &Case) -> Seen {
         failures: case
             .failed
             .iter()
-            .map(|at| Failure { at: *at, text: "503 busy".into(), ..Failure::default() })
+            .map(|at| Failure {
+                at: *at,
+                text: "503 busy".into(),
+                ..Failure::default()
+            })
             .collect(),
         sent: 1000,
         lost: case.lost,
@@ -94,7 +102,11 @@ fn each_case_has_its_verdicts() {
         let verdicts: String = promises.iter().map(letter).collect();
         assert_eq!(verdicts, case.verdicts, "{}\n{why}", case.name);
         for words in &case.says {
-            assert!(why.contains(words.as_str()), "{}: `{words}` is not in\n{why}", case.name);
+            assert!(
+                why.contains(words.as_str()),
+                "{}: `{words}` is not in\n{why}",
+                case.name
+            );
         }
     }
 }
@@ -130,9 +142,21 @@ fn whose_fault_a_failure_is_shows_in_what_pods_did() {
         // Its connection was cut: which pod it was, nobody says.
         (failure(400.5, None), leaving.clone()),
         (failure(300.0, None), Cause::Service),
-        (Failure { nobody: true, ..failure(400.0, None) }, Cause::Nobody),
+        (
+            Failure {
+                nobody: true,
+                ..failure(400.0, None)
+            },
+            Cause::Nobody,
+        ),
         // Sent long before, and cut when the pod ended.
-        (Failure { took: 20.0, ..failure(385.0, Some("10.0.0.2")) }, leaving),
+        (
+            Failure {
+                took: 20.0,
+                ..failure(385.0, Some("10.0.0.2"))
+            },
+            leaving,
+        ),
     ] {
         assert_eq!(seen.cause(&failure), cause, "{failure:?}");
     }

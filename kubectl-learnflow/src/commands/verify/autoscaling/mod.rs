@@ -9,12 +9,7 @@ mod way;
 
 use super::{experiment::Lines, findings, stop::Stop};
 use crate::{
-    cli::Autoscaling,
-    cluster::Cluster,
-    commands::guard,
-    model::Outcome,
-    permissions,
-    printer::Printer,
+    cli::Autoscaling, cluster::Cluster, commands::guard, model::Outcome, permissions, printer::Printer,
     problem::Problem,
 };
 use std::time::Duration;
@@ -65,7 +60,12 @@ async fn run_until<P: Lines>(
             "DELETE" => "delete",
             _ => "get",
         };
-        guard::allowed(cluster, permissions::verify_requests(namespace, proxied, verb).required, printer).await?;
+        guard::allowed(
+            cluster,
+            permissions::verify_requests(namespace, proxied, verb).required,
+            printer,
+        )
+        .await?;
     }
     run::run(cluster, &scene, args, &stop, printer).await
 }

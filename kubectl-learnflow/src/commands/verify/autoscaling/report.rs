@@ -87,7 +87,11 @@ fn chart(seen: &Seen, printer: &Printer) {
     let lines = [
         columns.axis(),
         bars("load", &row(&|n| looks[n].rps), " rps"),
-        bars("figure", &row(&|n| looks[n].share.unwrap_or(0.0) * 100.0), " % of the target"),
+        bars(
+            "figure",
+            &row(&|n| looks[n].share.unwrap_or(0.0) * 100.0),
+            " % of the target",
+        ),
         bars("wanted", &row(&|n| looks[n].wanted.into()), " pods"),
         bars("ready", &row(&|n| looks[n].ready.into()), " pods"),
         bars("failed", &failed, ""),
@@ -99,25 +103,45 @@ fn chart(seen: &Seen, printer: &Printer) {
 
 fn table(found: &Found, what: &str, printer: &Printer) {
     let Found {
-        seen, tally, autoscaler, ..
+        seen,
+        tally,
+        autoscaler,
+        ..
     } = found;
     let figures = seen.figures();
     let mut happened = Table::new(&["WHAT", "SEEN"]);
     let mut row = |what: &str, seen: String| happened.rows.push(vec![plain(what), plain(seen)]);
-    row("autoscaler", format!("{}, {} to {} pods", autoscaler.name, autoscaler.min, autoscaler.max));
+    row(
+        "autoscaler",
+        format!("{}, {} to {} pods", autoscaler.name, autoscaler.min, autoscaler.max),
+    );
     row("load", format!("{what}, {:.0} rps at most", seen.most_rps));
     let lost = match tally.lost {
         0 => String::new(),
         lost => format!(", {lost} lost on the way to the cluster"),
     };
-    row("requests", format!("{} sent, {} good, {} failed{lost}", tally.sent, tally.good, tally.failed));
+    row(
+        "requests",
+        format!(
+            "{} sent, {} good, {} failed{lost}",
+            tally.sent, tally.good, tally.failed
+        ),
+    );
     let (p50, p95, slowest) = quantiles(&tally.took);
     row("good after", format!("p50 {p50}, p95 {p95}, slowest {slowest}"));
     row("more wanted", span(figures.decision, "after the load began"));
     row("new pod ready", span(figures.first_ready, "after the load began"));
-    let needed = figures.needed.map_or_else(String::new, |needed| format!(", {needed} by its figures in the end"));
-    row("pods", format!("{} before, {} at most{needed}", seen.from, figures.most));
-    row("load ended", format!("after {:.0} s: {}", seen.load_ended, why(seen.end)));
+    let needed = figures
+        .needed
+        .map_or_else(String::new, |needed| format!(", {needed} by its figures in the end"));
+    row(
+        "pods",
+        format!("{} before, {} at most{needed}", seen.from, figures.most),
+    );
+    row(
+        "load ended",
+        format!("after {:.0} s: {}", seen.load_ended, why(seen.end)),
+    );
     if seen.waited_until.is_some() {
         row("fewer wanted", span(figures.down_began, "after the load"));
         row("pods gone", span(figures.down, "after the load"));
@@ -129,7 +153,10 @@ fn table(found: &Found, what: &str, printer: &Printer) {
         printer.data_line(Tone::Bad, &format!("× {}", told(seen, failure)));
     }
     if tally.failed > SHOWN {
-        printer.data_line(Tone::Plain, &format!("  and {} more, see -o json", tally.failed - SHOWN));
+        printer.data_line(
+            Tone::Plain,
+            &format!("  and {} more, see -o json", tally.failed - SHOWN),
+        );
     }
 }
 
@@ -209,7 +236,8 @@ fn quantiles(took: &[f32]) -> (String, String, String) {
     took.sort_by(f32::total_cmp);
     let at = |share: f64| {
         let place = ((took.len() as f64 * share).ceil() as usize).saturating_sub(1);
-        took.get(place).map_or_else(|| "-".to_owned(), |seconds| format_seconds((*seconds).into()))
+        took.get(place)
+            .map_or_else(|| "-".to_owned(), |seconds| format_seconds((*seconds).into()))
     };
     (at(0.5), at(0.95), at(1.0))
 }
@@ -246,7 +274,11 @@ fn document(found: &Found, what: &str, promises: Vec<Value>) -> Value {
             Cause::Nobody => ("no-pod-ready", None),
             Cause::Service => ("service", None),
         };
-        let by_ip = || seen.pods.iter().find(|(_, life)| failure.ip.is_some() && life.ip == failure.ip);
+        let by_ip = || {
+            seen.pods
+                .iter()
+                .find(|(_, life)| failure.ip.is_some() && life.ip == failure.ip)
+        };
         let pod = pod.or_else(|| by_ip().map(|(pod, _)| pod.clone()));
         json!({ "at_s": short(failure.at), "took_s": short(failure.took), "code": failure.code, "pod": pod, "cause": cause,
             "text": failure.text })

@@ -6,7 +6,7 @@ use super::{
         experiment::Lines,
         stop::{Stop, Why},
     },
-    judge::{End, Life, Look, Seen},
+    judge::{End, Look, Seen},
     load::{Answer, Load, Sender, Tally},
     report::{self, Found},
     scene::Scene,
@@ -20,10 +20,7 @@ use crate::{
     problem::Problem,
     text::format_duration,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -46,7 +43,7 @@ const ENDING: Duration = Duration::from_secs(90);
 
 /// How it ended before its end.
 enum Broke {
-    Stopped(Why),
+    Stopped,
     Failed(Problem),
 }
 
@@ -57,8 +54,8 @@ impl From<Problem> for Broke {
 }
 
 impl From<Why> for Broke {
-    fn from(why: Why) -> Self {
-        Self::Stopped(why)
+    fn from(_: Why) -> Self {
+        Self::Stopped
     }
 }
 
@@ -76,7 +73,7 @@ pub(super) async fn run<P: Lines>(
         Ok(found) => report::show(&found, scene, args, printer),
         Err(Broke::Failed(problem)) => Err(problem),
         // The load has ended: it was dropped.
-        Err(Broke::Stopped(_)) => {
+        Err(Broke::Stopped) => {
             printer.step(Mark::Warn, "No load is sent any more");
             if let Some(left) = watch.left() {
                 printer.hint(&left);
@@ -167,7 +164,11 @@ impl<'a> Watch<'a> {
         let mut still_since = began;
         loop {
             self.look(None, stop).await?;
-            let Sight { autoscaler, scaled, pods } = &self.last;
+            let Sight {
+                autoscaler,
+                scaled,
+                pods,
+            } = &self.last;
             let ready = pods.iter().filter(|pod| pod.ready && !pod.leaving).count();
             let still = autoscaler.wanted == scaled.replicas
                 && pods.len() == ready
@@ -213,14 +214,20 @@ impl<'a> Watch<'a> {
                 load.set(0.0);
                 printer.done_waiting();
                 let share = format!("{:.0} %", errors * 100.0);
-                printer.step(Mark::Bad, &format!("The load has ended: {share} of the last requests failed"));
+                printer.step(
+                    Mark::Bad,
+                    &format!("The load has ended: {share} of the last requests failed"),
+                );
                 self.seen.end = End::Errors;
                 return Ok(());
             }
             if now >= args.max_duration.as_secs_f64() {
                 printer.done_waiting();
                 let longest = format_duration(args.max_duration);
-                printer.step(Mark::Warn, &format!("The load has ended: it took {longest}, as long as it may"));
+                printer.step(
+                    Mark::Warn,
+                    &format!("The load has ended: it took {longest}, as long as it may"),
+                );
                 self.seen.end = End::Late;
                 return Ok(());
             }
@@ -228,7 +235,10 @@ impl<'a> Watch<'a> {
             if decided.is_none() && figures.decision.is_some() {
                 decided = figures.decision;
                 let wanted = self.last.autoscaler.wanted;
-                done(printer, &format!("{} wanted after {now:.0} s: {}", pods(wanted), self.figures()));
+                done(
+                    printer,
+                    &format!("{} wanted after {now:.0} s: {}", pods(wanted), self.figures()),
+                );
             }
             if self.seen.held_from.is_none() && figures.first_ready.is_some() {
                 self.seen.held_from = Some(now);
@@ -248,7 +258,10 @@ impl<'a> Watch<'a> {
                 (Some(_), Some(from)) => {
                     let left = args.hold.as_secs_f64() - (now - from);
                     if left <= 0.0 {
-                        done(printer, &format!("Held for {}: {}", format_duration(args.hold), self.state()));
+                        done(
+                            printer,
+                            &format!("Held for {}: {}", format_duration(args.hold), self.state()),
+                        );
                         return Ok(());
                     }
                     format!("load of {:.0} rps, {left:.0} s more", self.rps())
@@ -277,7 +290,10 @@ impl<'a> Watch<'a> {
             self.look(Some(&load.tally()), stop).await?;
             let Sight { autoscaler, pods, .. } = &self.last;
             if autoscaler.wanted <= to && pods.len() <= usize::try_from(to).unwrap_or(0) {
-                done(printer, &format!("{to} again, {:.0} s after the load", began.elapsed().as_secs_f64()));
+                done(
+                    printer,
+                    &format!("{to} again, {:.0} s after the load", began.elapsed().as_secs_f64()),
+                );
                 break;
             }
             let figures = self.seen.figures();
@@ -310,7 +326,9 @@ impl<'a> Watch<'a> {
         let before = self.seen.looks.last().map_or(at - EVERY.as_secs_f64(), |look| look.at);
         let serving = sight.pods.iter().filter(|pod| pod.ready && !pod.leaving);
         let ready = serving.clone().count();
-        let new_ready = serving.filter(|pod| !self.old.is_empty() && !self.old.contains(&pod.name)).count();
+        let new_ready = serving
+            .filter(|pod| !self.old.is_empty() && !self.old.contains(&pod.name))
+            .count();
         for pod in &sight.pods {
             let life = self.seen.pods.entry(pod.name.clone()).or_default();
             life.ip = pod.ip.clone().or_else(|| life.ip.take());
@@ -322,7 +340,10 @@ impl<'a> Watch<'a> {
             }
         }
         let figure = sight.autoscaler.strongest();
-        let waiting = sight.pods.iter().find(|pod| !pod.ready && !pod.leaving && pod.reason.is_some());
+        let waiting = sight
+            .pods
+            .iter()
+            .find(|pod| !pod.ready && !pod.leaving && pod.reason.is_some());
         let stuck = waiting.and_then(|pod| Some(format!("pod {}: {}", pod.name, pod.reason.as_ref()?)));
         self.seen.looks.push(Look {
             at,
@@ -351,14 +372,21 @@ impl<'a> Watch<'a> {
     }
 
     fn figures(&self) -> String {
-        self.last.autoscaler.strongest().map_or_else(|| "no figures".into(), ToString::to_string)
+        self.last
+            .autoscaler
+            .strongest()
+            .map_or_else(|| "no figures".into(), ToString::to_string)
     }
 
     fn state(&self) -> String {
         let ready = self.seen.looks.last().map_or(0, |look| look.ready);
         let stuck = self.seen.looks.last().and_then(|look| look.stuck.clone());
         let stuck = stuck.map_or_else(String::new, |why| format!(" ({why})"));
-        format!("{}; {} wanted, {ready} ready{stuck}", self.figures(), self.last.autoscaler.wanted)
+        format!(
+            "{}; {} wanted, {ready} ready{stuck}",
+            self.figures(),
+            self.last.autoscaler.wanted
+        )
     }
 
     /// What a run that was stopped leaves.
@@ -382,7 +410,9 @@ impl<'a> Watch<'a> {
         seen.lost_why.clone_from(&tally.lost_why);
         // Over some looks, so that one that was late does not count as a peak.
         let rates: Vec<f64> = seen.looks.iter().map(|look| look.rps).collect();
-        let peaks = rates.windows(5.min(rates.len().max(1))).map(|few| few.iter().sum::<f64>() / few.len() as f64);
+        let peaks = rates
+            .windows(5.min(rates.len().max(1)))
+            .map(|few| few.iter().sum::<f64>() / few.len() as f64);
         seen.most_rps = peaks.fold(0.0, f64::max);
         Found {
             seen,
@@ -400,12 +430,14 @@ async fn works<P: Lines>(scene: &Scene<P>) -> Result<(), Problem> {
         Answer::Failed(failure) => failure.text,
         Answer::Lost(why) => why,
     };
-    Err(Problem::new(format!("It does not work as it is ({why}): {}. No load was sent.", scene.what)).next(
-        match scene.proxied {
-            Some(_) => "Choose with --path, --method, --body and --port what answers well.",
-            None => "Mend that first: `kubectl learnflow check`.",
-        },
+    Err(Problem::new(format!(
+        "It does not work as it is ({why}): {}. No load was sent.",
+        scene.what
     ))
+    .next(match scene.proxied {
+        Some(_) => "Choose with --path, --method, --body and --port what answers well.",
+        None => "Mend that first: `kubectl learnflow check`.",
+    }))
 }
 
 fn pods(n: i32) -> String {

@@ -1,7 +1,12 @@
 //! What is there: the service, its autoscaler, and a way to it. What makes a run useless is named here, before anything is sent.
 
 use super::{
-    super::{component, experiment::Lines, fault, findings::{Finding, bad, good}},
+    super::{
+        component,
+        experiment::Lines,
+        fault,
+        findings::{Finding, bad, good},
+    },
     way::{Events, Way},
 };
 use crate::{
@@ -36,7 +41,10 @@ pub(super) async fn of<P: Lines>(cluster: &Cluster, ports: &P, args: &Autoscalin
             false => problem.next(format!("Choose one that has an autoscaler: {}.", list(&targets))),
         });
     };
-    let of_it = scalers.iter().filter(|(target, _)| *target == name).map(|(_, scaler)| scaler);
+    let of_it = scalers
+        .iter()
+        .filter(|(target, _)| *target == name)
+        .map(|(_, scaler)| scaler);
     let scaler = only(namespace, &name, &of_it.collect::<Vec<_>>())?;
     can_move(namespace, &scaled, scaler)?;
     let groups: BTreeSet<&str> = scaler.without_figures().iter().map(|figure| figure.served_as).collect();
@@ -60,7 +68,12 @@ pub(super) async fn of<P: Lines>(cluster: &Cluster, ports: &P, args: &Autoscalin
         Some(topic) => events(cluster, ports, args, &sight.scaled, topic).await?,
         None => requests(cluster, args, &fronts, &name)?,
     };
-    Ok(Scene { sight, way, what, proxied })
+    Ok(Scene {
+        sight,
+        way,
+        what,
+        proxied,
+    })
 }
 
 fn chosen(named: Option<&str>, scalers: &[(String, Autoscaler)], namespace: &str) -> Result<String, Problem> {
@@ -69,8 +82,10 @@ fn chosen(named: Option<&str>, scalers: &[(String, Autoscaler)], namespace: &str
     match (named, targets.as_slice()) {
         (Some(name), _) => Ok(name.to_owned()),
         (None, [one]) => Ok((*one).clone()),
-        (None, []) => Err(Problem::new(format!("No Deployment in namespace {namespace} has a HorizontalPodAutoscaler."))
-            .next(GIVE)),
+        (None, []) => Err(Problem::new(format!(
+            "No Deployment in namespace {namespace} has a HorizontalPodAutoscaler."
+        ))
+        .next(GIVE)),
         (None, several) => Err(Problem::new(format!(
             "{} Deployments in namespace {namespace} have an autoscaler.",
             several.len()
@@ -79,7 +94,8 @@ fn chosen(named: Option<&str>, scalers: &[(String, Autoscaler)], namespace: &str
     }
 }
 
-const GIVE: &str = "`kubectl learnflow install --only autoscaling` gives services one, where that is safe; it says why not.";
+const GIVE: &str =
+    "`kubectl learnflow install --only autoscaling` gives services one, where that is safe; it says why not.";
 
 fn only<'a>(namespace: &str, name: &str, scalers: &[&'a Autoscaler]) -> Result<&'a Autoscaler, Problem> {
     match scalers {
@@ -106,11 +122,18 @@ fn can_move(namespace: &str, scaled: &Scaled, scaler: &Autoscaler) -> Result<(),
             "Deployment {namespace}/{} is scaled to no pod at all, so its autoscaler does nothing.",
             scaled.name
         ))
-        .next(format!("Start it: `kubectl -n {namespace} scale deployment/{} --replicas=1`.", scaled.name)));
+        .next(format!(
+            "Start it: `kubectl -n {namespace} scale deployment/{} --replicas=1`.",
+            scaled.name
+        )));
     }
     if min >= max {
-        return Err(Problem::new(format!("{whose} can never move: at least {min}, at most {max} pods."))
-            .next(format!("Raise its maximum: `kubectl -n {namespace} edit hpa {}`.", scaler.name)));
+        return Err(
+            Problem::new(format!("{whose} can never move: at least {min}, at most {max} pods.")).next(format!(
+                "Raise its maximum: `kubectl -n {namespace} edit hpa {}`.",
+                scaler.name
+            )),
+        );
     }
     Ok(())
 }
@@ -130,20 +153,31 @@ fn measured(namespace: &str, scaler: &Autoscaler) -> Result<(), Problem> {
         [] => Ok(()),
         missing => {
             let names: Vec<&String> = missing.iter().map(|figure| &figure.name).collect();
-            Err(Problem::new(format!("{whose} has no figures for {} yet.", list(&names)))
-                .next("They come some 30 s after a pod is ready: wait, and run this again."))
+            Err(
+                Problem::new(format!("{whose} has no figures for {} yet.", list(&names)))
+                    .next("They come some 30 s after a pod is ready: wait, and run this again."),
+            )
         }
     }
 }
 
 fn wants(scaler: &Autoscaler) -> String {
-    let names: Vec<&String> = scaler.without_figures().into_iter().map(|figure| &figure.name).collect();
+    let names: Vec<&String> = scaler
+        .without_figures()
+        .into_iter()
+        .map(|figure| &figure.name)
+        .collect();
     list(&names)
 }
 
 type Found<P> = (Way<P>, String, Option<String>);
 
-fn requests<P: Lines>(cluster: &Cluster, args: &Autoscaling, fronts: &[Front], name: &str) -> Result<Found<P>, Problem> {
+fn requests<P: Lines>(
+    cluster: &Cluster,
+    args: &Autoscaling,
+    fronts: &[Front],
+    name: &str,
+) -> Result<Found<P>, Problem> {
     let namespace = &cluster.namespace;
     let named = fronts.iter().find(|front| front.name == name);
     let Some(front) = named.or_else(|| fronts.first()) else {
@@ -159,7 +193,11 @@ fn requests<P: Lines>(cluster: &Cluster, args: &Autoscaling, fronts: &[Front], n
     let ask = Ask {
         method: args.requests.method.clone(),
         uri: format!("/api/v1/namespaces/{namespace}/services/{proxied}/proxy{path}"),
-        json: args.requests.body.as_ref().is_some_and(|body| serde_json::from_str::<serde_json::Value>(body).is_ok()),
+        json: args
+            .requests
+            .body
+            .as_ref()
+            .is_some_and(|body| serde_json::from_str::<serde_json::Value>(body).is_ok()),
         body: args.requests.body.clone(),
     };
     let what = format!("{} {path} to Service {}, port {}", ask.method, front.name, port.number);
@@ -169,14 +207,23 @@ fn requests<P: Lines>(cluster: &Cluster, args: &Autoscaling, fronts: &[Front], n
 fn port<'a>(front: &'a Front, named: Option<&str>) -> Result<&'a Port, Problem> {
     let ports = &front.ports;
     let found = match named {
-        Some(named) => ports.iter().find(|port| port.name == named || port.number.to_string() == named),
-        None => ports.iter().find(|port| port.name.starts_with("http")).or_else(|| ports.first()),
+        Some(named) => ports
+            .iter()
+            .find(|port| port.name == named || port.number.to_string() == named),
+        None => ports
+            .iter()
+            .find(|port| port.name.starts_with("http"))
+            .or_else(|| ports.first()),
     };
     found.ok_or_else(|| {
         let shown = |port: &Port| format!("{} {}", port.name, port.number).trim().to_owned();
         let all: Vec<String> = ports.iter().map(shown).collect();
-        Problem::new(format!("Service {} has no port {}.", front.name, named.unwrap_or("for TCP")))
-            .next(format!("Choose one with --port: {}.", list(&all)))
+        Problem::new(format!(
+            "Service {} has no port {}.",
+            front.name,
+            named.unwrap_or("for TCP")
+        ))
+        .next(format!("Choose one with --port: {}.", list(&all)))
     })
 }
 
@@ -188,33 +235,56 @@ async fn events<P: Lines>(
     topic: &str,
 ) -> Result<Found<P>, Problem> {
     let facts = cluster.facts().await?;
-    let pubsub = component(&facts, args.events.pubsub.as_deref(), &cluster.namespace)?.name.clone();
+    let pubsub = component(&facts, args.events.pubsub.as_deref(), &cluster.namespace)?
+        .name
+        .clone();
     let pods = cluster.sidecars().await?;
     let own = scaled.app_id.clone().unwrap_or_default();
     let Some(consumer) = pods.iter().find(|pod| pod.app_id == own) else {
-        return Err(Problem::new(format!("Deployment {} has no running pod with a Dapr sidecar.", scaled.name))
-            .next("Without --topic it gets requests."));
+        return Err(Problem::new(format!(
+            "Deployment {} has no running pod with a Dapr sidecar.",
+            scaled.name
+        ))
+        .next("Without --topic it gets requests."));
     };
     let through = match &args.events.through {
         None => None,
-        Some(name) => Some(facts.services.iter().find(|service| service.name == *name).ok_or_else(|| {
-            Problem::new(format!("There is no Deployment {name} with a Dapr sidecar.")).next("Correct --through.")
-        })?),
+        Some(name) => Some(
+            facts
+                .services
+                .iter()
+                .find(|service| service.name == *name)
+                .ok_or_else(|| {
+                    Problem::new(format!("There is no Deployment {name} with a Dapr sidecar."))
+                        .next("Correct --through.")
+                })?,
+        ),
     };
     // Only a real cluster has sidecars to ask.
     if let Some(asked) = ports.for_kafka() {
         let probe = asked.probe(consumer).await?;
         let of_it = |one: &&crate::model::Subscribed| one.pubsub == pubsub;
-        let topics: Vec<String> = probe.subscriptions.iter().filter(of_it).map(|one| one.topic.clone()).collect();
+        let topics: Vec<String> = probe
+            .subscriptions
+            .iter()
+            .filter(of_it)
+            .map(|one| one.topic.clone())
+            .collect();
         subscribes(&scaled.name, topic, &topics)?;
     }
     let mut pod = None;
     let wanted = through.and_then(|service| service.app_id.as_ref());
     // The service's own pods come and go: another's, if it may publish.
-    let others = pods.iter().filter(|pod| wanted.map_or(pod.app_id != own, |id| pod.app_id == *id));
+    let others = pods
+        .iter()
+        .filter(|pod| wanted.map_or(pod.app_id != own, |id| pod.app_id == *id));
     for other in others {
         let has = match ports.for_kafka() {
-            Some(asked) => asked.probe(other).await?.components.is_ok_and(|all| all.contains(&pubsub)),
+            Some(asked) => asked
+                .probe(other)
+                .await?
+                .components
+                .is_ok_and(|all| all.contains(&pubsub)),
             None => true,
         };
         if has {
@@ -226,11 +296,16 @@ async fn events<P: Lines>(
         (Some(pod), _) => pod,
         (None, None) => consumer,
         (None, Some(service)) => {
-            return Err(Problem::new(format!("No sidecar of {} has loaded Component {pubsub}.", service.name))
-                .next("Choose another one with --through."));
+            return Err(
+                Problem::new(format!("No sidecar of {} has loaded Component {pubsub}.", service.name))
+                    .next("Choose another one with --through."),
+            );
         }
     };
-    let what = format!("events to topic {topic} of {pubsub} through the sidecar of pod {}", pod.name);
+    let what = format!(
+        "events to topic {topic} of {pubsub} through the sidecar of pod {}",
+        pod.name
+    );
     let events = Events {
         ports: ports.clone(),
         pod: pod.name.clone(),
@@ -250,9 +325,12 @@ fn subscribes(name: &str, topic: &str, topics: &[String]) -> Result<(), Problem>
                 [] => "It subscribes to none".to_owned(),
                 topics => format!("It subscribes to {}", list(topics)),
             };
-            Err(Problem::new(format!("{name} does not subscribe to topic {topic}, so events there would not reach it.")).next(
-                format!("{there}. Give it a Subscription for a topic of canaries, so that no real event is made up."),
+            Err(Problem::new(format!(
+                "{name} does not subscribe to topic {topic}, so events there would not reach it."
             ))
+            .next(format!(
+                "{there}. Give it a Subscription for a topic of canaries, so that no real event is made up."
+            )))
         }
     }
 }
@@ -289,7 +367,10 @@ impl<P: Lines> Scene<P> {
             findings.push(bad(text, ENDS));
         }
         if !scaled.unprobed.is_empty() {
-            let text = format!("No readiness probe: {}; a new pod gets requests before it listens", list(&scaled.unprobed));
+            let text = format!(
+                "No readiness probe: {}; a new pod gets requests before it listens",
+                list(&scaled.unprobed)
+            );
             findings.push(bad(text, "Give each container a readinessProbe."));
         }
         let down = match args.no_scale_down {

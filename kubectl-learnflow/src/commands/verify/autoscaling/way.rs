@@ -64,7 +64,10 @@ impl<P: Lines> Events<P> {
             }
         };
         let canary = || {
-            format!("{{\"canary\":\"{}-{number}.\",\"sent_by\":\"kubectl learnflow verify autoscaling\"}}", self.run)
+            format!(
+                "{{\"canary\":\"{}-{number}.\",\"sent_by\":\"kubectl learnflow verify autoscaling\"}}",
+                self.run
+            )
         };
         let body = self.body.clone().unwrap_or_else(canary);
         match line.post(&self.path, body).await {
@@ -161,7 +164,11 @@ mod tests {
             Answer::Failed(Failure { nobody: true, .. })
         ));
         // Not the service's.
-        for (code, message) in [(403, "services \"cart\" is forbidden"), (429, "too many requests"), (500, "etcd is away")] {
+        for (code, message) in [
+            (403, "services \"cart\" is forbidden"),
+            (429, "too many requests"),
+            (500, "etcd is away"),
+        ] {
             assert!(matches!(status(code, message), Answer::Lost(why) if why.contains(message)));
         }
         // The service's own words, even when they look alike.
