@@ -2,10 +2,7 @@
 
 use super::judge::Failure;
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -97,11 +94,13 @@ impl Tally {
     }
 }
 
+/// So many a second, until then.
+type Rate = (f64, Instant);
+
 /// It ends when this is dropped, with all that is under way.
 pub(super) struct Load {
     tally: Arc<Mutex<Tally>>,
-    /// Bits of the requests a second.
-    rate: Arc<AtomicU64>,
+    rate: Arc<Mutex<Rate>>,
     task: JoinHandle<()>,
 }
 
@@ -109,13 +108,18 @@ impl Load {
     /// `zero`: when times begin. Nothing is sent before it has a rate.
     pub(super) fn new(sender: impl Sender, at_once: usize, zero: Instant) -> Self {
         let tally = Arc::<Mutex<Tally>>::default();
-        let rate = Arc::new(AtomicU64::new(0));
+        let rate = Arc::new(Mutex::new((0.0, zero)));
         let task = tokio::spawn(send(sender, at_once, zero, tally.clone(), rate.clone()));
         Self { tally, rate, task }
     }
 
-    pub(super) fn set(&self, rps: f64) {
-        self.rate.store(rps.to_bits(), Ordering::Relaxed);
+    pub(super) fn set(&self, rps: f64, until: Instant) {
+        *lock(&self.rate) = (rps, until);
+    }
+
+    /// No more are sent; what is under way goes on.
+    pub(super) fn end(&self) {
+        self.set(0.0, Instant::now());
     }
 
     pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
@@ -129,11 +133,11 @@ impl Drop for Load {
     }
 }
 
-fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
-    tally.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn send(sender: impl Sender, at_once: usize, zero: Instant, tally: Arc<Mutex<Tally>>, rate: Arc<AtomicU64>) {
+async fn send(sender: impl Sender, at_once: usize, zero: Instant, tally: Arc<Mutex<Tally>>, rate: Arc<Mutex<Rate>>) {
     let places = Arc::new(Semaphore::new(at_once));
     // Dropped with this task, and then each of them ends.
     let mut under_way = JoinSet::new();
@@ -141,7 +145,8 @@ async fn send(sender: impl Sender, at_once: usize, zero: Instant, tally: Arc<Mut
     for number in 0.. {
         // The rate may change meanwhile.
         loop {
-            let rps = f64::from_bits(rate.load(Ordering::Relaxed));
+            let (rps, until) = *lock(&rate);
+            let rps = if Instant::now() < until { rps } else { 0.0 };
             let due = match rps > 0.0 {
                 true => last + Duration::from_secs_f64(1.0 / rps),
                 false => Instant::now() + SOON,
@@ -203,16 +208,19 @@ mod tests {
             let load = Load::new(After(Duration::from_millis(10)), 16, Instant::now());
             sleep(Duration::from_secs(2)).await;
             assert_eq!(load.tally().sent, 0, "nothing without a rate");
-            load.set(50.0);
+            let end = Instant::now() + Duration::from_secs(25);
+            load.set(50.0, end);
             sleep(Duration::from_secs(10)).await;
             let sent = load.tally().sent;
             assert!((490..=501).contains(&sent), "{sent}");
-            load.set(1.0);
+            load.set(1.0, end);
             sleep(Duration::from_secs(10)).await;
             let more = load.tally().sent - sent;
             assert!((9..=11).contains(&more), "{more}");
-            load.set(0.0);
-            sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(10)).await;
+            let all = load.tally().sent;
+            sleep(Duration::from_secs(60)).await;
+            assert_eq!(load.tally().sent, all, "it has an end, whoever forgets it");
             assert_eq!(load.tally().under_way(), 0);
         });
     }
@@ -221,7 +229,7 @@ mod tests {
     fn who_is_slow_is_not_buried() {
         run(async {
             let load = Load::new(After(Duration::from_secs(1)), 4, Instant::now());
-            load.set(100.0);
+            load.set(100.0, Instant::now() + Duration::from_secs(60));
             sleep(Duration::from_millis(10_500)).await;
             let (sent, under_way) = (load.tally().sent, load.tally().under_way());
             assert!(under_way <= 4, "{under_way}");

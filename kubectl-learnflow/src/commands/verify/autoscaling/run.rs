@@ -149,7 +149,7 @@ impl<'a> Watch<'a> {
         if figures.decision.is_some() && !self.args.no_scale_down && self.seen.end != End::Errors {
             self.wait_until_gone(&load, stop, printer).await?;
         }
-        load.set(0.0);
+        load.end();
         let end = Instant::now() + LAST;
         while load.tally().under_way() > 0 && Instant::now() < end {
             stop.or(tokio::time::sleep(Duration::from_millis(50))).await?;
@@ -163,7 +163,7 @@ impl<'a> Watch<'a> {
         let began = Instant::now();
         let mut still_since = began;
         loop {
-            self.look(None, stop).await?;
+            self.look(0, stop).await?;
             let Sight {
                 autoscaler,
                 scaled,
@@ -200,18 +200,21 @@ impl<'a> Watch<'a> {
     async fn load(&mut self, load: &Load, stop: &Stop, printer: &Printer) -> Result<(), Broke> {
         let args = self.args;
         let ramp = args.ramp.as_secs_f64();
+        // Also where the API server does not answer a look.
+        let until = self.zero + args.max_duration;
         let mut decided = None;
         loop {
             let now = self.now();
             if decided.is_none() {
-                load.set(args.max_rps * ((now + 1.0) / ramp).min(1.0));
+                load.set(args.max_rps * ((now + 1.0) / ramp).min(1.0), until);
             }
-            self.look(Some(&load.tally()), stop).await?;
+            let answered = load.tally().answered();
+            self.look(answered, stop).await?;
             let now = self.now();
             let tally = load.tally().clone();
             let errors = tally.errors(now, ERRORS_OF).unwrap_or(0.0);
             if errors > args.max_errors {
-                load.set(0.0);
+                load.end();
                 printer.done_waiting();
                 let share = format!("{:.0} %", errors * 100.0);
                 printer.step(
@@ -274,9 +277,9 @@ impl<'a> Watch<'a> {
 
     async fn wait_until_gone(&mut self, load: &Load, stop: &Stop, printer: &Printer) -> Result<(), Broke> {
         let trickle = (self.args.max_rps * TRICKLE).clamp(1.0, MOST_TRICKLE);
-        load.set(trickle);
         let to = self.seen.from;
         let longest = self.last.autoscaler.time_down(self.last.scaled.replicas, to) + ENDING;
+        load.set(trickle, Instant::now() + longest);
         done(
             printer,
             &format!(
@@ -287,7 +290,8 @@ impl<'a> Watch<'a> {
         let window = self.last.autoscaler.window_down + SYNC;
         let began = Instant::now();
         while began.elapsed() < longest {
-            self.look(Some(&load.tally()), stop).await?;
+            let answered = load.tally().answered();
+            self.look(answered, stop).await?;
             let Sight { autoscaler, pods, .. } = &self.last;
             if autoscaler.wanted <= to && pods.len() <= usize::try_from(to).unwrap_or(0) {
                 done(
@@ -319,8 +323,7 @@ impl<'a> Watch<'a> {
     }
 
     /// One look, noted.
-    async fn look(&mut self, tally: Option<&Tally>, stop: &Stop) -> Result<(), Broke> {
-        let answered = tally.map_or(0, Tally::answered);
+    async fn look(&mut self, answered: usize, stop: &Stop) -> Result<(), Broke> {
         let sight = stop.or(self.cluster.sight(&self.name, &self.autoscaler)).await??;
         let at = self.now();
         let before = self.seen.looks.last().map_or(at - EVERY.as_secs_f64(), |look| look.at);
