@@ -15,6 +15,7 @@ use crate::{
     problem::Problem,
     text::{count, format_seconds},
 };
+use learnflow_resilience::verdict::Verdict;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -52,10 +53,14 @@ pub(super) fn show<P: Lines>(
             promises::show(&judged, printer);
         }
     }
-    promises::outcome(
-        &judged,
-        "Send more: --max-rps, --concurrency, or a --path that costs more; or lower the target of the autoscaler.",
-    )
+    let untold = judged.iter().find(|promise| promise.verdict == Verdict::Unknown);
+    let next = match untold.map(|promise| promise.id) {
+        Some("scales-up") => {
+            "Send more: --max-rps, --concurrency, or a --path that costs more; or lower the target of the autoscaler."
+        }
+        _ => "Mend the way to the API server and run it again.",
+    };
+    promises::outcome(&judged, next)
 }
 
 fn chart(seen: &Seen, printer: &Printer) {

@@ -211,8 +211,10 @@ impl<'a> Watch<'a> {
             let answered = load.tally().answered();
             self.look(answered, stop).await?;
             let now = self.now();
-            let tally = load.tally().clone();
-            let errors = tally.errors(now, ERRORS_OF).unwrap_or(0.0);
+            let (errors, failed) = {
+                let tally = load.tally();
+                (tally.errors(now, ERRORS_OF).unwrap_or(0.0), tally.failed)
+            };
             if errors > args.max_errors {
                 load.end();
                 printer.done_waiting();
@@ -270,7 +272,7 @@ impl<'a> Watch<'a> {
                     format!("load of {:.0} rps, {left:.0} s more", self.rps())
                 }
             };
-            printer.waiting(&format!("{waits}; {}; {} failed", self.state(), tally.failed));
+            printer.waiting(&format!("{waits}; {}; {failed} failed", self.state()));
             self.until_next(stop).await?;
         }
     }
