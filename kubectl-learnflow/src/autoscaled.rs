@@ -1,7 +1,7 @@
 //! A Deployment with its autoscaler, its pods and its Services, as one look at a cluster sees them. Pure: what is read here
 //! are objects as the API server has them.
 
-use crate::capacity::quantity;
+use crate::{capacity::quantity, text::format_duration};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -112,6 +112,14 @@ impl Autoscaler {
             false => (f64::from(serving) * share).ceil() as i32,
         };
         Some(wanted.clamp(self.min.min(self.max), self.max))
+    }
+
+    /// When it takes pods away.
+    pub(crate) fn patience_down(&self) -> String {
+        match self.window_down.is_zero() {
+            true => "as soon as they are not wanted".into(),
+            false => format!("when they were not wanted for {}", format_duration(self.window_down)),
+        }
     }
 
     /// How long it takes at most to get from so many pods to so few once there is no load.

@@ -231,7 +231,8 @@ mod tests {
             let load = Load::new(After(Duration::from_secs(1)), 4, Instant::now());
             load.set(100.0, Instant::now() + Duration::from_secs(60));
             sleep(Duration::from_millis(10_500)).await;
-            let (sent, under_way) = (load.tally().sent, load.tally().under_way());
+            let sent = load.tally().sent;
+            let under_way = load.tally().under_way();
             assert!(under_way <= 4, "{under_way}");
             assert!((40..=44).contains(&sent), "4 at a time, 1 s each: {sent}");
             let tally = load.tally.clone();

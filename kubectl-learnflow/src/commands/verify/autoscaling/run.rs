@@ -399,10 +399,10 @@ impl<'a> Watch<'a> {
         let Sight { autoscaler, scaled, .. } = &self.last;
         (scaled.replicas > self.seen.from && self.seen.from > 0).then(|| {
             format!(
-                "{} now, {} before: the autoscaler takes them away by itself, when they were not wanted for {}.",
+                "{} now, {} before: the autoscaler takes them away by itself, {}.",
                 pods(scaled.replicas),
                 self.seen.from,
-                format_duration(autoscaler.window_down)
+                autoscaler.patience_down()
             )
         })
     }

@@ -347,8 +347,8 @@ impl<P: Lines> Scene<P> {
         findings.push(good(format!("It measures {}", list(&figures))));
         let slowest = autoscaler.time_down(autoscaler.max, autoscaler.min);
         findings.push(good(format!(
-            "It takes pods away when they were not wanted for {}; from {} to {} that is up to {}",
-            format_duration(autoscaler.window_down),
+            "It takes pods away {}; from {} to {} that takes up to {}",
+            autoscaler.patience_down(),
             autoscaler.max,
             autoscaler.min,
             format_duration(slowest)
