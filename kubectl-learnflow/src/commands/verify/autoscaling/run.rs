@@ -110,6 +110,8 @@ impl<'a> Watch<'a> {
             answered: 0,
             seen: Seen {
                 within: args.within,
+                // Not yet.
+                load_ended: f64::INFINITY,
                 ..Seen::default()
             },
         }
