@@ -410,16 +410,16 @@ impl Seen {
             )
         };
         let owners = self.owners();
-        let whose = if owners.is_empty() {
-            "nobody".into()
-        } else {
-            owners.join(", ")
+        // What a controller sets by the subresource `scale` of a field that nobody had leaves no owner.
+        let whose = match owners.as_slice() {
+            [] => "no manifest claims spec.replicas".to_owned(),
+            owners => format!("spec.replicas belongs to {}", owners.join(", ")),
         };
         match self.others().first() {
-            None => of(Verdict::Kept, format!("spec.replicas belongs to {whose}")),
+            None => of(Verdict::Kept, whose),
             Some((at, told)) => of(
                 Verdict::Broken,
-                format!("it was set to {told} at {at:.0} s, which the autoscaler did not want; it belongs to {whose}"),
+                format!("it was set to {told} at {at:.0} s, which the autoscaler did not want; {whose}"),
             ),
         }
     }

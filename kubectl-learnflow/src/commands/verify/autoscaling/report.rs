@@ -151,7 +151,13 @@ fn table(found: &Found, what: &str, printer: &Printer) {
         row("fewer wanted", span(figures.down_began, "after the load"));
         row("pods gone", span(figures.down, "after the load"));
     }
-    row("replicas' owner", seen.owners().join(", "));
+    let owners = seen.owners();
+    let owners = if owners.is_empty() {
+        "nobody".into()
+    } else {
+        owners.join(", ")
+    };
+    row("replicas' owner", owners);
     printer.data_line(Tone::Plain, "WHAT HAPPENED");
     printer.table(&happened);
     for failure in seen.failures.iter().take(SHOWN) {
