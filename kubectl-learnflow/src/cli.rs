@@ -1,5 +1,6 @@
 //! The command line: types and their help texts, nothing else.
 
+mod autoscaling;
 mod dlq;
 mod explain;
 mod simulate;
@@ -12,14 +13,15 @@ use crate::{
     config::{self, Boards, Entry, Expected, Memory, Share, Slow, Which},
     text::parse_duration,
 };
+pub(crate) use autoscaling::Autoscaling;
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 pub(crate) use explain::{Explain, ExplainFormat, Explained};
-pub(crate) use simulate::{Autoscaling, ControllerFlags, Mode, Rate, Simulate, SimulateFormat, What};
+pub(crate) use simulate::{ControllerFlags, Mode, Rate, Simulate, SimulateAutoscaling, SimulateFormat, What};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
-pub(crate) use verify::{Consent, ReportFormat, Verify};
+pub(crate) use verify::{Consent, ReportFormat, Resilience, Subject, Verify};
 
 /// Shows every event that Dapr services send through Kafka.
 ///
@@ -89,7 +91,7 @@ pub(crate) enum Verb {
     Enroll(Enroll),
     Unenroll(Unenroll),
     Uninstall(Uninstall),
-    Verify(Box<Verify>),
+    Verify(Verify),
     Bundle(Bundle),
     Rbac(Rbac),
     Version(Version),

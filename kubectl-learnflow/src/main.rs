@@ -5,6 +5,7 @@
 
 mod applyset;
 mod assets;
+mod autoscaled;
 mod broker;
 mod budget;
 mod capacity;

@@ -21,7 +21,10 @@ use clap::ValueEnum;
 pub(crate) use roles::roles;
 use serde_json::Value;
 use std::collections::BTreeSet;
-pub(crate) use verify::{breaks as verify_breaks, looks as verify_looks, restores as verify_restores};
+pub(crate) use verify::{
+    autoscaling as verify_autoscaling, breaks as verify_breaks, looks as verify_looks, requests as verify_requests,
+    restores as verify_restores,
+};
 
 /// Where Dapr's documentation puts its control plane.
 pub(crate) const DAPR_NAMESPACE: &str = "dapr-system";

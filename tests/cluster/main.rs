@@ -19,6 +19,7 @@ mod kills;
 mod lab;
 mod lag;
 mod line;
+mod load;
 mod neighbours;
 mod production;
 mod rbac;
@@ -78,7 +79,7 @@ fn main() -> ExitCode {
             }
         }
         if asked_for("autoscaling-curves") {
-            let long = autoscaling::LONG.iter();
+            let long = autoscaling::TESTS.iter().chain(autoscaling::LONG);
             trials.extend(long.map(|(name, test)| trial(name, &target, *test)));
         }
         if asked_for("kills") {
@@ -88,13 +89,13 @@ fn main() -> ExitCode {
             .iter()
             .chain(concerns::TESTS)
             .chain(scaling::TESTS)
+            .chain(load::TESTS)
             .chain(resilience::TESTS)
             .chain(lag::TESTS)
             .chain(neighbours::TESTS)
             .chain(grafana::TESTS)
             .chain(stopped::TESTS)
             .chain(production::TESTS)
-            .chain(autoscaling::TESTS)
             .chain(lab::TESTS);
         trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
     }

@@ -5,6 +5,7 @@ mod daprd;
 mod figure;
 mod guest;
 mod hpa;
+mod lag;
 mod outages;
 mod plugin;
 mod simulate;
@@ -77,6 +78,10 @@ const MEASURES: &[Measure] = &[
         take: outages::resilience,
     },
     Measure {
+        key: "hpa",
+        take: hpa::hpa,
+    },
+    Measure {
         key: "plugin.binary_mb",
         take: plugin_size,
     },
@@ -98,7 +103,7 @@ const MEASURES: &[Measure] = &[
     },
     Measure {
         key: "hpa.lag_drain",
-        take: hpa::lag_drain,
+        take: lag::drain,
     },
     // Last: it fills the cluster.
     Measure {

@@ -4,7 +4,7 @@ mod autoscaling;
 
 use super::{explain::parse_rate, parse_timeout};
 use crate::config;
-pub(crate) use autoscaling::{Autoscaling, ControllerFlags};
+pub(crate) use autoscaling::{ControllerFlags, SimulateAutoscaling};
 use clap::{Args, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -81,7 +81,7 @@ pub(crate) struct Simulate {
 /// Something else than an outage.
 #[derive(Debug, Subcommand)]
 pub(crate) enum What {
-    Autoscaling(Box<Autoscaling>),
+    Autoscaling(Box<SimulateAutoscaling>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

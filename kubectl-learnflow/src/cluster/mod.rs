@@ -4,6 +4,7 @@
 mod access;
 mod again;
 mod apply;
+mod autoscaled;
 mod brokers;
 mod canary;
 mod collect;
@@ -46,6 +47,7 @@ use again::Endurance;
 
 pub(crate) use access::accesses;
 pub(crate) use apply::{Mode, Tried};
+pub(crate) use autoscaled::{Ask, Sight};
 pub(crate) use canary::Line;
 pub(crate) use collect::{LogOf, MOST};
 pub(crate) use connect::contexts;

@@ -193,7 +193,7 @@ impl Cluster {
     }
 
     /// The same as they are written.
-    pub(crate) async fn autoscalers(&self) -> Result<Vec<Value>, Problem> {
+    pub(crate) async fn autoscalers_as_written(&self) -> Result<Vec<Value>, Problem> {
         self.written::<HorizontalPodAutoscaler>("HorizontalPodAutoscalers")
             .await
     }

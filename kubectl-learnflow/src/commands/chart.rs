@@ -23,6 +23,10 @@ impl Columns {
         }
     }
 
+    pub(super) fn of(self, at: f64) -> usize {
+        (((at - self.begin) / self.step) as usize).min(self.count - 1)
+    }
+
     /// From when until when a column is.
     pub(super) fn spans(self) -> impl Iterator<Item = (f64, f64)> {
         let at = move |column: usize| self.begin + column as f64 * self.step;
@@ -33,8 +37,7 @@ impl Columns {
     pub(super) fn each(self, moments: impl Iterator<Item = f64>, put: impl Fn(&mut f64, usize)) -> Vec<f64> {
         let mut all = vec![0.0; self.count];
         for (number, at) in moments.enumerate() {
-            let column = ((at - self.begin) / self.step) as usize;
-            put(&mut all[column.min(self.count - 1)], number);
+            put(&mut all[self.of(at)], number);
         }
         all
     }

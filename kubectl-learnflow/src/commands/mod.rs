@@ -143,7 +143,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
             uninstall::run(&places(&cluster, &settings), &args, printer).await
         }
         Verb::Verify(args) => {
-            let cluster = enduring(Cluster::connect(global).await?, args.max_duration, printer);
+            let cluster = enduring(Cluster::connect(global).await?, args.patience(), printer);
             let ports = Cluster::connect_for_streams(global).await?;
             verify::run(&cluster, &ports, &args, printer).await
         }

@@ -255,7 +255,12 @@ fn verify_asks_for_what_is_in_its_list() {
         "message": "no" });
     fake.answer("/apis/apps/v1/deployments", 403, no);
     assert_eq!(verify::tests::verify(&fake, &["--disrupt"]).result, Ok(Outcome::Good));
-    let asked = fake.asked();
+    let scaled = verify::autoscaling::tests::sound();
+    assert_eq!(
+        verify::autoscaling::tests::verify(&scaled, &[]).result,
+        Ok(Outcome::Good)
+    );
+    let asked = [fake.asked(), scaled.asked()].concat();
     let asked = asked.iter().filter_map(|request| access_of(request)).collect();
     // Its pods are made up, and so are the ways into them; this Kafka is no Deployment.
     let unused = [

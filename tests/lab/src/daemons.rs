@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 use anyhow::Result;
 use serde_json::json;
 
-use crate::node::{NODE_IP, Plan};
+use crate::{
+    node::{NODE_IP, Plan},
+    paths::Timings,
+};
 
 #[derive(Debug)]
 pub struct Daemon {
@@ -184,10 +187,6 @@ pub fn after_the_api(lab: &Path, plan: &Plan) -> Vec<Daemon> {
                 &format!("--cluster-signing-key-file={pki}/ca.key"),
                 "--use-service-account-credentials=true",
                 "--leader-elect=false",
-                // Tests cannot wait for the defaults (15 s, 30 s, 5 min).
-                "--horizontal-pod-autoscaler-sync-period=5s",
-                "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
-                "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
             ],
         ),
         daemon(
@@ -227,6 +226,22 @@ pub fn after_the_api(lab: &Path, plan: &Plan) -> Vec<Daemon> {
             ],
         ),
     ];
+    if plan.timings == Timings::Short {
+        // Tests cannot wait for the defaults (15 s, 30 s, 5 min).
+        daemons[0].arguments.extend(
+            [
+                "--horizontal-pod-autoscaler-sync-period=5s",
+                "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
+                "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
+            ]
+            .map(str::to_owned),
+        );
+    }
+    // It panics unless the resolution is longer than the timeout.
+    let (resolution, timeout) = match plan.timings {
+        Timings::Short => ("10s", "5s"),
+        Timings::Default => ("15s", "10s"),
+    };
     if plan.metrics_server {
         daemons.push(daemon(
             "metrics-server",
@@ -242,9 +257,8 @@ pub fn after_the_api(lab: &Path, plan: &Plan) -> Vec<Daemon> {
                 "--kubelet-use-node-status-port",
                 "--kubelet-preferred-address-types=InternalIP",
                 &format!("--kubelet-certificate-authority={pki}/ca.crt"),
-                // It panics unless the resolution is longer than the timeout.
-                "--metric-resolution=10s",
-                "--kubelet-request-timeout=5s",
+                &format!("--metric-resolution={resolution}"),
+                &format!("--kubelet-request-timeout={timeout}"),
             ],
         ));
     }

@@ -1,54 +1,130 @@
-//! What scaling by lag is worth: how long a consumer takes for a backlog, with one pod and with those that its autoscaler
-//! gives it. The autoscaler is as it is shipped; the controller looks each 5 s (docs/lab.md), and not each 15.
+//! What an autoscaler does under load, with the controller's default settings: runs of `verify autoscaling`. The last is with the
+//! shipped behaviour and holds its load for ten minutes; those before only differ in that pods go at once, so that there can be
+//! several.
 
-use std::time::Duration;
+use std::{fs, process::Stdio};
 
-use anyhow::{Result, ensure};
-use learnflow_tests::{SERVICES_NAMESPACE, Target, backlog};
+use anyhow::{Context, Result, ensure};
+use learnflow_lab::{Lab, Life, Scope, Timings, progress};
+use learnflow_tests::{SERVICES_NAMESPACE, Target};
+use serde_json::Value;
 
-use super::{
-    figure::{Figure, TIMES},
-    plugin::installed,
-};
-use crate::artifacts::step;
+use super::figure::Figure;
+use crate::artifacts::{self, step, target_folder};
 
-const EVENTS: usize = 10_000;
-/// For each event, one after another: a pod alone has work for 400 s.
-const MILLIS: u32 = 40;
-const LIMIT: Duration = Duration::from_secs(600);
+/// How a service ends its pods that loses no request: see docs/zero-downtime.md.
+const CAREFUL: &str = r#"{"spec":{"template":{"spec":{"containers":[{"name":"frontend","lifecycle":{"preStop":{"sleep":{"seconds":10}}}}]}}}}"#;
+/// Each request takes a frontend some 20 ms of a processor, of which it requests 50 ms a second.
+const LOAD: &[&str] = &[
+    "verify",
+    "autoscaling",
+    "frontend",
+    "--load",
+    "--path=/preview?cost=20",
+    "--max-rps=8",
+    "--output=json",
+];
+const HPA: &str = "hpa/frontend";
+const SHORT: &[&str] = &["--hold=10s"];
+const SHORT_RUNS: usize = 3;
+const LONG: &[&str] = &["--hold=10m", "--max-duration=15m"];
+const AT_ONCE: &str =
+    r#"{"stabilizationWindowSeconds":0,"policies":[{"type":"Percent","value":100,"periodSeconds":15}]}"#;
 
-pub fn lag_drain() -> Result<Vec<Figure>> {
-    let (target, _) = installed()?;
-    backlog::slow_consumer(target, MILLIS)?;
-    install(target)?;
-    let delete = ["--namespace", SERVICES_NAMESPACE, "delete", "hpa", "user-progress"];
-    target.run_kubectl(&delete)?;
-    let alone = step("10,000 events for one pod", || drained(target))?;
-    install(target)?;
-    let scaled = step("10,000 events for an autoscaler", || drained(target))?;
+pub fn hpa() -> Result<Vec<Figure>> {
+    let plugin = artifacts::plugin()?;
+    let image = artifacts::services_image()?;
+    let name = format!("hpa-{}", std::process::id());
+    let lab = Lab::up_with(&name, Scope::Full, Timings::Default, Life::Tied)?;
+    let target = Target::lab(lab, plugin, &image)?;
+    target.deploy_services()?;
+    target.run_kubectl(&[
+        "--namespace",
+        SERVICES_NAMESPACE,
+        "patch",
+        "deployment/frontend",
+        "--patch",
+        CAREFUL,
+    ])?;
+    target.wait_rolled_out(SERVICES_NAMESPACE, "deployment/frontend")?;
+    let installed = target.run_plugin(&["install", "--only=autoscaling"])?;
+    ensure!(
+        installed.status.success(),
+        "install: {}",
+        String::from_utf8_lossy(&installed.stderr)
+    );
+    step("waiting for the first figures", || figures_are_there(&target))?;
+    let scale_down = "--output=jsonpath={.spec.behavior.scaleDown}";
+    let shipped = target.run_kubectl(&["--namespace", SERVICES_NAMESPACE, "get", HPA, scale_down])?;
+    let mut reports = Vec::new();
+    for run in 0..=SHORT_RUNS {
+        let (behaviour, hold) = if run < SHORT_RUNS {
+            (AT_ONCE, SHORT)
+        } else {
+            (&*shipped, LONG)
+        };
+        let patch = format!("{{\"spec\":{{\"behavior\":{{\"scaleDown\":{behaviour}}}}}}}");
+        target.run_kubectl(&[
+            "--namespace",
+            SERVICES_NAMESPACE,
+            "patch",
+            HPA,
+            "--type=merge",
+            "--patch",
+            &patch,
+        ])?;
+        let title = format!("kubectl learnflow {} {}", LOAD.join(" "), hold.join(" "));
+        progress::line(&title);
+        let report = verify(&target, hold)?;
+        let file = target_folder().join(format!("bench-hpa-{}.json", run + 1));
+        fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
+        reports.push(report);
+    }
+    let number = |report: &Value, path: &str| report.pointer(path).and_then(Value::as_f64);
+    let each = |path: &str| -> Result<Vec<f64>> {
+        let all = reports
+            .iter()
+            .map(|report| number(report, path).with_context(|| format!("no {path} in a report")));
+        all.collect()
+    };
+    let failed = each("/requests/failed")?.iter().sum();
+    let sent = each("/requests/sent")?.iter().sum();
+    let turns = reports
+        .last()
+        .and_then(|report| number(report, "/scaling/direction_changes"));
     Ok(vec![
-        Figure::new("hpa.lag_drain", scaled / alone, TIMES).at_most(0.5),
-        Figure::new("hpa.lag_drain.alone_s", alone, "s"),
-        Figure::new("hpa.lag_drain.scaled_s", scaled, "s"),
+        Figure::median("hpa.decision_s", each("/scaling/decision_s")?, "s"),
+        Figure::median("hpa.first_replica_s", each("/scaling/first_replica_s")?, "s").at_most(45.0),
+        Figure::new("hpa.requests", sent, ""),
+        Figure::new("hpa.failed_requests", failed, "").at_most(0.0),
+        Figure::new("hpa.flaps_steady", turns.context("direction changes")?, "").at_most(0.0),
     ])
 }
 
-fn install(target: &Target) -> Result<()> {
-    let output = target.run_plugin(&["install"])?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success() && said.contains("user-progress (1 to 3 pods by CPU and lag)"),
-        "{said}"
-    );
-    Ok(())
+fn figures_are_there(target: &Target) -> Result<()> {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(180);
+    loop {
+        let look = target.run_plugin(&["verify", "autoscaling", "frontend"])?;
+        if look.status.code() != Some(2) {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&look.stderr);
+        ensure!(std::time::Instant::now() < deadline, "no figures: {said}");
+        std::thread::sleep(std::time::Duration::from_secs(5));
+    }
 }
 
-/// Seconds from the last event that was published to a lag of none, as it is told to autoscalers.
-fn drained(target: &Target) -> Result<f64> {
-    let lag = || backlog::lag(target);
-    backlog::wait_until("no lag before", LIMIT, lag, |lag| *lag == Some(0))?;
-    backlog::publish(target, EVENTS)?;
-    let seen = backlog::wait_until("a backlog", LIMIT, lag, |lag| lag.is_some_and(|lag| lag > 0))?;
-    let gone = backlog::wait_until("no lag", LIMIT, lag, |lag| *lag == Some(0))?;
-    Ok((seen + gone).as_secs_f64())
+/// A promise that is broken is a figure like any other.
+fn verify(target: &Target, hold: &[&str]) -> Result<Value> {
+    let mut command = target.plugin(&[LOAD, hold].concat());
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run kubectl-learnflow")?;
+    ensure!(
+        matches!(output.status.code(), Some(0 | 1)),
+        "it ended with {}",
+        output.status
+    );
+    serde_json::from_slice(&output.stdout).context("its report")
 }

@@ -19,7 +19,7 @@ use std::{path::PathBuf, time::Duration};
 /// Exits with 0 when the load is done, but while new pods start, and no pod is taken away and soon wanted back; 1 when not;
 /// 2 when that cannot be told.
 #[derive(Debug, Args)]
-pub(crate) struct Autoscaling {
+pub(crate) struct SimulateAutoscaling {
     /// The service, by the name of its Deployment; its autoscaler, requests and limits are those of the cluster, unless
     /// files are named
     #[arg(value_name = "SERVICE", value_parser = config::name, add = ArgValueCompleter::new(completion::services))]

@@ -1,7 +1,7 @@
 use super::super::tests::{KAFKA, Sidecar, is_whole, note_path, sound, verify, verify_until};
 use super::super::{run_until, stop::Stop};
 use crate::{
-    cli::{Cli, Verb},
+    cli::{Cli, Subject, Verb, Verify},
     cluster::fake::Fake,
     model::Outcome,
     objects::ObjectRef,
@@ -29,7 +29,10 @@ fn a_server_that_is_away_when_kafka_must_come_back_is_waited_for() {
     let later = fake.clone();
     let line = ["x", "verify", "resilience", "--service=cart", "--disrupt"];
     let cli = Cli::try_parse_from(line).expect("good flags");
-    let Verb::Verify(args) = cli.verb else {
+    let Verb::Verify(Verify {
+        what: Subject::Resilience(args),
+    }) = cli.verb
+    else {
         panic!("another verb")
     };
     let (printer, _, err) = captured();

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    cli::{Cli, Verb},
+    cli::{Cli, Subject, Verb, Verify},
     cluster::fake::Fake,
     outage::{BROKEN, NOTE},
     printer::tests::captured,
@@ -104,7 +104,10 @@ pub(in crate::commands) struct Ended {
 pub(super) fn verify_until(fake: &Fake, waits: bool, flags: &[&str], stop: Option<(Duration, Why)>) -> Ended {
     let line = [&["x", "verify", "resilience", "--service=cart"], flags].concat();
     let cli = Cli::try_parse_from(line).expect("good flags");
-    let Verb::Verify(args) = cli.verb else {
+    let Verb::Verify(Verify {
+        what: Subject::Resilience(args),
+    }) = cli.verb
+    else {
         panic!("another verb")
     };
     let (printer, out, err) = captured();

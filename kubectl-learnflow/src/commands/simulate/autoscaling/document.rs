@@ -1,14 +1,14 @@
 //! The answer for a program.
 
 use super::{Answer, proposal, verdict::Verdict};
-use crate::{cli::Autoscaling, problem::Problem};
+use crate::{cli::SimulateAutoscaling, problem::Problem};
 use learnflow_autoscaling::{
     Limit,
     simulate::{Report, Scenario},
 };
 use serde_json::{Value, json};
 
-pub(super) fn of(args: &Autoscaling, answer: &Answer) -> Result<Value, Problem> {
+pub(super) fn of(args: &SimulateAutoscaling, answer: &Answer) -> Result<Value, Problem> {
     let scenario = &answer.question.scenario;
     let flags = &scenario.flags;
     let fitted = match &answer.fitted {

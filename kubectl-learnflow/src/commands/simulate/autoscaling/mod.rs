@@ -7,7 +7,7 @@ mod show;
 mod verdict;
 
 use crate::{
-    cli::{Autoscaling, Format, Global, SimulateFormat},
+    cli::{Format, Global, SimulateAutoscaling, SimulateFormat},
     cluster::Cluster,
     model::Outcome,
     printer::Printer,
@@ -32,7 +32,7 @@ struct Answer {
     fitted: Option<(Fitted, Verdict)>,
 }
 
-pub(super) async fn run(args: &Autoscaling, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
+pub(super) async fn run(args: &SimulateAutoscaling, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
     if args.output == SimulateFormat::Yaml && !args.fit {
         return Err(Problem::new("-o yaml prints what --fit proposes.").next("Add --fit, or leave it out."));
     }
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Autoscaling, global: &Global, printer: &Printer) 
     answer(args, question, printer)
 }
 
-fn answer(args: &Autoscaling, question: Question, printer: &Printer) -> Result<Outcome, Problem> {
+fn answer(args: &SimulateAutoscaling, question: Question, printer: &Printer) -> Result<Outcome, Problem> {
     let answer = Answer::of(args, question)?;
     match args.output {
         SimulateFormat::Table => show::answer(&answer, printer),
@@ -63,7 +63,7 @@ fn answer(args: &Autoscaling, question: Question, printer: &Printer) -> Result<O
 }
 
 impl Answer {
-    fn of(args: &Autoscaling, question: Question) -> Result<Self, Problem> {
+    fn of(args: &SimulateAutoscaling, question: Question) -> Result<Self, Problem> {
         let scenario = &question.scenario;
         let seconds = (scenario.load.end() + scenario.tail) as f64 / 1e3;
         if seconds * f64::from(args.runs) > LONGEST {

@@ -3,7 +3,7 @@
 use super::super::super::{explain, guard};
 use crate::{
     assets,
-    cli::{Autoscaling, ControllerFlags, Global},
+    cli::{ControllerFlags, Global, SimulateAutoscaling},
     cluster::Cluster,
     permissions,
     printer::Printer,
@@ -36,7 +36,7 @@ pub(super) struct Question {
 }
 
 /// What the flags say of it.
-pub(super) fn load(args: &Autoscaling) -> Result<Load, Problem> {
+pub(super) fn load(args: &SimulateAutoscaling) -> Result<Load, Problem> {
     let cpu = args
         .load
         .as_ref()
@@ -77,7 +77,7 @@ fn curve(flag: &str, text: &str, unit: Unit, steps: bool) -> Result<Curve, Probl
 
 /// Of files, or of what is shipped.
 pub(super) fn without_cluster(
-    args: &Autoscaling,
+    args: &SimulateAutoscaling,
     global: &Global,
     load: Load,
     printer: &Printer,
@@ -159,13 +159,13 @@ fn chosen(autoscalers: &[&(String, Value)], service: Option<&str>) -> Result<(St
 
 pub(super) async fn of_cluster(
     cluster: &Cluster,
-    args: &Autoscaling,
+    args: &SimulateAutoscaling,
     load: Load,
     printer: &Printer,
 ) -> Result<Question, Problem> {
     let namespace = &cluster.namespace;
     guard::allowed(cluster, permissions::simulate_scaling(namespace).required, printer).await?;
-    let found = cluster.autoscalers().await?;
+    let found = cluster.autoscalers_as_written().await?;
     let place = format!("namespace {namespace}");
     let all: Vec<(String, Value)> = found.into_iter().map(|object| (place.clone(), object)).collect();
     if all.is_empty() {
@@ -191,7 +191,7 @@ pub(super) fn no_cluster(problem: Problem) -> Problem {
 }
 
 fn question(
-    args: &Autoscaling,
+    args: &SimulateAutoscaling,
     place: &str,
     object: Value,
     deployment: Option<&Value>,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cases/autoscaling");
 const DAY: &str = "0=200m,2m=1500m,10m=1500m,12m=200m";
 
-fn arguments(line: &[&str]) -> (Autoscaling, Global) {
+fn arguments(line: &[&str]) -> (SimulateAutoscaling, Global) {
     let cli = Cli::try_parse_from([&["x", "simulate", "autoscaling"], line].concat()).expect("good flags");
     match cli.verb {
         Verb::Simulate(simulate) => match simulate.what {
