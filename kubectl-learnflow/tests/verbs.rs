@@ -87,7 +87,9 @@ fn verbs_of(help: &str) -> Vec<String> {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty());
-    let names = commands.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    // What is further to the right is the rest of a description.
+    let lines = commands.filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
+    let names = lines.filter_map(|line| line.split_whitespace().next());
     names.filter(|verb| *verb != "help").map(str::to_owned).collect()
 }
 

@@ -4,7 +4,6 @@ use super::{
     super::{
         component,
         experiment::Lines,
-        fault,
         findings::{Finding, bad, good},
     },
     way::{Events, Way},
