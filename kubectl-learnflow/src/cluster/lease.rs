@@ -234,7 +234,7 @@ mod tests {
             let began = Instant::now();
             let told = std::cell::Cell::new(0);
             let next = cluster.hold("x", "b", |_| told.set(told.get() + 1)).await;
-            let next = next.ok().expect("it is silent");
+            let next = next.expect("it is silent");
             assert!(began.elapsed() >= SILENT && told.get() == 1);
             assert_eq!(fake.get(PATH).expect("a Lease")["spec"]["holderIdentity"], "b");
             next.let_go().await;

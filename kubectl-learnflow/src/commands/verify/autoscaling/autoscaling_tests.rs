@@ -154,15 +154,12 @@ fn verify_until(fake: &Fake, flags: &[&str], event: Option<(u64, Event)>) -> End
         let controller = tokio::spawn(control(fake.clone()));
         let breaks = fake.clone();
         let stopper = tokio::spawn(async move {
-            match event {
-                Some((after, event)) => {
-                    sleep(Duration::from_secs(after)).await;
-                    match event {
-                        Event::CtrlC => drop(tell.send_replace(Some(Why::Asked))),
-                        Event::Breaks => breaks.answer(PROXY, 500, json!({ "error": "too much" })),
-                    }
+            if let Some((after, event)) = event {
+                sleep(Duration::from_secs(after)).await;
+                match event {
+                    Event::CtrlC => drop(tell.send_replace(Some(Why::Asked))),
+                    Event::Breaks => breaks.answer(PROXY, 500, json!({ "error": "too much" })),
                 }
-                None => {}
             }
             // Held, so that nobody hears that nobody can stop it.
             std::future::pending::<()>().await;
