@@ -94,7 +94,7 @@ fn what_is_not_known_takes_no_pods(target: &Target) -> Result<()> {
     let gone = |lag: &Option<u64>| lag.is_none();
     let look = || {
         let lag = backlog::lag(target)?;
-        ensure!(lag.is_none_or(|lag| lag <= 0), "{lag:?}");
+        ensure!(lag.is_none_or(|lag| lag == 0), "{lag:?}");
         Ok(lag)
     };
     let took = backlog::wait_until("no figure", Duration::from_secs(60), look, gone)?;
