@@ -1,15 +1,14 @@
-//! Policies and autoscalers on the lab: loaded and measuring, an outage of Kafka without a loss, what others have left alone,
-//! and nothing left at the end.
+//! Policies and autoscalers on the lab: loaded and measuring, what others have left alone, and nothing left at the end. What
+//! an outage of Kafka does is in `resilience`.
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use learnflow_tests::{Prometheus, SERVICES_NAMESPACE, Target, progress_of};
+use learnflow_tests::{Prometheus, SERVICES_NAMESPACE, Target};
 use serde_json::{Value, json};
 
 use crate::{Test, expect, objects, scaling::a_quota_keeps_pods_away};
@@ -24,12 +23,6 @@ pub const TESTS: &[(&str, Test)] = &[
 ];
 
 const SERVICES: [&str; 3] = ["course-agent", "frontend", "user-progress"];
-/// How long Kafka is away, and how often is published meanwhile.
-const OUTAGE: Duration = Duration::from_secs(15);
-const EVERY: Duration = Duration::from_millis(200);
-/// Before, during and after the outage.
-const EVENTS: usize = 250;
-
 fn installed_and_gone_again(target: &Target) -> Result<()> {
     target.deploy_services()?;
     let before = objects(target)?;
@@ -41,7 +34,6 @@ fn installed_and_gone_again(target: &Target) -> Result<()> {
     shown_by_status(target)?;
     expect(target, &["diff"], 0)?;
     a_quota_keeps_pods_away(target)?;
-    an_outage_of_kafka_loses_nothing(target)?;
     no_sidecar_was_restarted(target)?;
     expect(target, &["uninstall", "--unenroll"], 0)?;
     let after = objects(target)?;
@@ -101,81 +93,6 @@ fn shown_by_status(target: &Target) -> Result<()> {
         ensure!(Instant::now() < deadline, "{report:#}");
         thread::sleep(Duration::from_secs(2));
     }
-}
-
-/// Put back whatever happens in between.
-struct KafkaBack<'a>(&'a Target);
-
-impl Drop for KafkaBack<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = scale_kafka(self.0, 1) {
-            eprintln!("Kafka stays away: {error:#}");
-        }
-    }
-}
-
-fn scale_kafka(target: &Target, replicas: usize) -> Result<()> {
-    let replicas = format!("--replicas={replicas}");
-    target.run_kubectl(&["--namespace=kafka", "scale", "statefulset/kafka", &replicas])?;
-    Ok(())
-}
-
-fn an_outage_of_kafka_loses_nothing(target: &Target) -> Result<()> {
-    let had = progress_of(target, 0, Duration::ZERO)?.lessons;
-    let sidecar = target.port_forward(SERVICES_NAMESPACE, "deployment/course-agent", 3500)?;
-    let url = sidecar.url("/v1.0/publish/kafka-pubsub/lesson.generated");
-    let agent = ureq::Agent::config_builder()
-        .timeout_global(Some(Duration::from_secs(90)))
-        .build()
-        .new_agent();
-    let (refused, slowest) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let publish = |number: usize| {
-        let lesson = json!({ "id": format!("outage-{number}"), "course": "rust", "title": "t", "text": "x" });
-        let began = Instant::now();
-        if let Err(error) = agent.post(&url).send_json(lesson) {
-            eprintln!("event {number}, after {:?}: {error}", began.elapsed());
-            refused.fetch_add(1, Ordering::Relaxed);
-        }
-        slowest.fetch_max(began.elapsed().as_millis() as usize, Ordering::Relaxed);
-    };
-    thread::scope(|scope| -> Result<()> {
-        let publishing = scope.spawn(|| {
-            thread::scope(|calls| {
-                for number in 0..EVENTS {
-                    calls.spawn(move || publish(number));
-                    thread::sleep(EVERY);
-                }
-            });
-        });
-        // Something goes through before.
-        thread::sleep(Duration::from_secs(3));
-        let back = KafkaBack(target);
-        scale_kafka(target, 0)?;
-        target.run_kubectl(&[
-            "--namespace=kafka",
-            "wait",
-            "--for=delete",
-            "pod/kafka-0",
-            "--timeout=60s",
-        ])?;
-        thread::sleep(OUTAGE);
-        drop(back);
-        publishing.join().map_err(|_| anyhow::anyhow!("a publisher panicked"))
-    })?;
-    target.wait_rolled_out("kafka", "statefulset/kafka")?;
-    let refused = refused.into_inner();
-    ensure!(refused == 0, "{refused} of {EVENTS} refused");
-    let slowest = slowest.into_inner();
-    ensure!(
-        slowest > 5_000,
-        "Kafka was never away: the slowest answer took {slowest} ms"
-    );
-    let rows = progress_of(target, had + EVENTS as u64, Duration::from_secs(90))?.lessons - had;
-    ensure!(rows == EVENTS as u64, "{rows} of {EVENTS} events arrived");
-    eprintln!(
-        "{EVENTS} events through an outage of {OUTAGE:?} and Kafka's start: 0 refused, 0 lost, slowest {slowest} ms"
-    );
-    Ok(())
 }
 
 /// In place, as Dapr does at a change of policies: its `/metrics` would be broken afterwards.

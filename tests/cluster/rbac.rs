@@ -85,12 +85,19 @@ impl Rule {
         let pods = what == "list pods" && task == "uninstall";
         // These are for another profile than the one that is installed here.
         let volume = self.resource == "persistentvolumeclaims";
+        // The only consumer here must run alone, so that nobody is scaled by lag, and the adapter is not there.
+        let adapter = self.resource == "apiservices"
+            || matches!(self.resource.as_str(), "tokenreviews" | "subjectaccessreviews")
+            || self.name.as_deref().is_some_and(|name| {
+                name.ends_with("prometheus-adapter") || name == "extension-apiserver-authentication"
+            });
         let production = matches!(self.name.as_deref(), Some("collector-spans" | "prometheus-b"));
         stack_pods
             || measured
             || budget
             || volume
             || production
+            || adapter
             || grafana
             || pods
             || HELPFUL.contains(&what.as_str())
