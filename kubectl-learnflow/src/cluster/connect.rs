@@ -13,7 +13,11 @@ use kube::{
     client::{AuthError, Body},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
-use std::{io::ErrorKind, sync::Arc, time::Duration};
+use std::{
+    io::ErrorKind,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tower::{BoxError, retry::Retry, service_fn};
 
 /// No cluster takes longer to accept a connection; a wrong address would.
@@ -25,14 +29,21 @@ impl Cluster {
         Self::through(http2::client, options, options.request_timeout).await
     }
 
-    /// The same, also for ports of pods: those need HTTP/1.1.
+    /// The same for a verb that always needs ports of pods.
     pub(crate) async fn connect_for_ports(options: &Global) -> Result<Self, Problem> {
-        Self::through(Client::try_from, options, options.request_timeout).await
+        let cluster = Self::through(Client::try_from, options, options.request_timeout).await?;
+        Ok(cluster.with_ports_of_its_own())
     }
 
     /// The same, and they may be silent for as long as they like.
     pub(crate) async fn connect_for_streams(options: &Global) -> Result<Self, Problem> {
-        Self::through(Client::try_from, options, Duration::ZERO).await
+        let cluster = Self::through(Client::try_from, options, Duration::ZERO).await?;
+        Ok(cluster.with_ports_of_its_own())
+    }
+
+    fn with_ports_of_its_own(mut self) -> Self {
+        self.ports = Arc::default();
+        self
     }
 
     async fn through(
@@ -72,6 +83,10 @@ impl Cluster {
         // A Prometheus without ready pods is "service unavailable": an answer, no reason to retry.
         config.default_retry = false;
         let login = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+        let ports = Ports {
+            config: Some(config.clone()),
+            client: OnceLock::new(),
+        };
         let impatient = client(config).map_err(|e| no_client(&e, login.as_deref(), &context))?;
         let endurance = Arc::<Endurance>::default();
         let again = Again::new(endurance.clone(), &server, &context);
@@ -83,8 +98,29 @@ impl Cluster {
             server,
             namespace,
             metrics: Default::default(),
+            ports: Arc::new(ports),
         })
     }
+
+    /// A client that can open ports of pods.
+    pub(super) fn for_ports(&self) -> kube::Result<Client> {
+        let Some(config) = &self.ports.config else {
+            return Ok(self.client.clone());
+        };
+        if let Some(client) = self.ports.client.get() {
+            return Ok(client.clone());
+        }
+        let client = Client::try_from(config.clone())?;
+        Ok(self.ports.client.get_or_init(|| client).clone())
+    }
+}
+
+/// Ports of pods need HTTP/1.1. A client for that is made when the first port is opened, since making one may be a login.
+#[derive(Default)]
+pub(super) struct Ports {
+    /// `None`: the cluster's own client speaks it.
+    config: Option<Config>,
+    client: OnceLock<Client>,
 }
 
 /// The same client, patient: one login and one connection for both.

@@ -202,6 +202,7 @@ impl Fake {
             server: "http://fake".into(),
             namespace: "shop".into(),
             metrics: Default::default(),
+            ports: Default::default(),
         }
     }
 

@@ -76,8 +76,9 @@ impl Cluster {
         pod: &str,
         port: u16,
     ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>, Problem> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let doing = format!("forward a port to Pod {namespace}/{pod}");
+        let client = self.for_ports().map_err(self.explain(&doing))?;
+        let api: Api<Pod> = Api::namespaced(client, namespace);
         let mut forward = api.portforward(pod, &[port]).await.map_err(self.explain(&doing))?;
         let closed = || Problem::new(format!("Cannot {doing}: the connection closed."));
         forward.take_stream(port).ok_or_else(closed)

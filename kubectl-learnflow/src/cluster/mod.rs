@@ -68,6 +68,7 @@ pub(crate) struct Cluster {
     pub(crate) namespace: String,
     /// Where the metrics are, once somebody asked.
     metrics: Arc<OnceCell<Address>>,
+    ports: Arc<connect::Ports>,
 }
 
 impl Cluster {
