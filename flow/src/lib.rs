@@ -4,27 +4,21 @@
 //! and the page in the browser are the same code.
 //!
 //! - [`Reader`]: from lines of log to [`Event`]s
-//! - [`Order`]: events of many pods, in the order of time
 //! - [`Filter`]: which events are meant
 //! - [`Tally`]: events added up, by topic and service
-//! - [`Graph`]: who publishes to, and who receives from, which topic
 
 #![forbid(unsafe_code)]
 
 mod event;
 mod filter;
-mod graph;
 mod identity;
 mod line;
-mod order;
 mod reader;
 mod tally;
 mod time;
 
 pub use event::{Event, Name, Names};
 pub use filter::Filter;
-pub use graph::{Edge, Graph};
-pub use order::Order;
 pub use reader::{Counts, Reader};
 pub use tally::{Flow, Row, Tally, Window};
 pub use time::Time;

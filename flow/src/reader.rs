@@ -1,6 +1,6 @@
 //! From the bytes of a log to events.
 
-use crate::{Event, Names, identity::Identity, line::Line};
+use crate::{Event, Names, Time, identity::Identity, line::Line};
 use learnflow_core::{Record, find};
 use memchr::memmem::Finder;
 use serde::Serialize;
@@ -28,6 +28,10 @@ pub struct Reader {
     parts: Vec<u8>,
     buffer: Room,
     counts: Counts,
+    /// What the runtime says of when the last record was written.
+    stamp: Option<Time>,
+    /// Records that are no later than this have been read before.
+    after: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -46,6 +50,18 @@ impl Reader {
 
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// When the last record was written, by the clock of the container runtime.
+    pub fn stamp(&self) -> Option<Time> {
+        self.stamp
+    }
+
+    /// The stream broke off and begins anew, perhaps earlier: what was read before is left out.
+    pub fn resume(&mut self) {
+        self.rest.clear();
+        self.parts.clear();
+        self.after = self.stamp;
     }
 
     /// Takes the next bytes, however they are cut, and gives out the events in them.
@@ -106,7 +122,11 @@ impl Reader {
         self.event(line.at, line.text, names)
     }
 
-    fn event(&mut self, at: Option<crate::Time>, text: &str, names: &mut Names) -> Option<Event> {
+    fn event(&mut self, at: Option<Time>, text: &str, names: &mut Names) -> Option<Event> {
+        if at.is_some() && at <= self.after {
+            return None;
+        }
+        self.stamp = at.or(self.stamp);
         let identity = Identity::of(text);
         let record = find(text, &mut self.buffer.0).and_then(|record| Record::read(record).ok());
         // Without a time it has no place.

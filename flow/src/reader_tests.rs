@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Order, Time};
+use crate::Time;
 use learnflow_core::Direction;
 use proptest::prelude::*;
 
@@ -70,19 +70,20 @@ fn what_is_cut_is_counted() {
 }
 
 #[test]
-fn events_of_many_pods_come_in_order() {
-    let (all, ..) = events(TEXT.as_bytes());
-    let mut order = Order::new(100);
-    for event in all.iter().rev() {
-        assert_eq!(order.add(*event), None);
-    }
-    let until = all[3].at;
-    let mut got: Vec<Event> = std::iter::from_fn(|| order.next(until)).collect();
-    assert_eq!(got, all[..4]);
-    got.extend(std::iter::from_fn(|| order.pop()));
-    assert_eq!(got, all);
-    let mut order = Order::new(2);
-    assert_eq!(all[..3].iter().filter_map(|event| order.add(*event)).count(), 1);
+fn what_was_read_before_is_left_out() {
+    let log = |from: usize| -> String {
+        let lines = TEXT.lines().enumerate().skip(from);
+        lines.map(|(at, line)| format!("2026-01-15T10:00:01.{at:09}Z {line}\n")).collect()
+    };
+    let (mut reader, mut names, mut count) = (Reader::default(), Names::default(), 0);
+    let all = log(0);
+    let cut = all.len() / 2;
+    reader.read(&all.as_bytes()[..cut], &mut names, |_| count += 1);
+    reader.resume();
+    // Once more, from a while before.
+    reader.read(log(2).as_bytes(), &mut names, |_| count += 1);
+    let records = include_str!("../../tests/cases/records.jsonl").lines().count();
+    assert_eq!((count, reader.counts().broken), (records, 0));
 }
 
 proptest! {

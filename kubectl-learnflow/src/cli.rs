@@ -2,6 +2,7 @@
 
 mod dlq;
 mod explain;
+mod flow;
 mod simulate;
 mod support;
 mod verify;
@@ -16,6 +17,7 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 pub(crate) use explain::{Explain, ExplainFormat};
+pub(crate) use flow::{Flow, FlowFormat, Graph, GraphFormat, Sort, Top, TopFormat, TopOf, WhichEvents};
 pub(crate) use simulate::{Mode, Rate, Simulate, SimulateFormat};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
@@ -84,6 +86,9 @@ pub(crate) enum Verb {
     Status(Status),
     Explain(Explain),
     Simulate(Simulate),
+    Flow(Flow),
+    Top(Top),
+    Graph(Graph),
     Dlq(Dlq),
     Dashboard(Dashboard),
     Enroll(Enroll),

@@ -16,6 +16,7 @@ mod concern;
 mod config;
 mod dlq;
 mod enrolment;
+mod events;
 mod grafana;
 mod kafka;
 mod model;

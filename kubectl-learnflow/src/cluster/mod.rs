@@ -28,6 +28,7 @@ mod prometheus;
 mod remove;
 mod rollout;
 mod scaling;
+mod sidecar_logs;
 mod surroundings;
 
 use crate::{monitoring::Address, objects::ObjectRef, problem::Problem};
@@ -49,6 +50,7 @@ pub(crate) use connect::contexts;
 pub(crate) use outage::Standing;
 pub(crate) use patience::Patience;
 pub(crate) use rollout::{Progress, Workload};
+pub(crate) use sidecar_logs::SidecarLogs;
 
 /// A cluster that can be asked, and the namespace of the services in it.
 #[derive(Clone)]
