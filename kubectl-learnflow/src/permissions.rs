@@ -36,10 +36,13 @@ pub(crate) enum Task {
     Dlq,
     Enroll,
     Explain,
+    Flow,
+    Graph,
     Install,
     Render,
     Simulate,
     Status,
+    Top,
     Unenroll,
     Uninstall,
     Verify,
@@ -95,6 +98,7 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Diff => diff(plan, namespace),
         Task::Explain | Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
         Task::Dlq => dlq(namespace),
+        Task::Flow | Task::Graph | Task::Top => logs(namespace),
         Task::Render => facts(namespace).and(choosing(plan)),
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
@@ -131,6 +135,13 @@ pub(crate) fn explain(namespace: &str) -> Permissions {
     Permissions::default()
         .need(to("list", "dapr.io", kinds, Some(namespace)))
         .need(to("list", "apps", "deployments", Some(namespace)))
+}
+
+/// The sidecars' logs.
+fn logs(namespace: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list,watch", "", "pods", Some(namespace)))
+        .need(to("get", "", "pods/log", Some(namespace)))
 }
 
 fn status(plan: &Plan, namespace: &str) -> Permissions {

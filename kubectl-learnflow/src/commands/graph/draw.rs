@@ -59,10 +59,10 @@ pub(super) fn mermaid(arrows: &[Arrow]) -> String {
     let place = |names: &[&str], name: &str| names.iter().position(|other| *other == name).unwrap_or_default();
     let mut text = String::from("flowchart LR\n");
     for (number, topic) in topics.iter().enumerate() {
-        let _ = writeln!(text, "  t{number}[(\"{}\")]", entities(topic));
+        let _ = writeln!(text, "  t{number}[(\"{}\")]", entities(topic, "#"));
     }
     for (number, service) in services.iter().enumerate() {
-        let _ = writeln!(text, "  s{number}[\"{}\"]", entities(service));
+        let _ = writeln!(text, "  s{number}[\"{}\"]", entities(service, "#"));
     }
     for arrow in arrows {
         let (t, s) = (place(&topics, &arrow.topic), place(&services, &arrow.service));
@@ -74,6 +74,7 @@ pub(super) fn mermaid(arrows: &[Arrow]) -> String {
     text
 }
 
+const XML: &str = "&#";
 const ROW: usize = 44;
 const COLUMNS: [usize; 3] = [20, 340, 660];
 const WIDTH: usize = 240;
@@ -106,8 +107,8 @@ pub(super) fn svg(arrows: &[Arrow]) -> String {
         let _ = writeln!(
             text,
             "<path{class} stroke-width=\"{width:.1}\" d=\"M{x1} {y1}C{bend} {y1} {bend} {y2} {x2} {y2}\"><title>{} → {}: {}</title></path>",
-            entities(from),
-            entities(to),
+            entities(from, XML),
+            entities(to, XML),
             arrow.label()
         );
     }
@@ -121,7 +122,7 @@ pub(super) fn svg(arrows: &[Arrow]) -> String {
                 y - 14,
                 x + 10,
                 y + 4,
-                entities(&short(name))
+                entities(&short(name), XML)
             );
         }
     }
@@ -145,12 +146,13 @@ fn visible(name: &str) -> String {
     name.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 
-fn entities(name: &str) -> String {
+/// `before` is what an entity begins with: `&#` in XML, `#` in Mermaid.
+fn entities(name: &str, before: &str) -> String {
     let mut text = String::new();
     for c in visible(name).chars() {
         match c {
             '&' | '<' | '>' | '"' | '\'' | '#' | ';' | '`' => {
-                let _ = write!(text, "&#{};", c as u32);
+                let _ = write!(text, "{before}{};", c as u32);
             }
             c => text.push(c),
         }
