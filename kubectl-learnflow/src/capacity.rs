@@ -16,7 +16,7 @@ pub(crate) struct Needs {
     /// What some container leaves open; a quota on it then refuses the whole pod.
     pub(crate) open: BTreeSet<String>,
     /// The most and the least a single container asks for.
-    single: BTreeMap<String, (f64, f64)>,
+    pub(crate) single: BTreeMap<String, (f64, f64)>,
 }
 
 impl Needs {
@@ -164,7 +164,7 @@ fn default_of(bounds: &[Bounds], resource: &str, limit: bool) -> Option<f64> {
 }
 
 /// A quota may say `cpu` for `requests.cpu` and `count/pods` for `pods`.
-fn canonical(key: &str) -> String {
+pub(crate) fn canonical(key: &str) -> String {
     match key {
         "cpu" | "memory" => format!("requests.{key}"),
         // count/deployments.apps
@@ -204,12 +204,17 @@ pub(crate) fn quantity(text: &str) -> Option<f64> {
 }
 
 /// An amount as one would write it: `1500Mi` of memory, `250m` of CPU, `3` of anything else.
-fn readable(key: &str, amount: f64) -> String {
+pub(crate) fn readable(key: &str, amount: f64) -> String {
     match key {
-        key if key.ends_with("memory") => format!("{}Mi", (amount / 1024f64.powi(2)).ceil()),
-        key if key.ends_with("cpu") => format!("{}m", (amount * 1e3).ceil()),
+        key if key.ends_with("memory") => format!("{}Mi", whole(amount / 1024f64.powi(2))),
+        key if key.ends_with("cpu") => format!("{}m", whole(amount * 1e3)),
         _ => format!("{amount}"),
     }
+}
+
+/// Rounded up; sums of floats are a little off, and 70.00000000000001 is 70.
+fn whole(number: f64) -> f64 {
+    (number - 1e-6).ceil() + 0.0
 }
 
 #[cfg(test)]

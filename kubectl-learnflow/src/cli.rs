@@ -1,5 +1,6 @@
 //! The command line: types and their help texts, nothing else.
 
+mod autoscaling;
 mod dlq;
 mod explain;
 mod flow;
@@ -13,15 +14,16 @@ use crate::{
     config::{self, Boards, Entry, Expected, Memory, Share, Slow, Which},
     text::parse_duration,
 };
+pub(crate) use autoscaling::Autoscaling;
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
-pub(crate) use explain::{Explain, ExplainFormat};
+pub(crate) use explain::{Explain, ExplainFormat, Explained};
 pub(crate) use flow::{Flow, FlowFormat, Graph, GraphFormat, Sort, Top, TopFormat, TopOf, WhichEvents};
-pub(crate) use simulate::{Mode, Rate, Simulate, SimulateFormat};
+pub(crate) use simulate::{ControllerFlags, Mode, Rate, Simulate, SimulateAutoscaling, SimulateFormat, What};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
-pub(crate) use verify::{Consent, ReportFormat, Verify};
+pub(crate) use verify::{Consent, ReportFormat, Resilience, Subject, Verify};
 
 /// Shows every event that Dapr services send through Kafka.
 ///
@@ -94,7 +96,7 @@ pub(crate) enum Verb {
     Enroll(Enroll),
     Unenroll(Unenroll),
     Uninstall(Uninstall),
-    Verify(Box<Verify>),
+    Verify(Verify),
     Bundle(Bundle),
     Rbac(Rbac),
     Version(Version),
@@ -366,6 +368,7 @@ fn parse_service(text: &str) -> Result<Entry, String> {
         namespace: None,
         app_id,
         container: None,
+        scaling: config::Scale::default(),
     })
 }
 

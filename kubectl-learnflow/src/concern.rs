@@ -24,6 +24,8 @@ pub(crate) enum Concern {
     KubeStateMetrics,
     /// Keeps the metrics.
     Prometheus,
+    /// Hands figures on lag to autoscalers.
+    PrometheusAdapter,
     /// Shows the boards.
     Grafana,
     /// What the sidecars load, and the enrolment of the services.
@@ -57,11 +59,12 @@ pub(crate) struct Selection {
 }
 
 impl Concern {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Tracing,
         Self::Collector,
         Self::KubeStateMetrics,
         Self::Prometheus,
+        Self::PrometheusAdapter,
         Self::Grafana,
         Self::Middleware,
         Self::Resilience,
@@ -75,6 +78,7 @@ impl Concern {
             Self::Collector => "collector",
             Self::KubeStateMetrics => "kube-state-metrics",
             Self::Prometheus => "prometheus",
+            Self::PrometheusAdapter => "prometheus-adapter",
             Self::Grafana => "grafana",
             Self::Middleware => "middleware",
             Self::Resilience => "resilience",
@@ -88,7 +92,7 @@ impl Concern {
     pub(crate) fn needs(self) -> &'static [Self] {
         match self {
             Self::Prometheus => &[Self::Collector],
-            Self::Grafana => &[Self::Prometheus],
+            Self::PrometheusAdapter | Self::Grafana => &[Self::Prometheus],
             Self::Resilience => &[Self::Middleware],
             // The Collector fills it, and writes spans to its log where there is none.
             Self::Tracing
@@ -112,7 +116,12 @@ impl Concern {
     pub(crate) fn is_of_stack(self) -> bool {
         matches!(
             self,
-            Self::Tracing | Self::Collector | Self::KubeStateMetrics | Self::Prometheus | Self::Grafana
+            Self::Tracing
+                | Self::Collector
+                | Self::KubeStateMetrics
+                | Self::Prometheus
+                | Self::PrometheusAdapter
+                | Self::Grafana
         )
     }
 
@@ -149,6 +158,11 @@ impl Selection {
         // For whom nobody is left that would listen.
         if !chosen.contains(&Concern::Prometheus) && !only.contains(&Concern::KubeStateMetrics) {
             chosen.remove(&Concern::KubeStateMetrics);
+        }
+        // And it is of use to autoscalers alone, for lag that Kafka has told of.
+        let of_use = [Concern::Prometheus, Concern::Autoscaling, Concern::Kafka];
+        if !of_use.iter().all(|concern| chosen.contains(concern)) && !only.contains(&Concern::PrometheusAdapter) {
+            chosen.remove(&Concern::PrometheusAdapter);
         }
         for concern in &chosen {
             if let Some(missing) = concern.needs().iter().find(|needed| !chosen.contains(needed)) {
@@ -218,7 +232,8 @@ impl fmt::Display for Profile {
 mod tests {
     use super::*;
     use Concern::{
-        Autoscaling, Collector, Grafana, Kafka, KubeStateMetrics, Middleware, Prometheus, Resilience, Tracing,
+        Autoscaling, Collector, Grafana, Kafka, KubeStateMetrics, Middleware, Prometheus, PrometheusAdapter,
+        Resilience, Tracing,
     };
 
     fn chosen(only: &[Concern], skip: &[Concern]) -> Result<Vec<Concern>, String> {
@@ -241,6 +256,11 @@ mod tests {
             chosen(&[Grafana], &[]),
             Ok(vec![Collector, KubeStateMetrics, Prometheus, Grafana])
         );
+        assert_eq!(
+            chosen(&[PrometheusAdapter], &[]),
+            Ok(vec![Collector, KubeStateMetrics, Prometheus, PrometheusAdapter])
+        );
+        assert!(!chosen(&[], &[Kafka]).expect("a selection").contains(&PrometheusAdapter));
         assert_eq!(chosen(&[Middleware], &[]), Ok(vec![Middleware]));
         assert_eq!(chosen(&[Resilience], &[]), Ok(vec![Middleware, Resilience]));
         assert_eq!(

@@ -16,7 +16,7 @@ use crate::{
     yaml,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-pub(crate) use login::{Component, Login, Source};
+pub(crate) use login::{Component, LeftOut, Login, Source};
 use receiver::Receiver;
 pub(crate) use receiver::port;
 use serde_json::{Map, Value, json};

@@ -5,6 +5,7 @@
 
 mod applyset;
 mod assets;
+mod autoscaled;
 mod broker;
 mod budget;
 mod capacity;
@@ -17,6 +18,7 @@ mod config;
 mod dlq;
 mod enrolment;
 mod events;
+mod external;
 mod grafana;
 mod kafka;
 mod model;

@@ -1,8 +1,15 @@
 //! What the commands know about a cluster: small plain types, no Kubernetes in them.
 
+mod scaling;
+
 use crate::{kafka::Component, objects::MANAGER};
+pub(crate) use scaling::{Disruption, Limits, Machine, Nodes, Scaler, Scaling, Served};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// A Deployment with a Dapr sidecar, in the namespace of the services.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,11 +40,26 @@ pub(crate) struct Service {
     pub(crate) paused: bool,
     /// Why some calls may fail while its pods are replaced.
     pub(crate) gap: Option<Gap>,
-    /// Containers that request CPU.
-    pub(crate) requesting: Vec<String>,
+    /// What its containers request, as (container, resource).
+    pub(crate) requesting: BTreeSet<(String, String)>,
     /// Claims that all its pods would share.
     pub(crate) claims: Vec<String>,
+    /// The pod template, and the selector of its pods, as they stand in the Deployment.
+    pub(crate) template: Value,
+    pub(crate) selector: Value,
+    /// Who sets `spec.replicas` each time that it applies the Deployment.
+    pub(crate) sets_replicas: Vec<String>,
+    /// Why the last pod was refused, while one is.
+    pub(crate) refused: Option<String>,
     pub(crate) rollout: Rollout,
+}
+
+impl Service {
+    /// Whether the app's own container requests a resource.
+    pub(crate) fn requests(&self, resource: &str) -> bool {
+        let mut requesting = self.requesting.iter();
+        requesting.any(|(container, requested)| Some(container) == self.container.as_ref() && requested == resource)
+    }
 }
 
 /// A value on a Deployment, and who set it last.
@@ -103,38 +125,6 @@ pub(crate) struct Resiliency {
     /// The app ids that it is for; none at all means every sidecar.
     pub(crate) scopes: Vec<String>,
     pub(crate) spec: serde_json::Value,
-}
-
-/// What changes the number of a Deployment's pods by itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Scaler {
-    /// `HorizontalPodAutoscaler`, or KEDA's `ScaledObject`.
-    pub(crate) kind: String,
-    pub(crate) name: String,
-    /// The Deployment.
-    pub(crate) target: String,
-    /// Carries our label.
-    pub(crate) ours: bool,
-    pub(crate) min: i32,
-    pub(crate) max: i32,
-    pub(crate) current: i32,
-    pub(crate) desired: i32,
-    /// What it measures, as a share of the request in percent: how much there is, and the target.
-    pub(crate) load: Option<(i32, i32)>,
-    /// In seconds since 1970.
-    pub(crate) created: Option<i64>,
-    /// Conditions as (type, holds, reason, message).
-    pub(crate) conditions: Vec<(String, bool, String, String)>,
-}
-
-/// What must be known before a service is scaled.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Scaling {
-    /// Somebody measures how much CPU pods take.
-    pub(crate) measured: bool,
-    pub(crate) scalers: Vec<Scaler>,
-    /// Claims that two pods cannot share, or of which that is not known, each with why.
-    pub(crate) unshared: std::collections::BTreeMap<String, String>,
 }
 
 /// How far a workload is with what it was last told.

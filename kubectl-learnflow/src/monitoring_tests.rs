@@ -196,7 +196,14 @@ fn a_plan_for_somebody_elses_brings_monitors_and_no_prometheus() {
         .into_iter()
         .map(Object::name)
         .collect::<Vec<_>>();
-    assert_eq!(bound, ["learnflow-kube-state-metrics", "learnflow-prometheus"]);
+    assert_eq!(
+        bound,
+        [
+            "learnflow-kube-state-metrics",
+            "learnflow-prometheus",
+            "learnflow-prometheus-adapter"
+        ]
+    );
     let subjects = &of("ClusterRoleBinding")[1].value()["subjects"];
     assert_eq!(
         *subjects,

@@ -91,6 +91,7 @@ fn peers(plan: &Plan) -> Vec<Peer> {
         ours("traces", STACK_NAMESPACE),
         ours("kube-state-metrics", STACK_NAMESPACE),
         ours("grafana", STACK_NAMESPACE),
+        ours("prometheus-adapter", STACK_NAMESPACE),
         ours("collector-kafka", "shop"),
     ];
     peers.extend(of_production);
@@ -304,13 +305,33 @@ fn flows(plan: &Plan) -> BTreeSet<Flow> {
     flows.extend(read.into_iter().map(|(_, to, port)| ("their-prometheus", to, port)));
     // It watches what it tells of, by the API server's address.
     flows.extend(API.map(|port| ("kube-state-metrics", "outside", port)));
+    let adapter = workload(plan, "prometheus-adapter")["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+    let args = adapter.as_array().expect("arguments").iter().filter_map(Value::as_str);
+    for url in args.filter_map(|arg| arg.strip_prefix("--prometheus-url=http://")) {
+        let (to, port) = behind(plan, url);
+        flows.insert(("prometheus-adapter", to, port));
+        names.insert("prometheus-adapter");
+    }
+    // It listens where kubelets do, which Prometheus may call at any address.
+    flows.insert((
+        "prometheus",
+        "prometheus-adapter",
+        container_port(plan, "prometheus-adapter", "https"),
+    ));
+    // It asks the API server who its callers are.
+    flows.extend(API.map(|port| ("prometheus-adapter", "outside", port)));
     // Names are looked up.
     for name in names {
         flows.extend([53, 5353].map(|port| (name, "outside", port)));
     }
     // The plugin asks through the API server, from wherever that is.
-    for asked in ["prometheus", "traces", "grafana"] {
-        let port = container_port(plan, asked, "http");
+    for (asked, port) in [
+        ("prometheus", "http"),
+        ("traces", "http"),
+        ("grafana", "http"),
+        ("prometheus-adapter", "https"),
+    ] {
+        let port = container_port(plan, asked, port);
         let others = peers(plan)
             .into_iter()
             .filter(|peer| !peer.labels.contains_key(PART_OF));
@@ -424,6 +445,7 @@ fn names_are_looked_up_by_udp() {
             "collector-spans",
             "grafana",
             "collector-kafka",
+            "prometheus-adapter",
         ]
         .contains(&peer.name);
         assert_eq!(passes(&plan, peer, outside, 53, "UDP"), calls, "{}", peer.name);

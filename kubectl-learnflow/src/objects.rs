@@ -268,12 +268,30 @@ impl ObjectRef {
         }
     }
 
+    /// KEDA's.
+    pub(crate) fn scaled_object(namespace: &str, name: &str) -> Self {
+        Self {
+            api_version: "keda.sh/v1alpha1".into(),
+            kind: "ScaledObject".into(),
+            namespace: Some(namespace.into()),
+            name: name.into(),
+        }
+    }
+
     pub(crate) fn autoscaler(namespace: &str, name: &str) -> Self {
         Self {
             api_version: "autoscaling/v2".into(),
             kind: "HorizontalPodAutoscaler".into(),
             namespace: Some(namespace.into()),
             name: name.into(),
+        }
+    }
+
+    pub(crate) fn disruption(namespace: &str, name: &str) -> Self {
+        Self {
+            api_version: "policy/v1".into(),
+            kind: "PodDisruptionBudget".into(),
+            ..Self::autoscaler(namespace, name)
         }
     }
 

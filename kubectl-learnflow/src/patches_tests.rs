@@ -55,7 +55,7 @@ fn images_move_to_another_registry() {
         ..Shape::default()
     };
     let workloads: Vec<Object> = stack().into_iter().filter(Object::is_workload).collect();
-    assert_eq!(workloads.len(), 8);
+    assert_eq!(workloads.len(), 9);
     for object in workloads.into_iter().map(|object| shaped(object, &shape)) {
         assert!(
             images(&object).iter().all(|image| image.starts_with("r.io/")),

@@ -8,6 +8,8 @@ use crate::{
     applyset,
     budget::KUBE_STATE_METRICS,
     cluster::accesses,
+    dlq::LEASE,
+    external,
     grafana::Host,
     kafka,
     model::Access,
@@ -19,12 +21,16 @@ use clap::ValueEnum;
 pub(crate) use roles::roles;
 use serde_json::Value;
 use std::collections::BTreeSet;
-pub(crate) use verify::{breaks as verify_breaks, looks as verify_looks, restores as verify_restores};
+pub(crate) use verify::{
+    autoscaling as verify_autoscaling, breaks as verify_breaks, looks as verify_looks, requests as verify_requests,
+    restores as verify_restores,
+};
 
 /// Where Dapr's documentation puts its control plane.
 pub(crate) const DAPR_NAMESPACE: &str = "dapr-system";
 const MONITORING: &str = "monitoring.coreos.com";
 const AUTOSCALERS: &str = "horizontalpodautoscalers";
+const BUDGETS: &str = "poddisruptionbudgets";
 
 /// A verb that asks the cluster for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -96,10 +102,27 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Check => check(plan, namespace),
         Task::Install => install(plan, namespace),
         Task::Diff => diff(plan, namespace),
-        Task::Explain | Task::Simulate => explain(namespace).like(kept()).like(prometheus(&plan.keeper)),
+        // Policies and autoscaling: each is explained without the other's.
+        Task::Explain => {
+            let Permissions { required, helpful } = explain_scaling(namespace);
+            let policies = explain(namespace).like(kept()).like(prometheus(&plan.keeper));
+            policies.like(required).like(helpful)
+        }
+        Task::Simulate => explain(namespace)
+            .like(kept())
+            .like(prometheus(&plan.keeper))
+            .like(simulate_scaling(namespace).required),
         Task::Dlq => dlq(namespace),
         Task::Flow | Task::Graph | Task::Top => logs(namespace),
         Task::Render => facts(namespace).and(choosing(plan)),
+        Task::Render => {
+            let scaled = if plan.scales {
+                scaled(namespace)
+            } else {
+                Permissions::default()
+            };
+            facts(namespace).and(choosing(plan)).and(scaled)
+        }
         Task::Enroll | Task::Unenroll => facts(namespace).and(enrolling(plan, namespace)),
         Task::Uninstall => uninstall(plan, namespace),
         Task::Dashboard => dashboard(&plan.keeper),
@@ -142,6 +165,33 @@ fn logs(namespace: &str) -> Permissions {
     Permissions::default()
         .need(to("list,watch", "", "pods", Some(namespace)))
         .need(to("get", "", "pods/log", Some(namespace)))
+/// What scales the services, and what there is room for.
+pub(crate) fn explain_scaling(namespace: &str) -> Permissions {
+    scaled(namespace)
+        .need(to("list", "apps", "deployments", Some(namespace)))
+        .like(to("list", "", "nodes,pods", None))
+}
+
+/// What is looked at before somebody is scaled.
+fn scaled(namespace: &str) -> Permissions {
+    let here = Some(namespace);
+    Permissions::default()
+        .need(to("list", "autoscaling", AUTOSCALERS, here))
+        .need(to("list", "policy", BUDGETS, here))
+        // Who consumes, and who is called.
+        .need(to("list", "dapr.io", "components,subscriptions", here))
+        // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
+        .like(to("get", "", "persistentvolumeclaims", here))
+        .like(to("list", "keda.sh", "scaledobjects", here))
+        // Whether as many pods fit.
+        .like(to("list", "", "resourcequotas,limitranges", here))
+}
+
+/// Autoscalers, and what they scale.
+pub(crate) fn simulate_scaling(namespace: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list", "autoscaling", AUTOSCALERS, Some(namespace)))
+        .need(to("list", "apps", "deployments", Some(namespace)))
 }
 
 fn status(plan: &Plan, namespace: &str) -> Permissions {
@@ -180,9 +230,13 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
     let all = all.chain(kafka::references(namespace));
     let all: Vec<ObjectRef> = all.filter(|object| object.kind != "Secret").collect();
     let forward = ["get", "create"].map(|verb| access(verb, "", "pods/portforward", Some(namespace)));
+    let scaling = explain_scaling(namespace);
     status(plan, namespace)
         .and(facts(namespace))
         .need(accesses(all.iter(), &["get"]))
+        // Said where it is missing.
+        .like(scaling.required)
+        .like(scaling.helpful)
         .like(forward)
         .like(both(namespace, "list", "", "resourcequotas,limitranges"))
         .like(to("list", "", "nodes,services", None))
@@ -193,12 +247,16 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
 /// Autoscalers come and go with the services that they are safe for; others' are found, and left alone.
 fn scaling(namespace: &str) -> Permissions {
     let here = Some(namespace);
-    Permissions::default()
-        .need(to("get,list,create,patch,delete", "autoscaling", AUTOSCALERS, here))
+    scaled(namespace)
+        .need(to("get,create,patch,delete", "autoscaling", AUTOSCALERS, here))
+        .need(to("get,create,patch,delete", "policy", BUDGETS, here))
         .need(to("list", "apps", "deployments", here))
-        // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
-        .like(to("get", "", "persistentvolumeclaims", here))
-        .like(to("list", "keda.sh", "scaledobjects", here))
+        // How many partitions there are, while Prometheus does not know it: from Kafka, by way of its pods.
+        .like(to("get", "", "services", here))
+        .like(to("list", "", "pods", here))
+        .like(to("get,create", "", "pods/portforward", here))
+        // Where KEDA is, it scales consumers.
+        .like(to("get,create,patch,delete", "keda.sh", "scaledobjects", here))
 }
 
 /// The collector that asks Kafka comes and goes with the Components that it can follow.
@@ -224,6 +282,7 @@ fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("get,list,patch,delete", "dapr.io", "resiliencies", Some(namespace)))
         // A service that is let go is no longer scaled.
         .need(to("list,delete", "autoscaling", AUTOSCALERS, Some(namespace)))
+        .need(to("list,delete", "policy", BUDGETS, Some(namespace)))
         .like(to("list", "keda.sh", "scaledobjects", Some(namespace)))
         // A Configuration that is not announced lies in a Secret until it is needed.
         .need(to("get,create,patch", "", "secrets", Some(namespace)))
@@ -323,6 +382,7 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
         .need(to("list", "dapr.io", "configurations", here))
         .need(to("get,list,delete", "dapr.io", "resiliencies", here))
         .need(to("get,list,delete", "autoscaling", AUTOSCALERS, here))
+        .need(to("get,list,delete", "policy", BUDGETS, here))
         .need(to("get", "", "secrets", here))
         .need(to("get,list,patch", "apps", "deployments", here))
         // Whether another namespace still needs the stack.
@@ -353,11 +413,15 @@ fn dashboard(keeper: &Keeper) -> Permissions {
 
 /// Kafka may be in another namespace, which only its Component says: there it takes the same of pods and services.
 fn dlq(namespace: &str) -> Permissions {
+    let lease = |verb| named(access(verb, "coordination.k8s.io", "leases", Some(namespace)), LEASE);
     Permissions::default()
         .need(to("list", "dapr.io", "components,subscriptions", Some(namespace)))
         .need(to("list", "", "pods", Some(namespace)))
         .like(to("get", "", "services", Some(namespace)))
         .like(to("get,create", "", "pods/portforward", Some(namespace)))
+        // So that two replays do not run at a time.
+        .like(to("create", "coordination.k8s.io", "leases", Some(namespace)))
+        .like(["get", "patch", "delete"].map(lease))
 }
 
 fn bundle(plan: &Plan, namespace: &str) -> Permissions {
@@ -382,6 +446,8 @@ fn choosing(plan: &Plan) -> Permissions {
     let permissions = Permissions::default()
         .need(kept())
         .need(accesses(std::iter::once(&states), &["get"]))
+        // Who tells autoscalers about lag.
+        .like(accesses(std::iter::once(&external::registration()), &["get"]))
         .like(to("list", "", "pods", None));
     let permissions = match plan.host {
         Host::Own | Host::None => permissions.like(grafanas()),

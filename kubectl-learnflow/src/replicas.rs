@@ -62,7 +62,9 @@ mod tests {
     fn in_production_there_are_two_and_each_has_a_volume() {
         let plan = plan(Profile::Production);
         let both = plan.stack.iter().filter(|object| object.kind() == "Deployment");
-        let both: Vec<_> = both.filter(|object| object.name().starts_with(PROMETHEUS)).collect();
+        let both: Vec<_> = both
+            .filter(|object| [PROMETHEUS, OTHER].contains(&object.name()))
+            .collect();
         let names: Vec<_> = both.iter().map(|object| object.name()).collect();
         assert_eq!(names, [PROMETHEUS, OTHER]);
         for object in both {

@@ -3,6 +3,7 @@
 use crate::{
     applyset, assets,
     concern::{Concern, Profile},
+    external,
     grafana::{self, Host},
     monitoring::{self, Keeper},
     objects::{AGENT_NAMESPACE, HOST, KEEPER, NAMESPACES, Object, ObjectRef, PARTS, STACK_NAMESPACE},
@@ -147,6 +148,7 @@ pub(crate) fn objects(concern: Concern, shape: &Shape) -> Result<Vec<Object>, Pr
     match concern {
         Concern::Prometheus if shape.keeper != Keeper::Own => told(&shape.keeper, objects),
         Concern::Grafana => grafana::objects(objects, shape),
+        Concern::PrometheusAdapter => Ok(external::fitted(objects, &shape.keeper)),
         _ => Ok(objects),
     }
 }

@@ -38,43 +38,59 @@ fn kubeconfig(name: &str, port: u16, user: &Value, cluster: &Value) -> String {
     file.to_string_lossy().into_owned()
 }
 
-/// Every verb's help, as it was last agreed on: LEARNFLOW_UPDATE=1 writes it anew.
+/// Every verb's help and that of the verbs below it, as it was last agreed on: LEARNFLOW_UPDATE=1 writes it anew.
 #[test]
 fn help_says_what_it_said() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/cases/help");
     let update = std::env::var_os("LEARNFLOW_UPDATE").is_some();
-    let help = |arguments: &[&str]| {
-        let output = plugin(arguments);
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let top = help(&["--help"]);
-    let verbs = top
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty());
-    let verbs: Vec<&str> = verbs
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|verb| *verb != "help")
-        .collect();
-    assert!(verbs.len() >= 10, "{top}");
+    let mut open: Vec<Vec<String>> = verbs_of(&help(&[])).into_iter().map(|verb| vec![verb]).collect();
+    assert!(open.len() >= 10, "{open:?}");
     let mut wrong = Vec::new();
-    for verb in verbs {
-        let said = help(&[verb, "--help"]);
-        let file = folder.join(format!("{verb}.txt"));
+    let mut seen = Vec::new();
+    while let Some(verb) = open.pop() {
+        let said = help(&verb);
+        open.extend(verbs_of(&said).into_iter().map(|below| [&verb[..], &[below]].concat()));
+        let name = format!("{}.txt", verb.join("-"));
+        let file = folder.join(&name);
         if update {
             fs::write(&file, &said).expect("written");
         }
         if fs::read_to_string(&file).unwrap_or_default() != said {
-            wrong.push(format!("{verb}:\n{said}"));
+            wrong.push(format!("{}:\n{said}", verb.join(" ")));
         }
+        seen.push(name);
     }
     assert!(
         wrong.is_empty(),
         "changed; LEARNFLOW_UPDATE=1 accepts it:\n{}",
         wrong.join("\n")
     );
+    assert!(seen.iter().any(|name| name == "dlq-replay.txt"), "{seen:?}");
+    let files = fs::read_dir(&folder).expect("the folder").flatten();
+    let files = files.map(|file| file.file_name().to_string_lossy().into_owned());
+    let old: Vec<String> = files.filter(|file| !seen.contains(file)).collect();
+    assert!(old.is_empty(), "of no verb: {old:?}");
+}
+
+fn help(verb: &[String]) -> String {
+    let mut arguments: Vec<&str> = verb.iter().map(String::as_str).collect();
+    arguments.push("--help");
+    let output = plugin(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Those that a help lists.
+fn verbs_of(help: &str) -> Vec<String> {
+    let commands = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty());
+    // What is further to the right is the rest of a description.
+    let lines = commands.filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
+    let names = lines.filter_map(|line| line.split_whitespace().next());
+    names.filter(|verb| *verb != "help").map(str::to_owned).collect()
 }
 
 /// Answers like an API server that knows its version and has nothing in it; tells each request's head.

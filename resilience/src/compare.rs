@@ -194,6 +194,7 @@ mod tests {
             budget: Duration::from_secs(30),
             calls: (0..150).map(call).collect(),
             states: Vec::new(),
+            breaker: None,
             delivery: Delivery::Skipped,
         }
     }

@@ -18,6 +18,7 @@ mod scenario;
 
 pub use breaker::State;
 pub use engine::simulate;
+pub(crate) use fit::{BEYOND, RATES};
 pub use fit::{Fitted, fit};
 pub use report::{Change, Report, Slice, Times};
 pub use scenario::{Arrivals, Client, Mode, Outage, Scenario, Window};

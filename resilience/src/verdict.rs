@@ -2,6 +2,7 @@
 //!
 //! All times are from the moment at which Kafka was taken away; what came before has none.
 
+use crate::policy::Breaker;
 use std::{collections::BTreeSet, time::Duration};
 
 /// Publishing works again within this after Kafka is back.
@@ -16,6 +17,8 @@ pub const SAMPLED: Duration = Duration::from_secs(1);
 pub struct Seen {
     /// The outage that is to be bridged.
     pub budget: Duration,
+    /// As it is declared: it says how often a call may try.
+    pub breaker: Option<Breaker>,
     /// When Kafka was there again.
     pub back: Duration,
     pub calls: Vec<Call>,
@@ -97,9 +100,20 @@ impl Call {
         matches!(self.answer, Answer::Refused { .. })
     }
 
+    fn is_refused_by_breaker(&self) -> bool {
+        matches!(self.answer, Answer::Refused { by_breaker: true, .. })
+    }
+
     fn is_accepted(&self) -> bool {
         self.answer == Answer::Accepted
     }
+}
+
+/// From when on a refusal is to be quick: beyond the budget, and once the breaker has opened. Who called before that waited for
+/// Kafka, as they should. Who is let through to try whether Kafka is back has to wait too: such a call is not counted.
+#[must_use]
+pub fn fast_from(budget: Duration, opened: Option<Duration>) -> Duration {
+    budget.max(opened.unwrap_or_default())
 }
 
 /// All promises, in the order of the report.
@@ -110,8 +124,8 @@ pub fn judge(seen: &Seen) -> Vec<Promise> {
 /// Where calls and metrics tell different things of the breaker.
 pub fn disagreements(seen: &Seen) -> Vec<String> {
     let mut said = Vec::new();
-    let by_breaker = |call: &&Call| matches!(call.answer, Answer::Refused { by_breaker: true, .. });
-    let refused: Vec<Duration> = seen.calls.iter().filter(by_breaker).map(Call::ended).collect();
+    let refused = seen.calls.iter().filter(|call| call.is_refused_by_breaker());
+    let refused: Vec<Duration> = refused.map(Call::ended).collect();
     let open = |(_, state): &&(Duration, State)| matches!(state, State::Open | State::HalfOpen);
     let opened: Vec<Duration> = seen.states.iter().filter(open).map(|(at, _)| *at).collect();
     match (refused.first(), opened.first()) {
@@ -245,13 +259,28 @@ fn lost(seen: &Seen) -> Promise {
 }
 
 fn fail_fast(seen: &Seen) -> Promise {
-    let beyond = |call: &&Call| call.begun >= seen.budget && call.begun < seen.back && call.is_refused();
-    let mut took: Vec<Duration> = seen.calls.iter().filter(beyond).map(|call| call.took).collect();
-    took.sort();
+    let opened = seen.calls.iter().filter(|call| call.is_refused_by_breaker());
+    let opened = opened.map(Call::ended).min();
+    let from = fast_from(seen.budget, opened);
+    let refused = |since: Duration, until: Duration| {
+        let made = move |call: &&Call| call.begun >= since && call.begun < until && call.is_refused();
+        let mut took: Vec<Duration> = seen.calls.iter().filter(made).map(|call| call.took).collect();
+        took.sort();
+        took
+    };
+    let earlier = refused(seen.budget, from.min(seen.back));
+    let mut took = refused(from, seen.back);
+    // Which calls were let through to try is in no answer: as many of the slowest as there can have been.
+    let slow = took.len() - took.partition_point(|took| *took <= FAIL_FAST);
+    let tried = took.split_off(took.len() - slow.min(tries(seen, from)));
     let (verdict, why) = match quantile(&took, 0.99) {
         None if seen.back <= seen.budget => (
             Verdict::NotTested,
             format!("the outage ended after {}", seconds(seen.back)),
+        ),
+        None if !earlier.is_empty() => (
+            Verdict::NotTested,
+            format!("the breaker opened only at {}", seconds(from)),
         ),
         None => (Verdict::NotTested, "nothing was refused there".to_owned()),
         Some(p99) => {
@@ -260,7 +289,23 @@ fn fail_fast(seen: &Seen) -> Promise {
             } else {
                 Verdict::Broken
             };
-            (verdict, format!("p99 of {} refusals is {}", took.len(), seconds(p99)))
+            let mut why = format!("p99 of {} refusals is {}", took.len(), seconds(p99));
+            if let Some(longest) = tried.last() {
+                why.push_str(&format!(
+                    "; {} more let through to try whether Kafka is back, up to {}",
+                    tried.len(),
+                    seconds(*longest)
+                ));
+            }
+            if let Some(longest) = earlier.last() {
+                why.push_str(&format!(
+                    "; {} more before the breaker opened at {}, up to {}",
+                    earlier.len(),
+                    seconds(from),
+                    seconds(*longest)
+                ));
+            }
+            (verdict, why)
         }
     };
     Promise {
@@ -269,6 +314,15 @@ fn fail_fast(seen: &Seen) -> Promise {
         verdict,
         why,
     }
+}
+
+/// The most calls that an open breaker can have let through until Kafka was back.
+fn tries(seen: &Seen, from: Duration) -> usize {
+    let Some(breaker) = seen.breaker.as_ref().filter(|breaker| !breaker.timeout.is_zero()) else {
+        return 0;
+    };
+    let rounds = seen.back.saturating_sub(from).as_secs_f64() / breaker.timeout.as_secs_f64();
+    rounds.ceil() as usize * breaker.max_requests.max(1) as usize
 }
 
 fn close(seen: &Seen) -> Promise {
@@ -304,7 +358,7 @@ fn close(seen: &Seen) -> Promise {
         }
         (None, ..) => (Verdict::Broken, "nothing was accepted after Kafka was back".to_owned()),
         (Some(first), None, None) if !was_open => (
-            Verdict::Kept,
+            Verdict::NotTested,
             format!(
                 "it never opened; the first was accepted {} after Kafka was back",
                 seconds(first - seen.back)
@@ -341,7 +395,7 @@ fn close(seen: &Seen) -> Promise {
 }
 
 /// Of sorted values: the smallest that so many are not over.
-pub fn quantile(sorted: &[Duration], share: f64) -> Option<Duration> {
+pub fn quantile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied()
 }

@@ -37,6 +37,7 @@ fn lost_way(number: u32, begun: f64) -> Call {
 fn bridged() -> Seen {
     Seen {
         budget: BUDGET,
+        breaker: None,
         back: s(25.0),
         calls: (0..25)
             .map(|n| accepted(n, f64::from(n), 27.0 - f64::from(n)))
@@ -58,7 +59,8 @@ use Verdict::{Broken, Kept, NotTested, Unknown};
 
 #[test]
 fn an_outage_that_was_bridged_keeps_every_promise_it_tests() {
-    assert_eq!(verdicts(&bridged()), [Kept, Kept, NotTested, Kept]);
+    // No breaker opened, so none was seen to close.
+    assert_eq!(verdicts(&bridged()), [Kept, Kept, NotTested, NotTested]);
     assert!(disagreements(&bridged()).is_empty());
 }
 
@@ -97,10 +99,49 @@ fn beyond_the_budget_refusals_are_quick() {
     seen.calls.extend(quick);
     assert_eq!(verdicts(&seen)[2], Kept);
     // One of a hundred may be slow, two may not.
-    seen.calls.push(refused(300, 31.0, 5.0, false));
+    seen.calls.push(refused(300, 32.0, 5.0, false));
     assert_eq!(verdicts(&seen)[2], Kept);
-    seen.calls.push(refused(301, 31.0, 5.0, false));
+    seen.calls.push(refused(301, 32.0, 5.0, false));
     assert_eq!(verdicts(&seen)[2], Broken);
+}
+
+#[test]
+fn who_waited_for_the_breaker_and_who_is_let_through_to_try_is_not_counted() {
+    let mut seen = bridged();
+    seen.back = s(60.0);
+    // It opens at 40 s, which ends the waiting of all.
+    seen.calls
+        .extend((0..50).map(|n| refused(100 + n, 30.0 + f64::from(n) / 5.0, 10.0 - f64::from(n) / 5.0, true)));
+    seen.calls
+        .extend((0..100).map(|n| refused(200 + n, 40.5 + f64::from(n) / 10.0, 0.005, true)));
+    assert_eq!(
+        judge(&seen)[2].why,
+        "p99 of 100 refusals is 5 ms; 50 more before the breaker opened at 40 s, up to 10 s"
+    );
+    // Each 5 s until 60 s one may try: four.
+    seen.calls
+        .extend((0..4).map(|n| refused(400 + n, 46.0 + f64::from(n) * 5.0 - 2.0, 2.0, true)));
+    assert_eq!(verdicts(&seen)[2], Broken, "nothing is known of the breaker");
+    seen.breaker = Some(Breaker {
+        trip: crate::trip::Trip::default(),
+        timeout: s(5.0),
+        interval: None,
+        max_requests: 1,
+    });
+    assert_eq!(
+        judge(&seen)[2].why,
+        "p99 of 100 refusals is 5 ms; 4 more let through to try whether Kafka is back, up to 2 s; 50 more before the breaker \
+         opened at 40 s, up to 10 s"
+    );
+    assert_eq!(verdicts(&seen)[2], Kept);
+    seen.calls.extend((0..2).map(|n| refused(500 + n, 50.0, 2.0, true)));
+    assert_eq!(verdicts(&seen)[2], Broken, "more than it can have let through");
+
+    let mut seen = bridged();
+    seen.back = s(50.0);
+    seen.calls.push(refused(100, 35.0, 20.0, true));
+    assert_eq!(judge(&seen)[2].why, "the breaker opened only at 55 s");
+    assert_eq!(verdicts(&seen)[2], NotTested);
 }
 
 #[test]
@@ -155,7 +196,11 @@ fn a_breaker_that_stays_open_is_told_by_calls_or_by_metrics() {
         judge(&seen)[3].why,
         "it never opened; the first was accepted 21 s after Kafka was back"
     );
-    assert_eq!(verdicts(&seen)[3], Kept, "that is the Kafka client, not the breaker");
+    assert_eq!(
+        verdicts(&seen)[3],
+        NotTested,
+        "that is the Kafka client, not the breaker"
+    );
     seen.calls.push(refused(51, 20.0, 0.1, true));
     assert_eq!(judge(&seen)[3].why, "the first was accepted 21 s after Kafka was back");
     assert_eq!(verdicts(&seen)[3], Broken);
@@ -189,5 +234,5 @@ fn quantiles_are_values_that_were_seen() {
     assert_eq!(quantile(&sorted, 0.5), Some(s(50.0)));
     assert_eq!(quantile(&sorted, 0.99), Some(s(99.0)));
     assert_eq!(quantile(&sorted[..1], 0.99), Some(s(1.0)));
-    assert_eq!(quantile(&[], 0.5), None);
+    assert_eq!(quantile::<Duration>(&[], 0.5), None);
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use learnflow_tests::{Prometheus, SERVICES_NAMESPACE, Target, progress_of};
 use serde_json::{Value, json};
 
-use crate::{Test, expect, objects};
+use crate::{Test, expect, objects, scaling::a_quota_keeps_pods_away};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("concerns::installed_and_gone_again", installed_and_gone_again),
@@ -40,6 +40,7 @@ fn installed_and_gone_again(target: &Target) -> Result<()> {
     autoscalers_have_figures(target)?;
     shown_by_status(target)?;
     expect(target, &["diff"], 0)?;
+    a_quota_keeps_pods_away(target)?;
     an_outage_of_kafka_loses_nothing(target)?;
     no_sidecar_was_restarted(target)?;
     expect(target, &["uninstall", "--unenroll"], 0)?;

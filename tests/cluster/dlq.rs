@@ -16,6 +16,12 @@ pub const TESTS: &[(&str, Test)] = &[("dlq::through_port_forwards", through_port
 const OBJECTS: &str = include_str!("../cases/dead-letters.yaml");
 /// As docs/dlq.md has it, for a Kafka that is in another namespace.
 const ELSEWHERE: &str = include_str!("../cases/dlq-elsewhere.yaml");
+const LEASE: &str = "
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: learnflow-dlq-replay}
+spec: {holderIdentity: killed, leaseDurationSeconds: 15, renewTime: '2026-01-01T00:00:00.000000Z'}
+";
 const DEAD: &str = "shelf.dead";
 
 fn through_port_forwards(target: &Target) -> Result<()> {
@@ -48,8 +54,14 @@ fn through_port_forwards(target: &Target) -> Result<()> {
     println!("{shown}");
     let (_, dry) = under_its_role(&["replay", DEAD], 0)?;
     ensure!(dry.contains("Nothing was sent"), "{dry}");
+    // As a replay leaves it that was killed.
+    target.apply(Some(SERVICES_NAMESPACE), LEASE)?;
+    let began = Instant::now();
     let (_, sent) = under_its_role(&["replay", DEAD, "--yes"], 0)?;
     ensure!(sent.contains("3 dead letters of shelf.dead sent"), "{sent}");
+    ensure!(began.elapsed() >= Duration::from_secs(15), "it was not watched: {sent}");
+    let leases = target.run_kubectl(&["get", "leases", "--output=name", &namespace])?;
+    ensure!(!leases.contains("learnflow-dlq-replay"), "{leases}");
     // They are no better than before.
     wait_for_dead(target, 6)?;
     let (report, _) = under_its_role(&["replay", DEAD, "-o", "json"], 0)?;

@@ -50,7 +50,7 @@ const VARIES: &[(&str, &str)] = &[
     ),
     // An autoscaler has figures when the metrics server has.
     (
-        r#"\b(current|desired|load_percent|target_percent|limited_by|trouble)("?: +)[^,\n]+"#,
+        r#"\b(current|desired|load_percent|target_percent|now|limited_by|trouble)("?: +)[^,\n]+"#,
         "$1${2}N",
     ),
     // What the stack takes, and whether that is measured yet.

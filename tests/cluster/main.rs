@@ -1,5 +1,6 @@
 //! The whole line on a real cluster, as tests, in the order of the way of an event. `cargo xtask test` brings the cluster.
 
+mod autoscaling;
 mod boards;
 mod changes;
 mod concerns;
@@ -16,12 +17,15 @@ mod golden;
 mod grafana;
 mod kills;
 mod lab;
+mod lag;
 mod line;
+mod load;
 mod neighbours;
 mod production;
 mod rbac;
 mod refusals;
 mod resilience;
+mod scaling;
 mod state;
 mod stopped;
 mod verbs;
@@ -74,13 +78,20 @@ fn main() -> ExitCode {
                 );
             }
         }
+        if asked_for("autoscaling-curves") {
+            let long = autoscaling::TESTS.iter().chain(autoscaling::LONG);
+            trials.extend(long.map(|(name, test)| trial(name, &target, *test)));
+        }
         if asked_for("kills") {
             trials.extend(kills::TESTS.iter().map(|(name, test)| trial(name, &target, *test)));
         }
         let tests = golden::TESTS
             .iter()
             .chain(concerns::TESTS)
+            .chain(scaling::TESTS)
+            .chain(load::TESTS)
             .chain(resilience::TESTS)
+            .chain(lag::TESTS)
             .chain(neighbours::TESTS)
             .chain(grafana::TESTS)
             .chain(stopped::TESTS)

@@ -50,6 +50,8 @@ const HELPFUL: &[&str] = &[
     "list pods in render",
     "list horizontalpodautoscalers in status",
     "list horizontalpodautoscalers in check",
+    "list poddisruptionbudgets in check",
+    "list subscriptions in check",
     // Only where something is not ready.
     "list pods in learnflow-system for status",
     // From Kubernetes 1.35 on.

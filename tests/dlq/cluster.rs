@@ -26,6 +26,8 @@ pub const TESTS: &[(&str, Test)] = &[
 /// The name of a Component, its settings, and what is said when it does not work.
 type Case = (&'static str, Vec<(&'static str, Value)>, Option<&'static str>);
 
+/// What a replay holds while it sends.
+const LEASE: &str = "learnflow-dlq-replay";
 const USER: &str = "learnflow";
 const PASSWORDS: [&str; 2] = ["1e3: #pa$$w${HOME}rd", "0123"];
 
@@ -276,6 +278,11 @@ fn answer(request: &Message, lists: &BTreeMap<&str, Vec<Value>>, secrets: &BTree
         (Some(items), _) => (200, json!({ "metadata": {}, "items": items })),
         (_, Some(data)) => (200, json!({ "metadata": { "name": name }, "data": data })),
         _ if name == "pods" => (200, json!({ "metadata": {}, "items": [] })),
+        // Whoever writes one has it.
+        _ if name == "leases" || name == LEASE && request.first.starts_with("PATCH") => (
+            201,
+            json!({ "metadata": { "name": LEASE, "resourceVersion": "1" }, "spec": {} }),
+        ),
         _ if name == "forbidden" => refusal(403, "Forbidden"),
         _ => refusal(404, "NotFound"),
     };

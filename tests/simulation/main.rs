@@ -8,6 +8,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod autoscaling;
 mod case;
 mod outage;
 mod table;

@@ -139,6 +139,7 @@ fn simulated(case: &Case, policy: &Policy, seen: &Seen, seed: u64) -> Figures {
     };
     let report = simulate(&Scenario {
         policy: policy.in_force(),
+        budget: outage.end() - outage.start(),
         tail: millis(seen.end) - outage.end(),
         outage,
         rate: case.rate.into(),

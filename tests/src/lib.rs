@@ -1,6 +1,8 @@
 //! The harness. For a cluster: which one is meant, LearnFlow's services on it, load, and the three places where an event can
 //! be seen again (Prometheus, spans, the sidecars' logs). Without one: real sidecars, Kafka and Envoy as processes.
 
+pub mod autoscaling;
+pub mod backlog;
 pub mod boards;
 pub mod envoy;
 pub mod exposition;

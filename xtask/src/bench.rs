@@ -4,6 +4,8 @@ mod collector;
 mod daprd;
 mod figure;
 mod guest;
+mod hpa;
+mod lag;
 mod outages;
 mod plugin;
 mod simulate;
@@ -76,6 +78,10 @@ const MEASURES: &[Measure] = &[
         take: outages::resilience,
     },
     Measure {
+        key: "hpa",
+        take: hpa::hpa,
+    },
+    Measure {
         key: "plugin.binary_mb",
         take: plugin_size,
     },
@@ -94,6 +100,10 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "diff",
         take: plugin::diff,
+    },
+    Measure {
+        key: "hpa.lag_drain",
+        take: lag::drain,
     },
     // Last: it fills the cluster.
     Measure {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use learnflow_lab::{Lab, Life, Scope};
+use learnflow_lab::{Lab, Life, Scope, Timings};
 use learnflow_tests::Target;
 
 use crate::artifacts;
@@ -59,6 +59,9 @@ struct Up {
     named: Named,
     #[command(flatten)]
     scoped: Scoped,
+    /// Autoscale as slowly as Kubernetes does by default, for figures; tests want it quick
+    #[arg(long)]
+    default_timings: bool,
 }
 
 impl Scoped {
@@ -71,7 +74,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
     match arguments.verb {
         Verb::Build(scoped) => learnflow_lab::build(scoped.scope()).map(|_| ()),
         Verb::Up(up) => {
-            let lab = Lab::up(&up.named.name, up.scoped.scope(), Life::Detached)?;
+            let timings = match up.default_timings {
+                true => Timings::Default,
+                false => Timings::Short,
+            };
+            let lab = Lab::up_with(&up.named.name, up.scoped.scope(), timings, Life::Detached)?;
             usage(&lab);
             Ok(())
         }

@@ -1,16 +1,21 @@
 //! `explain`.
 
 use super::{Rate, parse_timeout};
+use crate::{commands::completion, config};
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use std::{path::PathBuf, time::Duration};
 
-/// Explain what Dapr's policies come to
+/// Explain what Dapr's policies, or the autoscalers, come to
 ///
-/// Reads the Components, Resiliencies and Subscriptions of the namespace, or of files, by the rules of
+/// `explain policies` reads the Components, Resiliencies and Subscriptions of the namespace, or of files, by the rules of
 /// Dapr's sidecar 1.18, and says for each app and target, and each direction, which policy is really in
 /// force, where it is written, which attempts it makes when, and how long it may hold a caller. Then it
 /// says what is wrong with it, each finding with a code that stays the same from version to version:
 /// docs/explain.md has them all. Nothing is changed, and files need no cluster.
+///
+/// `explain autoscaling [SERVICE]` says for each service what scales it, by what, when and how fast, what a pod takes with
+/// its sidecar, and whether as many as the maximum fit into the quotas, the limits and the nodes: docs/autoscaling.md.
 ///
 /// Exits with 0 when there is no error, warnings aside, 1 when there is one, 2 when something cannot be read.
 #[derive(Debug, Args)]
@@ -18,14 +23,20 @@ pub(crate) struct Explain {
     /// What to explain
     #[arg(value_name = "WHAT", default_value = "policies")]
     pub(crate) what: Explained,
+    /// A Deployment; without it all of the namespace. Only for autoscaling
+    #[arg(value_name = "SERVICE", value_parser = config::name, conflicts_with = "files", add = ArgValueCompleter::new(completion::services))]
+    pub(crate) service: Option<String>,
     /// Files to read instead of the cluster: YAML or JSON, of one or more objects; of a folder all that end
     /// in .yaml, .yml or .json; `-` is standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE", num_args = 1..)]
     pub(crate) files: Vec<PathBuf>,
-    /// Publishes of one sidecar, as 5/s or 90/m, or `live` for the highest of the last day: whether the policy survives
-    /// the outage at that rate is then an error, else a warning
+    /// Publishes of one sidecar, as 5/s or 90/m, or `live` for the highest of each service in the last day: that a publish
+    /// is refused in the outage at that rate is then an error, else a warning
     #[arg(long, value_name = "RATE", value_parser = Rate::parse)]
     pub(crate) rate: Option<Rate>,
+    /// Partitions that are published to, of all topics together
+    #[arg(long, value_name = "NUMBER", default_value = "3", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) partitions: u16,
     /// The outage of Kafka that publishes are to survive [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     pub(crate) outage: Option<Duration>,
@@ -38,6 +49,8 @@ pub(crate) struct Explain {
 pub(crate) enum Explained {
     /// Which policies are in force
     Policies,
+    /// What scales the services, and whether as many pods fit
+    Autoscaling,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

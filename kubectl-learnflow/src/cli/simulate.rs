@@ -1,8 +1,11 @@
 //! The verb that asks what policies do in an outage.
 
+mod autoscaling;
+
 use super::{explain::parse_rate, parse_timeout};
 use crate::config;
-use clap::{Args, ValueEnum};
+pub(crate) use autoscaling::{ControllerFlags, SimulateAutoscaling};
+use clap::{Args, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
 /// Say what happens to publishes while Kafka is away, before it is
@@ -17,7 +20,10 @@ use std::{path::PathBuf, time::Duration};
 /// Exits with 0 when the budget holds: no publish is refused in an outage of that length; in a longer one the breaker
 /// refuses at once, and is closed within 10s. Exits with 1 when it does not hold, 2 when that cannot be told.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Simulate {
+    #[command(subcommand)]
+    pub(crate) what: Option<What>,
     /// How long Kafka is away
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_timeout)]
     pub(crate) outage: Duration,
@@ -72,6 +78,12 @@ pub(crate) struct Simulate {
     pub(crate) output: SimulateFormat,
 }
 
+/// Something else than an outage.
+#[derive(Debug, Subcommand)]
+pub(crate) enum What {
+    Autoscaling(Box<SimulateAutoscaling>),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     /// Connections are refused: no broker is there
@@ -88,7 +100,7 @@ pub(crate) enum Mode {
 pub(crate) enum SimulateFormat {
     Table,
     Json,
-    /// With --fit: only the policy
+    /// With --fit: only what it proposes
     Yaml,
 }
 

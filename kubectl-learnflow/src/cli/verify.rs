@@ -1,12 +1,39 @@
-//! `verify`: the only verb that breaks something, so it says what and for how long.
+//! `verify`: the only verb that breaks something, or loads it, so it says what and for how long.
 
-use super::parse_timeout;
+use super::{autoscaling::Autoscaling, parse_timeout};
 use crate::{config, outage::Named, problem::Problem};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use std::time::Duration;
 
 /// More would be a load test.
 const MOST_PER_SECOND: f64 = 20.0;
+
+/// Prove with a real outage, or with real load, that promises are kept
+///
+/// Neither does anything without your consent: --disrupt for an outage, --load for load.
+///
+/// Exits with 0 when every promise was kept, 1 when one was broken, 2 when that cannot be told.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(subcommand)]
+    pub(crate) what: Subject,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Subject {
+    Resilience(Box<Resilience>),
+    Autoscaling(Box<Autoscaling>),
+}
+
+impl Verify {
+    /// How long the API server may be away meanwhile.
+    pub(crate) fn patience(&self) -> Duration {
+        match &self.what {
+            Subject::Resilience(args) => args.max_duration,
+            Subject::Autoscaling(args) => args.max_duration,
+        }
+    }
+}
 
 /// Prove with a real outage that the policies keep their promises
 ///
@@ -20,9 +47,7 @@ const MOST_PER_SECOND: f64 = 20.0;
 ///
 /// Exits with 0 when every promise was kept, 1 when one was broken, 2 when that cannot be told.
 #[derive(Debug, Args)]
-pub(crate) struct Verify {
-    /// What to verify
-    pub(crate) what: Subject,
+pub(crate) struct Resilience {
     /// Yes, take Kafka away
     #[arg(long, conflicts_with = "no_disrupt")]
     pub(crate) disrupt: bool,
@@ -71,12 +96,6 @@ pub(crate) struct Verify {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Subject {
-    /// What Dapr's policies do in an outage of Kafka
-    Resilience,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportFormat {
     Table,
     Json,
@@ -93,7 +112,7 @@ pub(crate) enum Consent<'a> {
     Restore(Option<&'a str>),
 }
 
-impl Verify {
+impl Resilience {
     pub(crate) fn mode(&self) -> Result<Consent<'_>, Problem> {
         let command = self.restore.as_ref().map(Option::as_deref);
         match (&self.break_with, command) {
@@ -123,7 +142,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 }
 
 /// What Kafka takes for a topic, and a path without escapes.
-fn parse_topic(text: &str) -> Result<String, String> {
+pub(super) fn parse_topic(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match text.chars().all(fits) && (1..=249).contains(&text.len()) && !matches!(text, "." | "..") {
         true => Ok(text.to_owned()),
@@ -139,10 +158,12 @@ mod tests {
     use crate::cli::{Cli, Verb};
     use clap::Parser;
 
-    fn verify(flags: &[&str]) -> Result<Verify, String> {
+    fn verify(flags: &[&str]) -> Result<Resilience, String> {
         let line = [&["x", "verify", "resilience"], flags].concat();
         match Cli::try_parse_from(line).map_err(|e| e.to_string())?.verb {
-            Verb::Verify(args) => Ok(*args),
+            Verb::Verify(Verify {
+                what: Subject::Resilience(args),
+            }) => Ok(*args),
             _ => panic!("another verb"),
         }
     }

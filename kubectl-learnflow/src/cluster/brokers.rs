@@ -182,10 +182,14 @@ impl Cluster {
         Ok(staying.map(|pod| (pod.namespace().unwrap_or_default(), pod.name_any())))
     }
 
-    /// The Subscriptions of the services' namespace, and what the running sidecars say that their apps subscribe to. A sidecar
-    /// that does not answer is left out: its name is in the second list.
-    pub(crate) async fn subscriptions(&self) -> Result<(Vec<Subscription>, Vec<String>), Problem> {
-        let mut all = self.declared().await?;
+    /// The Subscriptions of the services' namespace to this Component, and what the running sidecars say that their apps
+    /// subscribe to. A sidecar that does not answer is left out: its name is in the second list.
+    pub(crate) async fn subscriptions(
+        &self,
+        component: &Component,
+    ) -> Result<(Vec<Subscription>, Vec<String>), Problem> {
+        let declared = self.declared().await?.into_iter();
+        let mut all: Vec<Subscription> = declared.map(|(_, subscription)| subscription).collect();
         let pods = self.sidecars().await?;
         let mut asked: Vec<SidecarPod> = Vec::new();
         for pod in pods {
@@ -203,10 +207,15 @@ impl Cluster {
                 Err(_) => silent.push(pod.name.clone()),
             }
         }
-        Ok((all, silent))
+        let prefix = match component.is_namespaced() {
+            true => self.namespace.as_str(),
+            false => "",
+        };
+        Ok((known(all, &component.name, prefix), silent))
     }
 
-    async fn declared(&self) -> Result<Vec<Subscription>, Problem> {
+    /// Each Subscription with its scopes.
+    pub(super) async fn declared(&self) -> Result<Vec<(Vec<String>, Subscription)>, Problem> {
         let mut all = Vec::new();
         // The older version is served beside the newer one; both show all objects.
         let object = ObjectRef {
@@ -224,7 +233,9 @@ impl Cluster {
         };
         for object in list {
             let from = format!("Subscription {}", object.name_any());
-            all.extend(Subscription::read(&object.data["spec"], &from));
+            let scopes = object.data["scopes"].as_array().into_iter().flatten();
+            let scopes = scopes.filter_map(|scope| scope.as_str().map(str::to_owned)).collect();
+            all.extend(Subscription::read(&object.data["spec"], &from).map(|read| (scopes, read)));
         }
         Ok(all)
     }
@@ -235,6 +246,17 @@ impl Cluster {
         let from = format!("app {}", pod.app_id);
         Ok(list.filter_map(|one| Subscription::read(one, &from)).collect())
     }
+}
+
+/// Those of a Component, with the names of topics that Kafka knows.
+fn known(all: Vec<Subscription>, component: &str, prefix: &str) -> Vec<Subscription> {
+    let of_it = all.into_iter().filter(|one| one.component == component);
+    let renamed = of_it.map(|one| Subscription {
+        topic: format!("{prefix}{}", one.topic),
+        dead_letters: one.dead_letters.map(|topic| format!("{prefix}{topic}")),
+        ..one
+    });
+    renamed.collect()
 }
 
 /// Names as the cluster's DNS has them; the end of them is different from cluster to cluster.
@@ -290,5 +312,21 @@ mod tests {
         ] {
             assert_eq!(shown(host), expected, "{host}");
         }
+    }
+
+    #[test]
+    fn topics_have_the_names_that_kafka_knows() {
+        let one = |component: &str| Subscription {
+            component: component.into(),
+            topic: "a".into(),
+            dead_letters: Some("dead".into()),
+            from: "app x".into(),
+        };
+        let found = known(vec![one("kafka"), one("other")], "kafka", "shop");
+        let shown: Vec<_> = found
+            .iter()
+            .map(|one| (one.topic.as_str(), one.dead_letters.as_deref()))
+            .collect();
+        assert_eq!(shown, [("shopa", Some("shopdead"))]);
     }
 }

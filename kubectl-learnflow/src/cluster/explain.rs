@@ -133,7 +133,7 @@ fn cause(error: &(dyn Error + 'static)) -> String {
     deepest(error)
 }
 
-fn deepest(error: &dyn Error) -> String {
+pub(super) fn deepest(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(e) = source {

@@ -234,7 +234,7 @@ impl State {
                 let allowed = !all && !self.refused.contains(&what);
                 (201, json!({ "spec": {}, "status": { "allowed": allowed } }))
             }
-            Method::POST if path.ends_with("/configmaps") => {
+            Method::POST if path.ends_with("/configmaps") || path.ends_with("/leases") => {
                 let name = sent["metadata"]["name"].as_str().unwrap_or_default();
                 let place = format!("{path}/{name}");
                 match self.objects.contains_key(&place) {
@@ -243,12 +243,18 @@ impl State {
                         json!({ "kind": "Status", "code": 409, "reason": "AlreadyExists", "message": "it exists" }),
                     ),
                     false => {
-                        self.objects.insert(place, sent.clone());
-                        (201, sent.clone())
+                        let made = self.versioned(None, sent.clone());
+                        self.objects.insert(place, made.clone());
+                        (201, made)
                     }
                 }
             }
             Method::POST => (201, json!({ "spec": {}, "status": { "allowed": true } })),
+            // A patch may say which version it is for.
+            Method::PATCH if self.is_outdated(path, sent) => (
+                409,
+                json!({ "kind": "Status", "code": 409, "reason": "Conflict", "message": "the object has been modified" }),
+            ),
             Method::PATCH if !dry && self.fails(path).is_some() => {
                 let code = self.failures[path].1;
                 (code, json!({ "kind": "Status", "code": code, "message": "not now" }))
@@ -284,6 +290,12 @@ impl State {
             },
             _ => self.read(path, query),
         }
+    }
+
+    fn is_outdated(&self, path: &str, sent: &Value) -> bool {
+        let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+        let wanted = version(sent);
+        !wanted.is_null() && self.objects.get(path).is_none_or(|there| version(there) != wanted)
     }
 
     fn fails(&mut self, path: &str) -> Option<()> {

@@ -4,6 +4,7 @@
 mod access;
 mod again;
 mod apply;
+mod autoscaled;
 mod brokers;
 mod canary;
 mod collect;
@@ -11,11 +12,13 @@ mod connect;
 mod discover;
 mod enrol;
 mod explain;
+mod external;
 #[cfg(test)]
 pub(crate) mod fake;
 mod forward;
 mod grafana;
 mod http2;
+mod lease;
 mod leftovers;
 mod load;
 mod memory;
@@ -29,6 +32,7 @@ mod remove;
 mod rollout;
 mod scaling;
 mod sidecar_logs;
+mod service;
 mod surroundings;
 
 use crate::{monitoring::Address, objects::ObjectRef, problem::Problem};
@@ -44,9 +48,11 @@ use again::Endurance;
 
 pub(crate) use access::accesses;
 pub(crate) use apply::{Mode, Tried};
+pub(crate) use autoscaled::{Ask, Sight};
 pub(crate) use canary::Line;
 pub(crate) use collect::{LogOf, MOST};
 pub(crate) use connect::contexts;
+pub(crate) use lease::Held;
 pub(crate) use outage::Standing;
 pub(crate) use patience::Patience;
 pub(crate) use rollout::{Progress, Workload};
@@ -132,6 +138,7 @@ mod tests {
             "horizontalpodautoscalers",
             "podmonitors",
             "prometheusrules",
+            "apiservices",
         ];
         for object in plan.all() {
             let plural = resource(&object.reference()).plural;

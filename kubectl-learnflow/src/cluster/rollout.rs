@@ -1,10 +1,11 @@
 //! Waiting for workloads, and knowing why one is not ready.
 
-use super::{Cluster, discover::rollout};
+use super::{Cluster, service::rollout};
 use crate::{
     model::{Pod, Rollout, Sidecar},
     objects::{ObjectRef, REVISION},
     problem::{Kind, Problem},
+    scaling::shortfall::UNPLACED,
 };
 use k8s_openapi::{
     api::{
@@ -260,12 +261,7 @@ fn pod(pod: core::Pod) -> Pod {
     let unscheduled = conditions
         .iter()
         .find(|c| c.type_ == "PodScheduled" && c.status == "False")
-        .map(|c| {
-            format!(
-                "no node takes it: {}",
-                c.message.as_deref().unwrap_or("no reason given")
-            )
-        });
+        .map(|c| format!("{UNPLACED}{}", c.message.as_deref().unwrap_or("no reason given")));
     let waiting = containers.iter().find_map(waiting_reason);
     // daprd may also run as a native sidecar, which is an init container.
     let daprd = containers.iter().find(|container| container.name == "daprd");

@@ -1,9 +1,9 @@
 //! What the settings mean in this cluster: the shape of the stack, the services, and what those get.
 
-use super::{budget, host, keeper, places, states};
+use super::{adapter, budget, host, keeper, places, states};
 use crate::{
     cluster::Cluster,
-    concern::Concern,
+    concern::{Concern, Selection},
     config::{self, Settings},
     enrolment::Enrolments,
     grafana::Host,
@@ -32,6 +32,7 @@ impl Others {
         checks.extend(states::leave_out(cluster, settings, &keeper).await?);
         let (host, more) = host::choose(cluster, settings).await?;
         checks.extend(more);
+        checks.extend(adapter::leave_out(cluster, settings).await?);
         Ok(Self { keeper, host, checks })
     }
 
@@ -81,7 +82,14 @@ pub(super) async fn installed_plan(cluster: &Cluster, app_ids: &BTreeSet<String>
 pub(super) async fn installed_shape(cluster: &Cluster) -> Result<Shape, Problem> {
     let Others { keeper, host, .. } = Others::installed(cluster).await?;
     cluster.measured_by(&keeper);
+    // It is not in every installation: elsewhere somebody else has its place.
+    let (_, parts) = cluster.installed_for().await?;
+    let mut concerns = Selection::all();
+    if !parts.contains(&Concern::PrometheusAdapter) {
+        concerns = concerns.without(Concern::PrometheusAdapter);
+    }
     Ok(Shape {
+        concerns,
         keeper,
         host,
         ..Shape::default()

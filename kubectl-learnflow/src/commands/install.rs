@@ -13,7 +13,7 @@ use crate::{
     cluster::{Cluster, Mode, Patience, Progress},
     config::Settings,
     enrolment::{Enrolments, Entry},
-    grafana,
+    external, grafana,
     model::{Applied, Facts, Outcome},
     objects::{Object, ObjectRef, Plan},
     patches::Shape,
@@ -239,6 +239,7 @@ impl Job<'_> {
                 }
                 budget::settle(&applier, self.plan).await?;
             }
+            self.register(&applier).await?;
         }
         if let Some(enrolments) = self.enrolments {
             // Only now anything in the services' own namespace.
@@ -288,7 +289,11 @@ impl Job<'_> {
         budget::make_room(applier, self.plan).await?;
         // Pods last: a ReplicaSet that misses its ServiceAccount backs off for longer than all this takes.
         for workloads in [false, true] {
-            let now = |object: &&Object| object.is_workload() == workloads && !budget::is_quota(object);
+            let now = |object: &&Object| {
+                object.is_workload() == workloads
+                    && !budget::is_quota(object)
+                    && !external::is_registration(&object.reference())
+            };
             stream::iter(members.iter().filter(now))
                 .map(|object| applier.apply(object))
                 .buffered(AT_ONCE)
@@ -305,6 +310,23 @@ impl Job<'_> {
                     self.printer.step(Mark::Good, what);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What leads to pods of ours for the whole cluster comes when they answer.
+    async fn register(&self, applier: &Applier<'_>) -> Result<(), Problem> {
+        let all = self.plan.stack.iter();
+        for object in all.filter(|object| external::is_registration(&object.reference())) {
+            if self.args.waits() || self.seen.before.contains_key(&object.reference()) {
+                applier.apply(object).await?;
+                continue;
+            }
+            self.printer
+                .step(Mark::Warn, &format!("{object} is left for the next `install`"));
+            self.printer.hint(
+                "It comes when prometheus-adapter is ready: without, the whole cluster's API discovery has errors.",
+            );
         }
         Ok(())
     }

@@ -40,7 +40,15 @@ fn what_is_there_decides_about_policies_and_autoscalers() {
             .flatten()
             .filter_map(Value::as_str)
             .collect();
-        let ended = install(&fake, &[&["--dry-run"], flags.as_slice()].concat());
+        let file = std::env::temp_dir().join(format!("learnflow-concerns-{}.yaml", std::process::id()));
+        let from = format!("--file={}", file.display());
+        let mut flags = [&["--dry-run"], flags.as_slice()].concat();
+        if let Some(text) = case["file"].as_str() {
+            std::fs::write(&file, text).expect("a file");
+            flags.push(&from);
+        }
+        let ended = install(&fake, &flags);
+        let _ = std::fs::remove_file(&file);
         assert_eq!(
             ended.result.is_err(),
             case["refused"] == true,
@@ -53,7 +61,8 @@ fn what_is_there_decides_about_policies_and_autoscalers() {
             "{name}: {}",
             ended.err
         );
-        let about = |line: &&str| line.contains("Resiliency") || line.contains("HorizontalPodAutoscaler");
+        let kinds = ["Resiliency", "HorizontalPodAutoscaler", "PodDisruptionBudget"];
+        let about = |line: &&str| kinds.iter().any(|kind| line.contains(kind));
         let lists: Vec<&str> = ended.out.lines().filter(about).collect();
         assert_eq!(json!(lists), case["lists"], "{name}: {}", ended.err);
     }

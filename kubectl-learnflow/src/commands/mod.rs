@@ -1,8 +1,10 @@
 //! One verb a file. A verb takes a cluster and a printer and returns how it ended.
 
+mod adapter;
 mod applier;
 mod budget;
 mod bundle;
+mod chart;
 mod check;
 mod chosen;
 pub(crate) mod completion;
@@ -148,7 +150,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
             uninstall::run(&places(&cluster, &settings), &args, printer).await
         }
         Verb::Verify(args) => {
-            let cluster = enduring(Cluster::connect(global).await?, args.max_duration, printer);
+            let cluster = enduring(Cluster::connect(global).await?, args.patience(), printer);
             let ports = Cluster::connect_for_streams(global).await?;
             verify::run(&cluster, &ports, &args, printer).await
         }
@@ -179,6 +181,13 @@ fn places(cluster: &Cluster, settings: &Settings) -> Vec<Cluster> {
         [] => vec![cluster.clone()],
         namespaces => namespaces.iter().map(there).collect(),
     }
+}
+
+/// A name that no other run has.
+fn new_run() -> Result<String, Problem> {
+    let mut run = [0u8; 8];
+    getrandom::fill(&mut run).map_err(|e| Problem::new(format!("No random number: {e}.")))?;
+    Ok(run.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What a file says to a verb that has no other settings.

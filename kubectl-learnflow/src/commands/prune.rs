@@ -8,6 +8,7 @@ use crate::{
     applyset,
     cluster::Cluster,
     concern::Selection,
+    external,
     model::Existing,
     objects::{OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
     patches::Shape,
@@ -69,6 +70,7 @@ pub(super) async fn orphans(
         !wanted.contains(object)
             && object.kind != "PersistentVolumeClaim"
             && applyset::has(STACK_NAMESPACE, &found.value)
+            && !external::is_taken(object, &found.value)
             && is_free(found)
     };
     let orphans = before
@@ -77,8 +79,8 @@ pub(super) async fn orphans(
         .filter(|(object, found)| is_orphan(object, found));
     let orphans: BTreeSet<ObjectRef> = orphans.map(|(object, _)| object.clone()).collect();
     let mut orphans: Vec<ObjectRef> = orphans.into_iter().collect();
-    // Pods before what they use.
-    orphans.sort_by_key(|object| (!is_workload(object), object.clone()));
+    // What leads to pods before them, and pods before what they use.
+    orphans.sort_by_key(|object| (!external::is_registration(object), !is_workload(object), object.clone()));
     Ok(orphans)
 }
 

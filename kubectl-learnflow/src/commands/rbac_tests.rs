@@ -73,7 +73,9 @@ fn only_tried(access: &Access) -> bool {
         .is_some_and(|name| name.starts_with("learnflow-try-"));
     // `status` does not insist: see there.
     let secret = access.resource == "secrets" && access.verb == "get";
-    everywhere || stand_in || secret
+    // How many partitions there are, from a Kafka that may be anywhere.
+    let kafka = access.namespace.as_deref() == Some("kafka");
+    everywhere || stand_in || secret || kafka
 }
 
 /// Runs a verb, and gives back what it asked the cluster for.
@@ -140,14 +142,28 @@ fn agree(task: Task, asked: &BTreeSet<Access>, unused: &[&str]) {
 #[test]
 fn a_verb_does_exactly_what_it_says_it_may() {
     let fake = Fake::sound();
-    // All that can be installed: a service that can be scaled, and somebody who measures it.
+    // All that can be installed: a service that can be scaled, by its lag as well, and somebody who measures it.
     fake.measure();
+    let orders = json!({ "pubsubname": "kafka-pubsub", "topic": "orders" });
+    fake.put(
+        "/apis/dapr.io/v2alpha1/namespaces/shop/subscriptions/orders",
+        json!({ "metadata": { "name": "orders" }, "spec": orders }),
+    );
     let web = json!([{ "name": "web", "resources": { "requests": { "cpu": "50m" } } }]);
     let cart = "/apis/apps/v1/namespaces/shop/deployments/cart";
     fake.change(
         cart,
         &json!({ "spec": { "template": { "spec": { "containers": web } } } }),
     );
+    // With two pods at the least it has a budget as well.
+    let two_pods = || {
+        let place = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/cart";
+        let ours = json!({ "name": "cart", "labels": { "app.kubernetes.io/managed-by": crate::objects::MANAGER } });
+        let spec =
+            json!({ "minReplicas": 2, "maxReplicas": 3, "scaleTargetRef": { "kind": "Deployment", "name": "cart" } });
+        fake.put(place, json!({ "metadata": ours, "spec": spec }));
+    };
+    two_pods();
     // Who may not look everywhere looks where Dapr usually is.
     let no = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden",
         "message": "no" });
@@ -217,10 +233,11 @@ fn a_verb_does_exactly_what_it_says_it_may() {
     });
     // They share one list.
     agree(Task::Enroll, &(&enroll | &unenroll), &ENROLS);
-    // Policies and autoscalers went with the last service; a budget has objects of its own.
+    // Policies and autoscalers went with the last service; a budget of memory has objects of its own.
+    two_pods();
     asked(&fake, async |cluster, printer| {
         assert_eq!(
-            run_install(cluster, printer, &["--budget=1536Mi"]).await,
+            run_install(cluster, printer, &["--budget=1792Mi"]).await,
             Ok(Outcome::Good)
         );
     });
@@ -238,7 +255,12 @@ fn verify_asks_for_what_is_in_its_list() {
         "message": "no" });
     fake.answer("/apis/apps/v1/deployments", 403, no);
     assert_eq!(verify::tests::verify(&fake, &["--disrupt"]).result, Ok(Outcome::Good));
-    let asked = fake.asked();
+    let scaled = verify::autoscaling::tests::sound();
+    assert_eq!(
+        verify::autoscaling::tests::verify(&scaled, &[]).result,
+        Ok(Outcome::Good)
+    );
+    let asked = [fake.asked(), scaled.asked()].concat();
     let asked = asked.iter().filter_map(|request| access_of(request)).collect();
     // Its pods are made up, and so are the ways into them; this Kafka is no Deployment.
     let unused = [

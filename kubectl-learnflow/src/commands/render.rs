@@ -1,7 +1,7 @@
 //! `render`: what `install` applies, as files.
 
 use super::{
-    budget,
+    adapter, budget,
     chosen::{self, Others},
     connect, guard, host, keeper, places, scaling, states,
 };
@@ -60,7 +60,7 @@ struct Rendered {
 }
 
 pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
-    let settings = Settings::read(&args.choice, global)?;
+    let mut settings = Settings::read(&args.choice, global)?;
     if args.images {
         let mut shape = settings.shape(false, false);
         shape.keeper = match &settings.prometheus.value {
@@ -97,10 +97,19 @@ pub(super) async fn run(args: &Render, global: &Global, printer: &Printer) -> Re
             printer.step(Mark::Warn, what);
             printer.hint("Name no services, and they are read from the cluster; or see manifests/autoscaling.");
         }
+        let adapter = Concern::PrometheusAdapter;
+        if concerns.has(adapter) && !concerns.asks_for(adapter) {
+            let what = "No prometheus-adapter is rendered: whether its place is free shows in the cluster only";
+            printer.step(Mark::Warn, what);
+            printer.hint("Name no services, and the cluster is asked; or name the part with --only.");
+        }
         if concerns.has(Concern::Kafka) {
             let what = "No collector-kafka is rendered: how Kafka is reached shows in the Components only";
             printer.step(Mark::Warn, what);
             printer.hint("Name no services, and they are read from the cluster; or see manifests/kafka.");
+        }
+        if !settings.concerns.value.asks_for(adapter) {
+            settings.concerns.value = settings.concerns.value.clone().without(adapter);
         }
         without_cluster(&settings, printer).await?
     };
@@ -208,6 +217,7 @@ async fn with_cluster(mut settings: Settings, global: &Global, printer: &Printer
         }
     };
     checks.extend(states::leave_out(&cluster, &mut settings, &keeper).await?);
+    checks.extend(adapter::leave_out(&cluster, &mut settings).await?);
     guard::remark(&checks, printer)?;
     let others = Others { keeper, host, checks };
     let shape = chosen::shape(&cluster, &settings, &others).await?;

@@ -1,6 +1,9 @@
 //! The autoscalers of the services: looking at what there is, applying ours, taking ours away.
 
-use super::applier::{Applier, patiently};
+use super::{
+    adapter,
+    applier::{Applier, patiently},
+};
 use crate::{
     cluster::Cluster,
     concern::Concern,
@@ -9,8 +12,9 @@ use crate::{
     objects::{ObjectRef, Plan},
     printer::{Mark, Printer},
     problem::Problem,
-    scaling::{self, Autoscalers},
+    scaling::{self, Autoscalers, Wish},
 };
+use futures::try_join;
 use std::time::Duration;
 
 /// What is to become of them; nothing, when they are not meant.
@@ -24,15 +28,22 @@ pub(super) async fn plan(
     if !plan.scales {
         return Ok(Autoscalers::default());
     }
-    let seen = cluster.scaling(services).await?;
-    scaling::plan(
-        &cluster.namespace,
-        &facts.services,
+    let mut seen = cluster.scaling(&facts.services).await?;
+    seen.lag = adapter::lag(cluster, plan, facts, settings).await?;
+    let topics = scaling::topics(&cluster.namespace, &seen);
+    seen.lag.partitions = adapter::partitions(cluster, &seen.lag.components, &topics).await;
+    let entries = &settings.services.value;
+    let said = entries.iter().map(|entry| (entry.name.as_str(), entry.scaling));
+    scaling::plan(&Wish {
+        namespace: &cluster.namespace,
+        all: &facts.services,
         services,
-        &seen,
-        settings.profile.value,
-        settings.concerns.value.asks_for(Concern::Autoscaling),
-    )
+        seen: &seen,
+        profile: settings.profile.value,
+        asked: settings.concerns.value.asks_for(Concern::Autoscaling),
+        named: !entries.is_empty(),
+        said: said.collect(),
+    })
 }
 
 pub(super) async fn apply(applier: &Applier<'_>, autoscalers: &Autoscalers) -> Result<(), Problem> {
@@ -42,20 +53,30 @@ pub(super) async fn apply(applier: &Applier<'_>, autoscalers: &Autoscalers) -> R
     for object in &autoscalers.gone {
         let delete = async || applier.cluster.delete(object).await;
         if applier.patience.with(delete).await? {
-            let what = format!("removed {object}; the pods stay as many as they are");
-            applier.printer.step(Mark::Good, &what);
+            applier.printer.step(Mark::Good, &removed(object));
         }
     }
     Ok(())
 }
 
+fn removed(object: &ObjectRef) -> String {
+    match object.kind.as_str() {
+        "HorizontalPodAutoscaler" => format!("removed {object}; the pods stay as many as they are"),
+        _ => format!("removed {object}"),
+    }
+}
+
 /// Those of ours for these services.
 pub(super) async fn of(cluster: &Cluster, services: &[Service]) -> Result<Vec<ObjectRef>, Problem> {
-    let ours = cluster.scalers().await?.into_iter().filter(|scaler| scaler.ours);
-    let theirs = ours.filter(|scaler| services.iter().any(|service| service.name == scaler.target));
-    Ok(theirs
-        .map(|scaler| ObjectRef::autoscaler(&cluster.namespace, &scaler.name))
-        .collect())
+    let meant = |name: &String| services.iter().any(|service| service.name == *name);
+    let (scalers, budgets) = try_join!(cluster.scalers(), cluster.disruptions(services))?;
+    let scalers = scalers
+        .into_iter()
+        .filter(|scaler| scaler.ours && meant(&scaler.target));
+    let scalers = scalers.map(|scaler| scaler.reference(&cluster.namespace));
+    let budgets = budgets.into_iter().filter(|budget| budget.ours && meant(&budget.name));
+    let budgets = budgets.map(|budget| ObjectRef::disruption(&cluster.namespace, &budget.name));
+    Ok(scalers.chain(budgets).collect())
 }
 
 pub(super) async fn remove(
@@ -66,10 +87,7 @@ pub(super) async fn remove(
 ) -> Result<(), Problem> {
     for object in of(cluster, services).await? {
         if patiently(timeout, printer, async || cluster.delete(&object).await).await? {
-            printer.step(
-                Mark::Good,
-                &format!("removed {object}; the pods stay as many as they are"),
-            );
+            printer.step(Mark::Good, &removed(&object));
         }
     }
     Ok(())

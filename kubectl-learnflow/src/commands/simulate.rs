@@ -1,5 +1,6 @@
-//! `simulate`: what happens to publishes while Kafka is away, before it is.
+//! `simulate`: what happens to publishes while Kafka is away, before it is; and what an autoscaler makes of a load.
 
+mod autoscaling;
 mod chart;
 mod document;
 mod proposal;
@@ -8,7 +9,7 @@ mod show;
 mod verdict;
 
 use crate::{
-    cli::{Global, Mode, Simulate, SimulateFormat},
+    cli::{Global, Mode, Simulate, SimulateFormat, What},
     cluster::Cluster,
     model::Outcome,
     printer::Printer,
@@ -41,6 +42,9 @@ struct Answer {
 }
 
 pub(super) async fn run(args: &Simulate, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
+    if let Some(What::Autoscaling(args)) = &args.what {
+        return autoscaling::run(args, global, printer).await;
+    }
     args.sensible()?;
     if args.shipped || !args.files.is_empty() {
         let questions = question::without_cluster(args, global, printer).await?;
@@ -171,6 +175,7 @@ impl Simulate {
         Scenario {
             policy: question.policy.clone(),
             outage,
+            budget: self.budget(),
             rate: question.rate,
             arrivals: if self.random { Arrivals::Poisson } else { Arrivals::Even },
             seed: self.seed,

@@ -4,6 +4,7 @@ use super::{applier::patiently, chosen, enrol, guard, kafka};
 use crate::{
     cli::Uninstall,
     cluster::Cluster,
+    external,
     model::{Outcome, Service},
     objects::{MANAGER, Object, ObjectRef, STACK_NAMESPACE},
     permissions::{self, Task},
@@ -157,8 +158,12 @@ async fn one(
             return Ok(Outcome::Bad);
         }
     }
+    // Before the pods behind it.
+    let (registrations, stack): (Vec<ObjectRef>, Vec<ObjectRef>) =
+        found.stack.into_iter().partition(external::is_registration);
     if !wait_gone(cluster, &found.secrets, args.timeout, printer).await?
-        || !remove(cluster, &found.stack, args.timeout, printer).await?
+        || !remove(cluster, &registrations, args.timeout, printer).await?
+        || !remove(cluster, &stack, args.timeout, printer).await?
     {
         return Ok(Outcome::Bad);
     }
@@ -214,7 +219,9 @@ async fn find(cluster: &Cluster, before: &[Cluster]) -> Result<Found, Problem> {
         .map(|found| ObjectRef::resiliency(&cluster.namespace, &found.name))
         .collect();
     let scalers = cluster.scalers().await?.into_iter().filter(|found| found.ours);
-    first.extend(scalers.map(|found| ObjectRef::autoscaler(&cluster.namespace, &found.name)));
+    first.extend(scalers.map(|found| found.reference(&cluster.namespace)));
+    let budgets = cluster.disruptions(&[]).await?.into_iter().filter(|found| found.ours);
+    first.extend(budgets.map(|found| ObjectRef::disruption(&cluster.namespace, &found.name)));
     first.extend(kafka::of(cluster).await?);
     let (stack, namespaces, volumes) = if others.is_empty() {
         let namespaces = ours(cluster, plan.namespaces.iter()).await?;
@@ -256,7 +263,9 @@ async fn ours(cluster: &Cluster, objects: impl Iterator<Item = &Object>) -> Resu
 async fn those_of_ours(cluster: &Cluster, references: Vec<ObjectRef>) -> Result<Vec<ObjectRef>, Problem> {
     let found = stream::iter(references).map(|object| async move {
         let existing = cluster.existing(&object).await?;
-        let ours = existing.is_some_and(|found| found.managed_by.as_deref() == Some(MANAGER));
+        let ours = existing.is_some_and(|found| {
+            found.managed_by.as_deref() == Some(MANAGER) && !external::is_taken(&object, &found.value)
+        });
         Ok::<_, Problem>(ours.then_some(object))
     });
     let found: Vec<Option<ObjectRef>> = found.buffered(8).try_collect().await?;

@@ -2,7 +2,10 @@ use super::*;
 use crate::{cluster::fake::Fake, commands::install::tests::installed, printer::tests::captured};
 use serde_json::json;
 
-fn uninstall(fake: &Fake, change: impl FnOnce(&mut Uninstall)) -> (Result<Outcome, Problem>, String, String) {
+pub(crate) fn uninstall(
+    fake: &Fake,
+    change: impl FnOnce(&mut Uninstall),
+) -> (Result<Outcome, Problem>, String, String) {
     let (printer, out, err) = captured();
     let mut args = Uninstall {
         unenroll: true,

@@ -4,8 +4,8 @@
 use super::{
     Boards, Which,
     values::{
-        Expected, Image, Memory, Share, Slow, expected_of, label_of, name_of, needed_label_of, needed_name_of,
-        registry_of,
+        Expected, Image, Memory, Scale, Share, Slow, expected_of, label_of, name_of, needed_label_of, needed_name_of,
+        registry_of, scale_of,
     },
 };
 use crate::{
@@ -113,6 +113,9 @@ pub(crate) struct Entry {
     /// The container of the app itself. Default: the first that is not the sidecar.
     #[serde(default, deserialize_with = "label_of")]
     pub(crate) container: Option<String>,
+    /// The bounds of its autoscaler.
+    #[serde(default, deserialize_with = "scale_of")]
+    pub(crate) scaling: Scale,
 }
 
 /// The name of a namespace.

@@ -23,7 +23,7 @@ use std::{
 
 pub(crate) use choices::{Boards, Which};
 pub(crate) use file::{Entry, File};
-pub(crate) use values::{Expected, Memory, Share, Slow, bytes, label, name, name_of, registry};
+pub(crate) use values::{Expected, Memory, Scale, Share, Slow, bytes, label, name, name_of, registry};
 
 /// A value, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -201,6 +201,7 @@ impl Settings {
                     namespace: several.then(|| namespace.clone()),
                     app_id: service.app_id.clone(),
                     container: service.container.clone(),
+                    scaling: Scale::default(),
                 });
                 found.collect::<Vec<_>>()
             };

@@ -111,6 +111,14 @@ impl Page {
                 self.0.push_str(&format!("    {key}: {}\n", scalar(value)));
             }
         }
+        if !service.scaling.is_nothing() {
+            let bounds = [("min", service.scaling.min), ("max", service.scaling.max)];
+            let bounds = bounds
+                .into_iter()
+                .filter_map(|(key, number)| Some(format!("{key}: {}", number?)));
+            let bounds: Vec<String> = bounds.collect();
+            self.0.push_str(&format!("    scaling: {{{}}}\n", bounds.join(", ")));
+        }
     }
 }
 

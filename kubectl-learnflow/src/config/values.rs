@@ -146,6 +146,44 @@ pub(super) fn expected_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         .map_err(D::Error::custom)
 }
 
+/// How few and how many pods an autoscaler may set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Scale {
+    /// At the least. Default: as many as it ran before, and two in production.
+    #[cfg_attr(test, schemars(range(min = 1, max = 10000)))]
+    pub(crate) min: Option<i32>,
+    /// At the most. Default: 3, or what its autoscaler says already.
+    #[cfg_attr(test, schemars(range(min = 1, max = 10000)))]
+    pub(crate) max: Option<i32>,
+}
+
+/// More pods than any service has.
+const PODS: i32 = 10_000;
+
+impl Scale {
+    pub(crate) fn is_nothing(self) -> bool {
+        self.min.is_none() && self.max.is_none()
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        for (key, number) in [("min", self.min), ("max", self.max)] {
+            if let Some(n) = number.filter(|n| !(1..=PODS).contains(n)) {
+                return Err(format!("`{key}: {n}` is not a number of pods from 1 to {PODS}"));
+            }
+        }
+        match (self.min, self.max) {
+            (Some(min), Some(max)) if min > max => Err(format!("min {min} is more than max {max}")),
+            _ => Ok(self),
+        }
+    }
+}
+
+pub(super) fn scale_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Scale, D::Error> {
+    Scale::deserialize(deserializer)?.checked().map_err(D::Error::custom)
+}
+
 /// A share of all traces, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(transparent)]

@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
 
+/// Held by the replay that runs, where there is a cluster.
+pub(crate) const LEASE: &str = "learnflow-dlq-replay";
 /// What a message that was sent again carries: the place that its first one had.
 pub(crate) const REPLAY_OF: &str = "learnflow-replay-of";
 /// What Dapr adds to the headers that the message had.

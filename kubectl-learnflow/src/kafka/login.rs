@@ -137,6 +137,14 @@ impl Component {
         }
     }
 
+    /// What it says there, when it says something; the inner `None`: not in plain words.
+    pub(crate) fn said(&self, setting: &str) -> Option<Option<&str>> {
+        self.field(setting).map(|field| match field {
+            Field::Text(text) => Some(text.trim()),
+            _ => None,
+        })
+    }
+
     /// A setting that decides about others.
     fn text(&self, setting: &str) -> Result<Option<&str>, LeftOut> {
         match self.field(setting) {

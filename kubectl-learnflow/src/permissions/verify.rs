@@ -1,6 +1,6 @@
 //! What `verify` may have to do: the only verb that reaches for a workload that is not one of the services.
 
-use super::{Permissions, access, facts, named, to};
+use super::{AUTOSCALERS, Permissions, access, facts, named, to};
 use crate::{
     objects::ObjectRef,
     outage::{Fault, NOTE},
@@ -14,6 +14,8 @@ pub(super) fn all(namespace: &str) -> Permissions {
     let kinds = "statefulsets,deployments";
     let permissions = looks(namespace).and(noted(namespace)).and(around(KAFKA));
     permissions
+        .and(autoscaling(namespace))
+        .like(to("get,create", "", "services/proxy", Some(namespace)))
         // What is behind the brokers' Service.
         .need(to("get", "", "services", Some(KAFKA)))
         .need(to("get,list,patch", "apps", kinds, Some(KAFKA)))
@@ -30,6 +32,23 @@ pub(crate) fn looks(namespace: &str) -> Permissions {
         .need([access("get", "", "pods/portforward", Some(namespace))])
         // From Kubernetes 1.35 on a port-forward needs this too.
         .like([access("create", "", "pods/portforward", Some(namespace))])
+        // Whose dead letters to count.
+        .like(to("list", "dapr.io", "subscriptions", Some(namespace)))
+}
+
+/// To watch an autoscaler; nothing is sent.
+pub(crate) fn autoscaling(namespace: &str) -> Permissions {
+    let here = Some(namespace);
+    Permissions::default()
+        .need(to("get,list", "autoscaling", AUTOSCALERS, here))
+        .need(to("get", "apps", "deployments", here))
+        .need(to("list", "", "pods,services", here))
+}
+
+/// To send requests to a Service: `http:cart:80` is how its proxy calls it.
+pub(crate) fn requests(namespace: &str, proxied: &str, verb: &str) -> Permissions {
+    let proxy = access(verb, "", "services/proxy", Some(namespace));
+    Permissions::default().need([named(proxy, proxied)])
 }
 
 /// To break it, and to put it back: without any of these nothing is broken.

@@ -47,6 +47,7 @@ codes! {
     ELAPSED "LF208" "ends-after-15m" "Exponential retries without end do end, after 15 minutes.",
     TWICE "LF209" "multiplied-calls" "Default policies for apps go around Dapr's own retries: attempts multiply.",
     NO_MATCH "LF210" "matching-unused" "`matching` looks at status codes, and a failure of Kafka has none: every failure is retried.",
+    WAITS "LF211" "waits-beyond" "In an outage much longer than the one to be survived no breaker opens: callers wait, and are not refused at once.",
     NO_DEAD_LETTER "LF301" "no-dead-letter" "A subscription has no dead-letter topic: an event that can never be handled holds its partition for good.",
     MULTIPLIED "LF302" "multiplied-retries" "The Kafka component repeats a delivery with all its retries.",
     ENDLESS_IN "LF303" "endless-delivery" "A delivery is retried without end: its partition waits, and nothing reaches a dead-letter topic.",

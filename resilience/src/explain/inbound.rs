@@ -94,14 +94,12 @@ fn multiplied(
     let (Some(around), Some(retry)) = (flow.found.around, flow.found.policy.retry) else {
         return;
     };
-    let caught = |subscription: &&&Subscription| {
+    let caught = |subscription: &&Subscription| {
         subscription.dead_letter.is_some() || letters.contains(subscription.topic.value.as_str())
     };
-    let open = all.iter().any(|subscription| !caught(&subscription));
-    let Some(retries) = retry
-        .max_retries
-        .filter(|retries| *retries > 0 && (open || all.is_empty()))
-    else {
+    let open = all.iter().filter(|subscription| !caught(subscription));
+    let open: Vec<&str> = open.map(|subscription| subscription.topic.value.as_str()).collect();
+    let Some(retries) = retry.max_retries.filter(|retries| *retries > 0 && !open.is_empty()) else {
         return;
     };
     let attempts = u64::from(retries) + 1;
@@ -113,8 +111,11 @@ fn multiplied(
             attempts * (u64::from(rounds) + 1)
         ),
     };
-    let what = format!("Where no dead-letter topic takes the event, {name} makes these {attempts} attempts {rounds}");
-    let next = "Give each subscription a deadLetterTopic; then the component has nothing to repeat.";
+    let what = format!(
+        "No dead-letter topic takes an event of {}: {name} makes these {attempts} attempts {rounds}",
+        open.join(", ")
+    );
+    let next = "Give the subscription a deadLetterTopic; then the component has nothing to repeat.";
     let place = flow.found.retry.as_ref().and_then(|origin| origin.place.clone());
     add(codes::MULTIPLIED, Severity::Warning, place, what, next);
 }

@@ -3,30 +3,60 @@
 mod codes;
 mod inbound;
 mod objects;
+mod outage;
 mod outbound;
 mod schedule;
 mod words;
 
 pub use codes::{ALL as CODES, Code, Severity};
-pub use schedule::{Blocking, CLIENT, Schedule, blocking, endures, opens_after};
+pub use outage::{OUTAGE, publishes};
+pub use schedule::{Blocking, Schedule, blocking};
 pub use words::{between, length, parts, plain};
 
 use crate::read::{Component, ComponentKind, Direction, InForce, Objects, Place, Subscription, Target, policy_of};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// What is asked.
 #[derive(Debug, Clone, Default)]
 pub struct Question {
-    /// Publishes a second of one sidecar.
-    pub rate: Option<f64>,
+    pub rates: Rates,
+    /// Partitions that are published to, of all topics together.
+    pub partitions: Option<usize>,
     /// The outage that publishes are to survive.
     pub outage: Option<Duration>,
     /// The app ids of all workloads, where they are known.
     pub apps: Option<BTreeSet<String>>,
 }
 
-/// What a publish is to survive when nobody says.
-pub const OUTAGE: Duration = Duration::from_secs(30);
+/// Publishes a second of one sidecar.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Rates {
+    #[default]
+    Unknown,
+    /// Of each.
+    Said(f64),
+    /// By app id and component. Who is not in it has not published.
+    Measured(BTreeMap<(String, String), f64>),
+}
+
+impl Rates {
+    /// The highest of these apps.
+    fn of(&self, apps: &[String], component: &str) -> Option<f64> {
+        match self {
+            Self::Unknown => None,
+            Self::Said(rate) => Some(*rate),
+            Self::Measured(rates) => {
+                let of_them = apps
+                    .iter()
+                    .filter_map(|app| rates.get(&(app.clone(), component.to_owned())));
+                of_them.copied().filter(|rate| *rate > 0.0).max_by(f64::total_cmp)
+            }
+        }
+    }
+}
 
 /// One target and direction, for all apps that have the same there.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,6 +12,8 @@ const KINDS: [(&str, &str); 3] = [
     ("retries", "Retry"),
     ("circuitBreakers", "CircuitBreaker"),
 ];
+/// What LearnFlow brings for others to name; it has no target of its own.
+const OFFERED: &str = "learnflow-invoke";
 
 pub(super) fn find(objects: &Objects, question: &Question, flows: &[Flow], findings: &mut Findings) {
     let mut add = |code: Code, severity: Severity, places: Vec<Place>, what: String, next: String| {
@@ -127,7 +129,6 @@ pub(super) fn find(objects: &Objects, question: &Question, flows: &[Flow], findi
         }
         for (place, kind, name) in unused(objects, resiliency) {
             let what = format!("No target names {name} of {kind}");
-            // A profile that others may name, as `learnflow-invoke` is, has no target of its own.
             let next = "Name it in targets of this object or another, or take it out.".to_owned();
             add(codes::UNUSED, Severity::Note, vec![place], what, next);
         }
@@ -188,7 +189,8 @@ fn unused<'a>(objects: &'a Objects, of: &'a Resiliency) -> Vec<(Place, &'static 
     let retries = of.retries.iter().map(|(name, written)| (1, name, &written.place));
     let breakers = of.breakers.iter().map(|(name, written)| (2, name, &written.place));
     let all = timeouts.chain(retries).chain(breakers);
-    let by_itself = |kind: usize, name: &str| name.starts_with("DaprBuiltIn") || is_default(name, KINDS[kind].1);
+    let by_itself =
+        |kind: usize, name: &str| name.starts_with("DaprBuiltIn") || is_default(name, KINDS[kind].1) || name == OFFERED;
     all.filter(|(kind, name, _)| !named[*kind].contains(name.as_str()) && !by_itself(*kind, name))
         .map(|(kind, name, place)| (place.clone(), KINDS[kind].0, name.as_str()))
         .collect()

@@ -1,13 +1,15 @@
 //! What is to say of the calls of an app: publishes above all.
 
 use super::{
-    Findings, Flow, OUTAGE, Question,
+    Findings, Flow, OUTAGE, Question, Schedule,
     codes::{self, Code, Severity},
-    endures, length, opens_after,
+    length,
+    outage::{Trial, Worst},
 };
 use crate::{
     policy::{Backoff, Retry},
-    read::{ComponentKind, Direction, Objects, Place, Target, policy_of},
+    read::{ComponentKind, Direction, Objects, Origin, Place, Target, policy_of},
+    simulate::Client,
 };
 use std::time::Duration;
 
@@ -69,51 +71,102 @@ pub(super) fn find(flow: &Flow, objects: &Objects, question: &Question, findings
             "Take it out.",
         );
     }
-    let outage = question.outage.unwrap_or(OUTAGE);
+    promises(flow, question, name, &mut add);
+}
+
+/// Both of them: publishes outlive an outage, and a breaker stops them in a longer one.
+fn promises(
+    flow: &Flow,
+    question: &Question,
+    name: &str,
+    add: &mut impl FnMut(Code, Severity, Option<Place>, String, &str),
+) {
+    let policy = &flow.found.policy;
+    let place = |origin: &Option<Origin>| origin.as_ref().and_then(|origin| origin.place.clone());
+    let measured = question.rates.of(&flow.apps, name);
     // Who asks for a rate or an outage wants an answer; otherwise it is a guess.
-    let asked = question.rate.is_some() || question.outage.is_some();
+    let asked = measured.is_some() || question.outage.is_some();
     let severity = if asked { Severity::Error } else { Severity::Warning };
-    let ends = endures(policy.retry.as_ref());
-    if let Some(ends) = ends.filter(|ends| *ends < outage) {
+    let outage = question.outage.unwrap_or(OUTAGE);
+    let trial = Trial {
+        policy,
+        outage,
+        rate: measured.unwrap_or(1.0),
+        partitions: question.partitions.unwrap_or(Client::default().partitions),
+    };
+    let at = |rate: f64| match measured {
+        Some(_) => format!("At {} publishes/s", number(rate)),
+        None => "At no more than one publish a second".to_owned(),
+    };
+    if let Some(Worst { rate, report }) = trial.retries_end() {
+        let used_up = match policy.retry {
+            Some(_) => format!(
+                "the retries are used up, half of them before {}",
+                time(report.refusals.p50)
+            ),
+            None => "they are not tried again".to_owned(),
+        };
         let what = format!(
-            "A publish by {name} is given up after about {}: in an outage of {} those before its last {} are refused",
-            length(ends),
+            "{} up to {} of {} publishes by {name} are refused in an outage of {}: {used_up}",
+            at(rate),
+            report.refused,
+            report.calls_since,
             length(outage),
-            length(ends)
         );
-        let next = "Raise maxRetries or the pause between retries.";
-        add(codes::EARLY, severity, place(&found.retry), what, next);
+        let next = "Raise maxRetries or the pause between retries; `kubectl learnflow simulate --fit` proposes both.";
+        add(codes::EARLY, severity, place(&flow.found.retry), what, next);
     }
-    let Some(breaker) = policy.breaker.as_ref().filter(|breaker| breaker.trip.never().is_none()) else {
-        if ends.is_none() {
-            let what = format!("Publishes by {name} wait without end, and there is no breaker");
-            let next = "Set maxRetries for the longest outage to be survived, and a breaker for what is beyond it.";
-            add(codes::ENDLESS, Severity::Warning, place(&found.retry), what, next);
-        }
-        return;
-    };
-    let Some(failures) = breaker.trip.failures() else {
-        return;
-    };
-    let rate = question.rate.unwrap_or(1.0);
-    if let Some(after) = opens_after(policy.retry.as_ref(), failures, rate).filter(|after| *after < outage) {
+    let endless = policy
+        .retry
+        .is_some_and(|retry| Schedule::of(&retry).attempts.is_none());
+    let breaker = policy.breaker.as_ref().filter(|breaker| breaker.trip.never().is_none());
+    if breaker.is_none() && endless {
+        let what = format!("Publishes by {name} wait without end, and there is no breaker");
+        let next = "Set maxRetries for the longest outage to be survived, and a breaker for what is beyond it.";
+        return add(codes::ENDLESS, Severity::Warning, place(&flow.found.retry), what, next);
+    }
+    if let Some(Worst { rate, report }) = trial.breaker_opens() {
         let ended = if policy.retry.is_some() {
             ", and the retries of those that wait end for good"
         } else {
             ""
         };
-        let at = match question.rate {
-            Some(rate) => format!("At {rate} publishes/s"),
-            None => "At no more than one publish a second".to_owned(),
-        };
+        let opens = report.breaker.first().map_or(0.0, |change| change.at);
         let what = format!(
-            "{at} the breaker of {name} opens {} into an outage: from then on publishes are refused{ended}",
-            length(after)
+            "{} the breaker of {name} opens {} into an outage of {}: up to {} of {} publishes are refused{ended}",
+            at(rate),
+            time(opens),
+            length(outage),
+            report.refused,
+            report.calls_since,
         );
-        let next =
-            "Let it count to more than the failures of the whole outage; `kubectl learnflow simulate` shows them.";
-        add(codes::CONFLICT, severity, place(&found.breaker), what, next);
+        let next = "Let it count to more than the failures of the whole outage; `kubectl learnflow simulate --fit` proposes it.";
+        return add(codes::CONFLICT, severity, place(&flow.found.breaker), what, next);
     }
+    // At a rate that is a guess it would be one as well.
+    if let Some((longer, report)) = measured.and_then(|_| trial.nothing_stops()) {
+        let what = format!(
+            "{} no breaker opens in an outage of {}: publishes by {name} are not refused at once, but wait for up to {}, \
+             up to {} at a time ({} MB of the sidecar)",
+            at(trial.rate),
+            length(longer),
+            time(report.answers.longest),
+            report.waiting_at_most,
+            report.memory.div_ceil(1_000_000),
+        );
+        let next = "If that is too long for its callers, let a breaker count to less; see docs/resilience.md.";
+        add(codes::WAITS, Severity::Note, place(&flow.found.breaker), what, next);
+    }
+}
+
+/// As a person would say it: to a tenth of a second.
+fn time(seconds: f64) -> String {
+    length(Duration::from_millis((seconds * 10.0).round() as u64 * 100))
+}
+
+fn number(rate: f64) -> String {
+    let text = format!("{rate:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// What holds for retries wherever they are.

@@ -3,9 +3,6 @@
 use crate::policy::{Backoff, Policy, Retry};
 use std::time::Duration;
 
-/// A publish that meets a broker which refuses takes the Kafka client at least this: three tries, 100 ms apart.
-pub const CLIENT: Duration = Duration::from_millis(300);
-
 /// Retries as they are made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
@@ -91,15 +88,6 @@ fn pause(backoff: &Backoff, n: u64) -> (Duration, Duration) {
     }
 }
 
-/// The time between the begins of two attempts, on average and once they are regular.
-fn rhythm(retry: &Retry) -> f64 {
-    let pause = match retry.backoff {
-        Backoff::Constant { interval } => interval,
-        Backoff::Exponential { max, .. } => max,
-    };
-    (pause + CLIENT).as_secs_f64()
-}
-
 pub fn blocking(policy: &Policy) -> Blocking {
     let attempts = policy.retry.as_ref().map(Schedule::of);
     let (attempts, pauses) = match &attempts {
@@ -120,51 +108,6 @@ pub fn blocking(policy: &Policy) -> Blocking {
         (None, Some(limit)) if pauses >= limit => Blocking::Pauses(limit, 1),
         (None, _) => Blocking::Pauses(pauses, attempts),
     }
-}
-
-/// How long a publish can wait for Kafka, at the least: its pauses, and what the client takes for each attempt.
-pub fn endures(retry: Option<&Retry>) -> Option<Duration> {
-    let Some(retry) = retry else {
-        return Some(CLIENT);
-    };
-    let schedule = Schedule::of(retry);
-    let (attempts, (shortest, _)) = (schedule.attempts?, schedule.waiting?);
-    // A 15 minutes' end counts the attempts in.
-    let attempts = match elapsed(retry) {
-        Some(limit) if shortest + pause(&retry.backoff, attempts).1 >= limit => 1,
-        _ => u32::try_from(attempts).unwrap_or(u32::MAX),
-    };
-    Some(shortest.saturating_add(CLIENT.saturating_mul(attempts)))
-}
-
-/// When so many failures in a row have come together, with `rate` publishes a second that all fail: each fails at once,
-/// and again with each retry. `None`: never.
-pub fn opens_after(retry: Option<&Retry>, failures: u32, rate: f64) -> Option<Duration> {
-    let attempts = match retry {
-        None => 1.0,
-        Some(retry) => Schedule::of(retry)
-            .attempts
-            .map_or(f64::INFINITY, |attempts| attempts as f64),
-    };
-    let rhythm = retry.map_or(1.0, rhythm);
-    // The failures of all calls that came before `t`: a call of age `u` has failed 1 + u / rhythm times, to its end.
-    let grown = rhythm * (attempts - 1.0);
-    let together = |t: f64| match t <= grown {
-        true => rate * (t + t * t / (2.0 * rhythm)),
-        false => rate * (grown + grown * grown / (2.0 * rhythm) + attempts * (t - grown)),
-    };
-    let (mut low, mut high) = (0.0, 1e7);
-    if together(high) < f64::from(failures) {
-        return None;
-    }
-    for _ in 0..60 {
-        let middle = (low + high) / 2.0;
-        match together(middle) < f64::from(failures) {
-            true => low = middle,
-            false => high = middle,
-        }
-    }
-    Duration::try_from_secs_f64(high).ok()
 }
 
 #[cfg(test)]
@@ -219,20 +162,5 @@ mod tests {
         );
         let (_, longest) = schedule.waiting.expect("it ends");
         assert_eq!(longest, Duration::from_secs(900));
-        let endures = endures(Some(&retry)).expect("it ends");
-        assert!(
-            endures > Duration::from_secs(860) && endures <= Duration::from_secs(900),
-            "{endures:?}"
-        );
-    }
-
-    #[test]
-    fn a_breaker_opens_when_failures_have_come_together() {
-        let retry = constant(2, Some(30));
-        let opens = |failures, rate| opens_after(Some(&retry), failures, rate).map(|after| after.as_secs());
-        assert_eq!(opens(12_001, 50.0), Some(31));
-        assert_eq!(opens(12_001, 5.0), Some(110));
-        assert_eq!(opens(5, 50.0), Some(0));
-        assert_eq!(opens_after(None, 5, 5.0), Some(Duration::from_secs(1)));
     }
 }

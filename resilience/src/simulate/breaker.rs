@@ -62,6 +62,10 @@ impl Breaker {
         Some(self.generation)
     }
 
+    pub(super) fn is_half_open(&self) -> bool {
+        self.state == State::HalfOpen
+    }
+
     pub(super) fn answered(&mut self, now: Time, generation: u32, succeeded: bool) {
         self.look(now);
         if generation != self.generation {

@@ -29,6 +29,8 @@ pub(super) struct Call {
     pub(super) answered: Time,
     pub(super) outcome: Option<Outcome>,
     pub(super) retries: u32,
+    /// It was let through to try whether Kafka is back.
+    pub(super) tries: bool,
     /// The attempt that is under way; an answer to an earlier one comes too late.
     attempt: u32,
     generation: u32,
@@ -128,6 +130,7 @@ impl<'a> Engine<'a> {
         };
         let call = &mut self.calls[number as usize];
         call.attempt += 1;
+        call.tries |= call.attempt == 1 && self.breaker.as_ref().is_some_and(Breaker::is_half_open);
         call.generation = generation;
         call.waits = true;
         if let Some(timeout) = self.scenario.policy.timeout.filter(|timeout| !timeout.is_zero()) {
@@ -218,6 +221,7 @@ fn arrivals(scenario: &Scenario, rng: &mut Rng) -> Vec<Call> {
         answered: 0,
         outcome: None,
         retries: 0,
+        tries: false,
         attempt: 0,
         generation: 0,
         waits: false,

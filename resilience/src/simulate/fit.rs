@@ -14,12 +14,12 @@ use crate::{
 /// How far the numbers are from what the worst run needed.
 const MARGIN: f64 = 1.25;
 /// The outage that is simulated beyond the budget.
-const BEYOND: u32 = 3;
+pub(crate) const BEYOND: u32 = 3;
 /// More failures than there are.
 const NEVER: u64 = 1 << 40;
 const PROBES: [u64; 5] = [2, 3, 5, 8, 10];
 /// Fewer calls stand less in each other's way: each is tried more often, and needs more retries.
-const RATES: [f64; 4] = [1.0, 0.3, 0.1, 0.02];
+pub(crate) const RATES: [f64; 4] = [1.0, 0.3, 0.1, 0.02];
 
 /// A policy, and what it does in each run.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +78,7 @@ pub fn fit(scenario: &Scenario, runs: u64) -> Fitted {
     let beyond_length = length * BEYOND;
     // A flap that is longer is no harder: what is beyond it is an outage without a break.
     longer.outage = Outage::once(scenario.outage.mode, scenario.outage.start(), beyond_length);
+    longer.budget = length;
     let candidates = PROBES.map(|seconds| {
         let policy = Policy {
             timeout: None,

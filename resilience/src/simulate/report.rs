@@ -6,6 +6,8 @@ use super::{
     engine::{Call, Outcome},
     scenario::Scenario,
 };
+use crate::verdict::{fast_from, quantile};
+use std::time::Duration;
 
 /// What is counted on the way.
 #[derive(Debug, Default)]
@@ -45,6 +47,8 @@ pub struct Report {
     pub refusals: Times,
     /// The same of the calls that were made while the breaker was open.
     pub fast: Times,
+    /// The same of the refusals that are to be quick: see [`fast_from`].
+    pub beyond: Times,
     pub waiting_at_most: u64,
     /// Of the waiting calls, in bytes, at most.
     pub memory: u64,
@@ -111,8 +115,14 @@ impl Report {
         let late = calls.iter().filter(|call| refused(call) || took(call) >= SECOND);
         let last = late.map(|call| call.answered).max().unwrap_or(0);
         let changes = breaker.map(|breaker| breaker.changes).unwrap_or_default();
+        // One that is let through to try goes to Kafka like any other.
+        let open = |call: &&Call| !call.tries && state(&changes, call.made) == State::Open;
         let closed = changes.last().filter(|(_, state)| *state == State::Closed);
         let [requests, events] = busiest(&served, end);
+        let opened = changes.iter().find(|(_, state)| *state == State::Open);
+        let opened = opened.map(|(at, _)| Duration::from_nanos(at.saturating_sub(start)));
+        let quick = start + nanos(fast_from(scenario.budget, opened))..end;
+        let beyond = |call: &&Call| refused(call) && quick.contains(&call.made) && !call.tries;
         Self {
             calls: calls.len() as u64,
             accepted,
@@ -121,7 +131,8 @@ impl Report {
             calls_since: calls.iter().filter(|call| call.made >= start).count() as u64,
             answers: Times::of(calls.iter().filter(during).map(took)),
             refusals: Times::of(calls.iter().filter(refused).map(took)),
-            fast: Times::of(calls.iter().filter(|call| is_open(&changes, call.made)).map(took)),
+            fast: Times::of(calls.iter().filter(open).map(took)),
+            beyond: Times::of(calls.iter().filter(beyond).map(took)),
             waiting_at_most: record.waiting_at_most,
             memory: record.waiting_at_most * scenario.client.call_bytes,
             extra_events: record.events.saturating_sub(accepted),
@@ -150,25 +161,22 @@ impl Report {
     }
 }
 
-fn is_open(changes: &[(Time, State)], at: Time) -> bool {
+fn state(changes: &[(Time, State)], at: Time) -> State {
     let before = changes.partition_point(|(when, _)| *when <= at);
-    before > 0 && changes[before - 1].1 == State::Open
+    before.checked_sub(1).map_or(State::Closed, |last| changes[last].1)
 }
 
 impl Times {
     fn of(times: impl Iterator<Item = Time>) -> Self {
         let mut times: Vec<Time> = times.collect();
         times.sort_unstable();
-        let percentile = |share: usize| {
-            let at = times.len().saturating_sub(1) * share / 100;
-            times.get(at).map_or(0.0, |time| seconds(*time))
-        };
+        let percentile = |share: f64| quantile(&times, share).map_or(0.0, seconds);
         Self {
             count: times.len() as u64,
-            p50: percentile(50),
-            p95: percentile(95),
-            p99: percentile(99),
-            longest: percentile(100),
+            p50: percentile(0.5),
+            p95: percentile(0.95),
+            p99: percentile(0.99),
+            longest: percentile(1.0),
         }
     }
 }

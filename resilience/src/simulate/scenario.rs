@@ -8,6 +8,8 @@ use crate::policy::Policy;
 pub struct Scenario {
     pub policy: Policy,
     pub outage: Outage,
+    /// As long as this an outage is to be bridged; what is beyond it is to be refused at once.
+    pub budget: Duration,
     /// Calls a second, of one sidecar.
     pub rate: f64,
     pub arrivals: Arrivals,
@@ -109,6 +111,7 @@ impl Scenario {
         Self {
             policy,
             outage: Outage::once(mode, Duration::from_secs(5), length),
+            budget: length,
             rate,
             arrivals: Arrivals::Even,
             seed: 1,

@@ -267,3 +267,29 @@ proptest! {
         prop_assert_eq!(simulate(&scenario), simulate(&scenario));
     }
 }
+
+#[test]
+fn beyond_the_budget_refusals_are_quick_once_the_breaker_is_open() {
+    let shipped = || policy(Some(45), constant(5, Some(9)), breaker("consecutiveFailures > 300", 5));
+    let beyond = |policy: Policy, rate: f64| {
+        let mut scenario = Scenario::new(policy, Mode::Refuse, seconds(90), rate);
+        scenario.budget = seconds(10);
+        simulate(&scenario)
+    };
+    // Few publishes a second: those that are let through to try are many among them.
+    for rate in [2.0, 50.0] {
+        let report = beyond(shipped(), rate);
+        assert!(report.beyond.count > 50, "{rate}: {report:?}");
+        assert!(report.beyond.longest < 0.001, "{rate}: {:?}", report.beyond);
+        assert!(report.refusals.longest > 1.0, "who waited before counts elsewhere");
+    }
+    // Without a breaker it takes as long as the retries.
+    let report = beyond(policy(None, constant(1, Some(3)), None), 5.0);
+    assert!(
+        report.beyond.count > 50 && report.beyond.p99 > 3.0,
+        "{:?}",
+        report.beyond
+    );
+    let report = beyond(policy(None, constant(1, None), None), 5.0);
+    assert_eq!(report.beyond, Times::default(), "nothing is refused");
+}

@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 use anyhow::Result;
 use serde_json::json;
 
-use crate::node::{NODE_IP, Plan};
+use crate::{
+    node::{NODE_IP, Plan},
+    paths::Timings,
+};
 
 #[derive(Debug)]
 pub struct Daemon {
@@ -34,6 +37,7 @@ const KWOK_STAGES: &[&str] = &[
     "pod/fast/pod-complete",
     "pod/fast/pod-delete",
 ];
+const KWOK_CONFIG: &str = "/run/kwok.yaml";
 
 /// Writes what containerd, CNI and the kubelet read.
 pub fn write_configuration(lab: &Path, plan: &Plan) -> Result<()> {
@@ -103,6 +107,7 @@ oom_score = 0
         "serializeImagePulls": false,
     });
     fs::write(KUBELET_CONFIG, serde_json::to_vec(&kubelet)?)?;
+    fs::write(KWOK_CONFIG, include_str!("../manifests/kwok.yaml"))?;
     fs::create_dir_all(lab.join("logs"))?;
     Ok(())
 }
@@ -182,10 +187,6 @@ pub fn after_the_api(lab: &Path, plan: &Plan) -> Vec<Daemon> {
                 &format!("--cluster-signing-key-file={pki}/ca.key"),
                 "--use-service-account-credentials=true",
                 "--leader-elect=false",
-                // Tests cannot wait for the defaults (15 s, 30 s, 5 min).
-                "--horizontal-pod-autoscaler-sync-period=5s",
-                "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
-                "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
             ],
         ),
         daemon(
@@ -225,6 +226,22 @@ pub fn after_the_api(lab: &Path, plan: &Plan) -> Vec<Daemon> {
             ],
         ),
     ];
+    if plan.timings == Timings::Short {
+        // Tests cannot wait for the defaults (15 s, 30 s, 5 min).
+        daemons[0].arguments.extend(
+            [
+                "--horizontal-pod-autoscaler-sync-period=5s",
+                "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
+                "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
+            ]
+            .map(str::to_owned),
+        );
+    }
+    // It panics unless the resolution is longer than the timeout.
+    let (resolution, timeout) = match plan.timings {
+        Timings::Short => ("10s", "5s"),
+        Timings::Default => ("15s", "10s"),
+    };
     if plan.metrics_server {
         daemons.push(daemon(
             "metrics-server",
@@ -240,9 +257,8 @@ pub fn after_the_api(lab: &Path, plan: &Plan) -> Vec<Daemon> {
                 "--kubelet-use-node-status-port",
                 "--kubelet-preferred-address-types=InternalIP",
                 &format!("--kubelet-certificate-authority={pki}/ca.crt"),
-                // It panics unless the resolution is longer than the timeout.
-                "--metric-resolution=10s",
-                "--kubelet-request-timeout=5s",
+                &format!("--metric-resolution={resolution}"),
+                &format!("--kubelet-request-timeout={timeout}"),
             ],
         ));
     }
@@ -269,6 +285,7 @@ pub fn after_the_api(lab: &Path, plan: &Plan) -> Vec<Daemon> {
             let file = plan.parts.file("kwok-stages", &format!("{stage}.yaml"));
             format!("--config={}", file.display())
         }));
+        kwok.arguments.push(format!("--config={KWOK_CONFIG}"));
         daemons.push(kwok);
     }
     daemons

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use crate::{INSTEAD, Life, Scope};
+use crate::{INSTEAD, Life, Scope, Timings};
 
 /// No value of it exists.
 #[derive(Debug, Clone)]
@@ -44,6 +44,10 @@ impl Parts {
 
 impl Lab {
     pub fn up(_: &str, _: Scope, _: Life) -> Result<Lab> {
+        refuse()
+    }
+
+    pub fn up_with(_: &str, _: Scope, _: Timings, _: Life) -> Result<Lab> {
         refuse()
     }
 

@@ -19,7 +19,7 @@ use crate::{
     cgroups, keeper, kubectl,
     node::Plan,
     parts::DAPR,
-    paths::{self, Scope},
+    paths::{self, Scope, Timings},
     pki, progress, recipes,
 };
 
@@ -45,6 +45,10 @@ pub fn parts(names: &[&str]) -> Result<Parts> {
 impl Lab {
     /// Brings a lab up, building what is missing. A lab that is up already is used as it is.
     pub fn up(name: &str, scope: Scope, life: Life) -> Result<Lab> {
+        Self::up_with(name, scope, Timings::Short, life)
+    }
+
+    pub fn up_with(name: &str, scope: Scope, timings: Timings, life: Life) -> Result<Lab> {
         check_name(name)?;
         check_machine()?;
         let parts = builder::ensure(scope)?;
@@ -61,7 +65,7 @@ impl Lab {
         sweep()?;
         Self::down(name)?;
         let started = Instant::now();
-        let result = lab.start(scope, life).and_then(|()| lab.fill(scope));
+        let result = lab.start(scope, timings, life).and_then(|()| lab.fill(scope));
         if let Err(error) = result {
             let logs = paths::cache()?.join("logs").join(format!("lab-{name}"));
             let _ = fs::remove_dir_all(&logs);
@@ -198,7 +202,7 @@ impl Lab {
     }
 
     /// Starts the keeper, and through it the node.
-    fn start(&self, scope: Scope, life: Life) -> Result<()> {
+    fn start(&self, scope: Scope, timings: Timings, life: Life) -> Result<()> {
         fs::create_dir_all(self.folder.join("logs"))?;
         pki::write(&self.folder.join("pki"))?;
         let plan = Plan {
@@ -206,6 +210,7 @@ impl Lab {
             parts: self.parts.clone(),
             metrics_server: scope == Scope::Full,
             kwok: scope == Scope::Full,
+            timings,
         };
         fs::write(self.folder.join("plan.json"), serde_json::to_vec_pretty(&plan)?)?;
         let log = File::create(self.folder.join("logs/keeper.log"))?;

@@ -38,7 +38,7 @@ pub use image::write as write_image;
 #[cfg(target_os = "linux")]
 pub use lab::{Lab, build, parts};
 pub use life::{Life, tie};
-pub use paths::{Scope, cache};
+pub use paths::{Scope, Timings, cache};
 #[cfg(target_os = "linux")]
 pub use {builder::Parts, keeper::run as run_keeper, node::run as run_node};
 

@@ -33,6 +33,8 @@ pub struct Plan {
     pub parts: Parts,
     pub metrics_server: bool,
     pub kwok: bool,
+    #[serde(default)]
+    pub timings: paths::Timings,
 }
 
 /// Files that belong to the whole machine, which the kubelet would set; the node sees copies.

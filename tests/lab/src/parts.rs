@@ -154,6 +154,18 @@ pub const PARTS: &[Part] = &[
             packages: &["k8s.io/kube-state-metrics/v2"],
         },
     },
+    // With the libraries of its own release: it does not compile with those of a newer Kubernetes.
+    Part {
+        name: "prometheus-adapter",
+        version: "0.12.0",
+        base: false,
+        recipe: Recipe::Go {
+            module: "prometheus-adapter",
+            tags: "",
+            set: &[],
+            packages: &["sigs.k8s.io/prometheus-adapter/cmd/adapter"],
+        },
+    },
     Part {
         name: "coredns",
         version: "1.12.2",
@@ -334,6 +346,12 @@ pub const PARTS: &[Part] = &[
         &["/kube-state-metrics"],
         &[file("kube-state-metrics", "kube-state-metrics", "kube-state-metrics")],
     ),
+    beyond_the_base(image(
+        "image-prometheus-adapter",
+        "registry.k8s.io/prometheus-adapter/prometheus-adapter:v0.12.0",
+        &["/adapter"],
+        &[file("prometheus-adapter", "adapter", "adapter")],
+    )),
     beyond_the_base(image(
         "image-prometheus-operator",
         "quay.io/prometheus-operator/prometheus-operator:v0.85.0",

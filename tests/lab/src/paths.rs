@@ -13,6 +13,16 @@ pub enum Scope {
     Full,
 }
 
+/// How patient the controllers are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Timings {
+    /// Autoscalers look each 5 s: tests cannot wait for more.
+    #[default]
+    Short,
+    /// As Kubernetes sets them: no flag of autoscaling is given, and metrics-server is as in its own manifest.
+    Default,
+}
+
 /// `${XDG_CACHE_HOME:-~/.cache}/learnflow-lab`
 pub fn cache() -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")

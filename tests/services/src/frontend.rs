@@ -1,12 +1,13 @@
-//! What a learner sees: a page with a form, and the call behind it.
+//! What a learner sees: a page with a form, the call behind it, and a preview that costs as much as it is told to.
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 
 use crate::sidecar::Sidecar;
 use crate::trace_parent::{self, TRACEPARENT};
@@ -16,8 +17,28 @@ const INVOKE: &str = "/v1.0/invoke/course-agent/method/lessons";
 pub fn router(sidecar: Sidecar) -> Router {
     Router::new()
         .route("/", get(Html(include_str!("frontend.html"))))
+        .route("/preview", get(preview))
         .route("/lessons", post(ask_for_lesson))
         .with_state(sidecar)
+}
+
+/// A preview costs so many milliseconds of a processor, about; never more than this.
+const DEAREST: u32 = 100;
+/// Rounds that take about a millisecond.
+const ROUNDS: u32 = 750_000;
+
+#[derive(Deserialize)]
+struct Cost {
+    #[serde(default)]
+    cost: u32,
+}
+
+/// Renders a lesson; its cost does not depend on how busy the machine is, so that load is what it is.
+async fn preview(Query(Cost { cost }): Query<Cost>) -> String {
+    let cost = cost.min(DEAREST);
+    let work = move || (0..cost * ROUNDS).fold(0x811c_9dc5_u32, |hash, n| (hash ^ n).wrapping_mul(0x0100_0193));
+    let seal = tokio::task::spawn_blocking(work).await.unwrap_or_default();
+    format!("Borrowing. What rust means by it, an example, and an exercise. ({cost}, {seal:08x})\n")
 }
 
 /// Hands the wish to course-agent and its answer back, with the trace's id in
@@ -63,6 +84,21 @@ mod tests {
         let answer = send(&app, Method::GET, "/", &[], "").await;
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.body.contains("<form"));
+    }
+
+    #[tokio::test]
+    async fn a_preview_costs_what_it_is_told_to_and_never_too_much() {
+        let app = router(FakeSidecar::absent().await);
+        let answer = async |query: &str| {
+            let answer = send(&app, Method::GET, &format!("/preview{query}"), &[], "").await;
+            (answer.status, answer.body)
+        };
+        assert_eq!(answer("").await, answer("?cost=0").await);
+        assert_ne!(answer("?cost=1").await.1, answer("?cost=2").await.1, "the work is done");
+        let (status, dearest) = answer("?cost=4000000000").await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(dearest.contains("(100, "), "{dearest}");
+        assert_eq!(answer("?cost=much").await.0, StatusCode::BAD_REQUEST);
     }
 
     #[tokio::test]

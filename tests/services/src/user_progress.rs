@@ -4,6 +4,7 @@
 mod store;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::lesson::Lesson;
+use crate::server::parsed_env;
 use crate::spans::{Kind, Span, Spans};
 pub use store::Store;
 
@@ -27,7 +29,31 @@ struct CloudEvent {
 #[derive(Clone)]
 struct Recorder {
     store: Arc<Store>,
+    slow: Arc<Slow>,
     spans: Spans,
+}
+
+/// As if the database took so many milliseconds (`$TAKE_MS`) for each lesson, one after another: what a pod can do has a bound
+/// that burns no CPU.
+struct Slow {
+    turn: tokio::sync::Mutex<()>,
+    takes: Duration,
+}
+
+impl Slow {
+    fn from_env() -> Self {
+        Self {
+            turn: tokio::sync::Mutex::default(),
+            takes: Duration::from_millis(parsed_env("TAKE_MS", 0)),
+        }
+    }
+
+    async fn wait(&self) {
+        if !self.takes.is_zero() {
+            let _turn = self.turn.lock().await;
+            tokio::time::sleep(self.takes).await;
+        }
+    }
 }
 
 pub fn router(store: Store, spans: Spans) -> Router {
@@ -36,7 +62,11 @@ pub fn router(store: Store, spans: Spans) -> Router {
         .route("/lesson-generated", post(receive))
         .route("/progress", get(progress))
         .route("/metrics", get(metrics))
-        .with_state(Recorder { store, spans })
+        .with_state(Recorder {
+            store,
+            slow: Arc::new(Slow::from_env()),
+            spans,
+        })
 }
 
 /// Success is said after the commit. A lesson that cannot be read never will
@@ -44,6 +74,7 @@ pub fn router(store: Store, spans: Spans) -> Router {
 async fn receive(State(recorder): State<Recorder>, headers: HeaderMap, body: Bytes) -> Json<Value> {
     let span = recorder.spans.begin(&headers, "POST /lesson-generated", Kind::Server);
     let span = span.map(|span| described(span, &headers));
+    recorder.slow.wait().await;
     let status = take(recorder.store, &body, span.as_ref()).await;
     if let Some(span) = span {
         span.end(status == "RETRY");

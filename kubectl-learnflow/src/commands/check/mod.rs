@@ -1,5 +1,6 @@
 //! `check`: what must hold before an installation, and whether what is installed is well.
 
+mod autoscaling;
 mod dead_letters;
 mod look;
 mod view;
@@ -83,6 +84,7 @@ pub(super) async fn report(cluster: &Cluster, pre: bool, printer: &Printer) -> R
         let services = crate::preflight::services(&enrolments, &facts, &cluster.namespace, false);
         findings.add("services", services);
         findings.add("sidecars", look::sidecars(cluster, &facts.pubsubs()).await?);
+        findings.add("autoscaling", autoscaling::look(cluster, &facts.services).await?);
     }
     if pre {
         let wanted = permissions::of(Task::Install, &plan, &cluster.namespace).required;

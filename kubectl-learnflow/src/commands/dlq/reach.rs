@@ -15,6 +15,8 @@ use std::{
 };
 
 pub(super) struct Reach {
+    /// Where it was asked for.
+    pub(super) cluster: Option<Cluster>,
     pub(super) kafka: Kafka,
     /// As Kafka has them, without its own.
     pub(super) topics: BTreeMap<String, BTreeSet<i32>>,
@@ -24,13 +26,17 @@ pub(super) struct Reach {
 
 pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) -> Result<Reach, Problem> {
     let limit = global.request_timeout;
-    let (kafka, subscriptions) = match (&args.bootstrap, &args.component) {
+    let (cluster, kafka, subscriptions) = match (&args.bootstrap, &args.component) {
         (Some(brokers), None) => {
             let credentials = Credentials {
                 brokers: brokers.0.clone(),
                 ..Credentials::default()
             };
-            (Kafka::connect(&credentials, Way::Direct, limit).await?, Vec::new())
+            (
+                None,
+                Kafka::connect(&credentials, Way::Direct, limit).await?,
+                Vec::new(),
+            )
         }
         (bootstrap, component) => {
             let cluster = Cluster::connect_for_streams(global).await?;
@@ -43,11 +49,7 @@ pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) ->
                 }
                 None => Way::Through(cluster.broker_streams()),
             };
-            let prefix = match component.is_namespaced() {
-                true => cluster.namespace.as_str(),
-                false => "",
-            };
-            let (all, silent) = cluster.subscriptions().await?;
+            let (subscriptions, silent) = cluster.subscriptions(&component).await?;
             if !silent.is_empty() {
                 let silent = text::list(&silent);
                 printer.step(
@@ -56,28 +58,16 @@ pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) ->
                 );
                 printer.hint("Dead-letter topics that only these know are missing here.");
             }
-            (
-                Kafka::connect(&credentials, way, limit).await?,
-                known(all, &component.name, prefix),
-            )
+            let kafka = Kafka::connect(&credentials, way, limit).await?;
+            (Some(cluster), kafka, subscriptions)
         }
     };
     Ok(Reach {
+        cluster,
         topics: kafka.topics().await?,
         kafka,
         subscriptions,
     })
-}
-
-/// Those of a Component, each once, with the names that Kafka knows.
-fn known(all: Vec<Subscription>, component: &str, prefix: &str) -> Vec<Subscription> {
-    let of_it = all.into_iter().filter(|one| one.component == component);
-    let renamed = of_it.map(|one| Subscription {
-        topic: format!("{prefix}{}", one.topic),
-        dead_letters: one.dead_letters.map(|topic| format!("{prefix}{topic}")),
-        ..one
-    });
-    renamed.collect()
 }
 
 impl Reach {
@@ -149,25 +139,4 @@ pub(super) async fn each(
     }
     printer.done_waiting();
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn topics_have_the_names_that_kafka_knows() {
-        let one = |component: &str| Subscription {
-            component: component.into(),
-            topic: "a".into(),
-            dead_letters: Some("dead".into()),
-            from: "app x".into(),
-        };
-        let found = known(vec![one("kafka"), one("other")], "kafka", "shop");
-        let shown: Vec<_> = found
-            .iter()
-            .map(|one| (one.topic.as_str(), one.dead_letters.as_deref()))
-            .collect();
-        assert_eq!(shown, [("shopa", Some("shopdead"))]);
-    }
 }

@@ -7,11 +7,13 @@ use super::reach::{Reach, each};
 use crate::{
     broker::{Partition, Sent},
     cli::{Format, LettersFormat, Replay},
-    dlq::{Decided, Letter, Origin, Plan, REPLAY_OF, Skip, Targets, plan, revived},
+    cluster::Held,
+    commands::new_run,
+    dlq::{Decided, LEASE, Letter, Origin, Plan, REPLAY_OF, Skip, Targets, plan, revived},
     model::Outcome,
     printer::{Mark, Printer, Table, plain},
     problem::Problem,
-    text::count,
+    text::{count, format_duration},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -62,12 +64,19 @@ pub(super) async fn run(reach: &Reach, args: &Replay, printer: &Printer) -> Resu
         say(&report, &chosen, printer);
     }
     let mut ended = Ok(());
-    if args.yes {
+    if args.yes && !chosen.is_empty() {
+        let held = alone(reach, printer).await?;
         let mut next = Instant::now();
         for one in &chosen {
             sleep_until(next).await;
             next = Instant::now() + args.rate.pause();
             printer.waiting(&format!("sent {} of {}", report.sent, report.to_send));
+            if held.as_ref().is_some_and(|held| !held.is_ours()) {
+                ended = Err(Problem::new(format!(
+                    "The API server has not renewed Lease {LEASE} in time: another replay may begin."
+                )));
+                break;
+            }
             match send(one, topic, &sources, &mut open).await {
                 Ok(true) => report.sent += 1,
                 Ok(false) => report.sent_before += 1,
@@ -78,6 +87,9 @@ pub(super) async fn run(reach: &Reach, args: &Replay, printer: &Printer) -> Resu
             }
         }
         printer.done_waiting();
+        if let Some(held) = held {
+            held.let_go().await;
+        }
     }
     if args.letters.output == LettersFormat::Json {
         printer.document(Format::Json, &report)?;
@@ -100,6 +112,22 @@ pub(super) async fn run(reach: &Reach, args: &Replay, printer: &Printer) -> Resu
     }
     let all = report.not_sent.iter().all(|one| one.skip.is_done());
     Ok(if all { Outcome::Good } else { Outcome::Bad })
+}
+
+/// No other replay of this namespace runs meanwhile. What one before it has sent is seen before each message.
+async fn alone(reach: &Reach, printer: &Printer) -> Result<Option<Held>, Problem> {
+    let Some(cluster) = &reach.cluster else {
+        return Ok(None);
+    };
+    let tell = |watched| {
+        let watched = format_duration(watched);
+        printer.waiting(&format!(
+            "Lease {LEASE}: whether another replay runs or was killed, up to {watched}"
+        ));
+    };
+    let held = cluster.hold(LEASE, &new_run()?, tell).await?;
+    printer.done_waiting();
+    Ok(Some(held))
 }
 
 /// Those that are there now: what dies meanwhile is for another time, else a replay might never end.

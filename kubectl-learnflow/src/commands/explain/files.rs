@@ -11,7 +11,7 @@ use std::{
 const LONGEST: u64 = 4 << 20;
 
 /// Each with its name, in order.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Problem> {
+pub(in crate::commands) fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, Problem> {
     let mut all = Vec::new();
     for path in paths {
         if path.is_dir() {

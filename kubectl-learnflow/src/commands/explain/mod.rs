@@ -1,5 +1,6 @@
-//! `explain`: what Dapr's policies come to, of a cluster or of files.
+//! `explain`: what Dapr's policies come to, of a cluster or of files; and what autoscaling does.
 
+pub(super) mod autoscaling;
 mod files;
 mod junit;
 mod sarif;
@@ -7,7 +8,7 @@ mod view;
 
 use super::guard;
 use crate::{
-    cli::{Explain as Args, ExplainFormat, Format, Global, Rate},
+    cli::{Explain as Args, ExplainFormat, Explained, Format, Global, Rate},
     cluster::Cluster,
     model::Outcome,
     permissions,
@@ -15,29 +16,42 @@ use crate::{
     problem::Problem,
     text,
 };
+pub(super) use files::read as read_files;
 use learnflow_resilience::{
-    explain::{CODES, Code, Explanation, Finding, Question, Severity, explain},
+    explain::{CODES, Code, Explanation, Finding, Question, Rates, Severity, explain, publishes},
     read::{Objects, Wrong},
 };
 use std::{collections::BTreeSet, path::PathBuf};
 
+/// More would take more than a moment, or than the memory.
+const PUBLISHES: f64 = 5e6;
 /// What of files is bad input, where in a cluster it is a finding.
 const CONTRADICTS: [&str; 2] = ["LF103", "LF104"];
 
 pub(super) async fn run(args: &Args, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
+    if args.what == Explained::Autoscaling {
+        return autoscaling::run(args, global, printer).await;
+    }
+    if let Some(service) = &args.service {
+        return Err(
+            Problem::new(format!("Policies are explained together, not of {service} alone."))
+                .next("Leave it out, or say `explain autoscaling NAME`."),
+        );
+    }
     if args.files.is_empty() {
         return of_cluster(&Cluster::connect(global).await?, args, printer).await;
     }
-    let rate = match args.rate {
+    let rates = match args.rate {
         Some(Rate::Live) => {
             return Err(Problem::new("--rate live asks the cluster, and files were named.")
                 .next("Say the rate, for example --rate 5/s, or leave -f out."));
         }
-        Some(Rate::PerSecond(rate)) => Some(rate),
-        None => None,
+        Some(Rate::PerSecond(rate)) => Rates::Said(rate),
+        None => Rates::Unknown,
     };
+    let question = question(args, rates)?;
     let objects = of_files(&args.files, global, printer)?;
-    let explanation = explain(&objects, &question(args, rate));
+    let explanation = explain(&objects, &question);
     let bad = explanation.findings.iter();
     let bad = bad.filter(|finding| CONTRADICTS.contains(&finding.code.id));
     let bad: Vec<(String, String)> = bad.map(|finding| (told(finding), finding.next.clone())).collect();
@@ -47,11 +61,24 @@ pub(super) async fn run(args: &Args, global: &Global, printer: &Printer) -> Resu
     }
 }
 
-fn question(args: &Args, rate: Option<f64>) -> Question {
-    Question {
-        rate,
+fn question(args: &Args, rates: Rates) -> Result<Question, Problem> {
+    let most = match &rates {
+        Rates::Unknown => 0.0,
+        Rates::Said(rate) => *rate,
+        Rates::Measured(rates) => rates.values().copied().fold(0.0, f64::max),
+    };
+    let question = Question {
+        rates,
+        partitions: Some(args.partitions.into()),
         outage: args.outage,
         apps: None,
+    };
+    match publishes(most, &question) {
+        many if many > PUBLISHES => Err(Problem::new(format!(
+            "At {most}/s that would be {many:.0} publishes to simulate."
+        ))
+        .next("Say a shorter --outage or a lower --rate.")),
+        _ => Ok(question),
     }
 }
 
@@ -83,12 +110,12 @@ pub(super) async fn of_cluster(cluster: &Cluster, args: &Args, printer: &Printer
         );
         return Err(Problem::new(what).next("Name the namespace of the services with -n, or files with -f."));
     }
-    let rate = match args.rate {
-        Some(Rate::Live) => Some(live(cluster, printer).await?),
-        Some(Rate::PerSecond(rate)) => Some(rate),
-        None => None,
+    let rates = match args.rate {
+        Some(Rate::Live) => live(cluster, printer).await?,
+        Some(Rate::PerSecond(rate)) => Rates::Said(rate),
+        None => Rates::Unknown,
     };
-    let mut question = question(args, rate);
+    let mut question = question(args, rates)?;
     question.apps = Some(services.into_iter().filter_map(|service| service.app_id).collect());
     let (objects, wrong) = Objects::of_cluster(&found);
     let mut explanation = explain(&objects, &question);
@@ -99,17 +126,23 @@ pub(super) async fn of_cluster(cluster: &Cluster, args: &Args, printer: &Printer
     print(&objects, &explanation, args, printer)
 }
 
-/// The most that one sidecar of the namespace publishes.
-async fn live(cluster: &Cluster, printer: &Printer) -> Result<f64, Problem> {
+/// The most that one sidecar of each service has published.
+async fn live(cluster: &Cluster, printer: &Printer) -> Result<Rates, Problem> {
     let say = "Say the rate yourself, for example --rate 5/s.";
     let rates = cluster.publish_rates().await.map_err(|problem| problem.next(say))?;
-    let most = rates.into_iter().max_by(|(_, one), (_, other)| one.total_cmp(other));
-    let Some(((app, component), rate)) = most.filter(|(_, rate)| *rate > 0.0) else {
+    let said = rates.iter().filter(|(_, rate)| **rate > 0.0);
+    let said: Vec<String> = said
+        .map(|((app, component), rate)| format!("{app} to {component} {rate:.3}/s"))
+        .collect();
+    if said.is_empty() {
         return Err(Problem::new("No sidecar of this namespace has published in the last day.").next(say));
-    };
-    let text = format!("rate: {rate:.3}/s, the highest of one sidecar in the last day: {app} to {component}");
+    }
+    let text = format!(
+        "rates, the highest of one sidecar in the last day: {}",
+        text::list(&said)
+    );
     printer.step(Mark::Good, &text);
-    Ok(rate)
+    Ok(Rates::Measured(rates))
 }
 
 fn refused(code: Code, wrong: Wrong) -> Finding {

@@ -48,10 +48,17 @@ pub(super) fn show(explanation: &Explanation, wide: bool, printer: &Printer) {
             words(flow, explanation, printer);
         }
     }
-    if !explanation.findings.is_empty() {
+    findings(&explanation.findings, printer);
+    printer.data("\n");
+    let looked = text::count(explanation.flows.len(), "policy").replace("policys", "policies");
+    verdict(&looked, &explanation.findings, printer);
+}
+
+pub(super) fn findings(findings: &[Finding], printer: &Printer) {
+    if !findings.is_empty() {
         printer.data("\nFINDINGS\n");
     }
-    for finding in &explanation.findings {
+    for finding in findings {
         let (sign, tone) = match finding.severity {
             Severity::Error => ("×", Tone::Bad),
             Severity::Warning => ("‼", Tone::Warn),
@@ -60,16 +67,12 @@ pub(super) fn show(explanation: &Explanation, wide: bool, printer: &Printer) {
         printer.data_line(tone, &format!("{sign} {} {}", finding.code.id, told(finding)));
         printer.data_line(Tone::Plain, &format!("    {}", finding.next));
     }
-    printer.data("\n");
-    let number = |severity: Severity| {
-        let of = explanation
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == severity);
-        of.count()
-    };
+}
+
+/// The last line: what was looked at, and how much is wrong with it.
+pub(super) fn verdict(looked: &str, findings: &[Finding], printer: &Printer) {
+    let number = |severity: Severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (number(Severity::Error), number(Severity::Warning));
-    let looked = text::count(explanation.flows.len(), "policy").replace("policys", "policies");
     match (errors, warnings) {
         (0, 0) => printer.data_line(Tone::Good, &format!("√ {looked}, nothing is wrong")),
         (0, n) => printer.data_line(Tone::Warn, &format!("√ {looked}, {}", text::count(n, "warning"))),
@@ -228,7 +231,7 @@ fn retry_document(retry: &Retry) -> Value {
     })
 }
 
-fn finding_document(finding: &Finding) -> Value {
+pub(super) fn finding_document(finding: &Finding) -> Value {
     json!({
         "code": finding.code.id,
         "name": finding.code.name,

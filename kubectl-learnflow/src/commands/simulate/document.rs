@@ -63,6 +63,7 @@ fn report(report: &Report) -> Value {
         "answerSeconds": times(&report.answers),
         "refusalSeconds": times(&report.refusals),
         "openBreakerSeconds": times(&report.fast),
+        "refusalBeyondBudgetSeconds": times(&report.beyond),
         "waitingAtMost": report.waiting_at_most,
         "memoryBytes": report.memory,
         "extraEvents": report.extra_events,

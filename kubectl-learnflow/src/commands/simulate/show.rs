@@ -143,9 +143,9 @@ fn breaker(report: &Report, policy: &Policy) -> String {
         None => "never closed again".into(),
     };
     format!(
-        "opens after {}, {closed}; while it is open 95 of 100 publishes are answered {}",
+        "opens after {}, {closed}; while it is open 99 of 100 publishes are answered {}",
         format_seconds(first),
-        within(report.fast.p95)
+        within(report.fast.p99)
     )
 }
 

@@ -2,12 +2,10 @@
 
 use super::show::within;
 use crate::text::{count, format_seconds};
-use learnflow_resilience::simulate::{Report, State};
-
-/// What fails fast, beyond the budget.
-const FAST: f64 = 0.1;
-/// How soon after an outage the breaker is closed again, in seconds.
-const CLOSED: f64 = 10.0;
+use learnflow_resilience::{
+    simulate::{Report, State},
+    verdict::{CLOSE, FAIL_FAST},
+};
 
 pub(super) struct Verdict {
     pub(super) holds: bool,
@@ -43,23 +41,24 @@ fn refusals(reports: &[Report]) -> (bool, String) {
     }
 }
 
+/// By the rule of `verify`: [`learnflow_resilience::verdict::fast_from`].
 fn fails_fast(reports: &[Report]) -> (bool, String) {
-    let opened = reports.iter().filter(|report| opens(report)).count();
-    if opened < reports.len() {
+    let waiting = reports.iter().filter(|report| report.beyond.count == 0).count();
+    if waiting > 0 {
         let longest = reports.iter().map(|report| report.answers.longest).fold(0.0, f64::max);
         return (
             false,
             format!(
-                "beyond it nothing fails fast: the breaker stays closed in {} of {}, and callers wait for up to {}",
-                reports.len() - opened,
+                "beyond it nothing fails fast: in {waiting} of {} no publish is refused by an open breaker while Kafka is away, \
+                 and callers wait for up to {}",
                 count(reports.len(), "run"),
                 format_seconds(longest)
             ),
         );
     }
-    let slowest = reports.iter().map(|report| report.fast.p95).fold(0.0, f64::max);
-    let text = format!("beyond it an open breaker answers {} (p95)", within(slowest));
-    (slowest < FAST, text)
+    let slowest = reports.iter().map(|report| report.beyond.p99).fold(0.0, f64::max);
+    let text = format!("beyond it a refusal comes {} (p99)", within(slowest));
+    (slowest <= FAIL_FAST.as_secs_f64(), text)
 }
 
 fn closes(reports: &[Report]) -> (bool, String) {
@@ -71,7 +70,7 @@ fn closes(reports: &[Report]) -> (bool, String) {
         Some(closed) => {
             let last = closed.into_iter().fold(0.0, f64::max);
             let text = format!("after it the breaker is closed within {}", format_seconds(last));
-            (last <= CLOSED, text)
+            (last <= CLOSE.as_secs_f64(), text)
         }
     }
 }

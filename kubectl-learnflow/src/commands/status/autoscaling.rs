@@ -1,14 +1,15 @@
 //! How many pods the services' autoscalers want, and what keeps them from it.
 
 use crate::{
-    model::{Scaler, Service},
+    model::{Pod, Scaler, Service},
     printer::{Table, Tone, plain},
+    scaling::{
+        FIRST_FIGURES,
+        metrics::{Reading, readings},
+        shortfall::{self, Shortfall},
+    },
 };
 use serde::Serialize;
-
-/// How long an autoscaler may have no figures yet, in seconds: some rounds of the controller and of the
-/// metrics server.
-const FIRST_FIGURES: i64 = 120;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Row {
@@ -21,7 +22,11 @@ pub(crate) struct Row {
     /// CPU in percent of the request; absent when it is not known.
     pub(super) load_percent: Option<i32>,
     pub(super) target_percent: Option<i32>,
+    /// All that it goes by.
+    pub(super) metrics: Vec<Reading>,
     pub(super) limited_by: Option<String>,
+    /// It wants more pods than it has, and why it does not get them.
+    pub(super) shortfall: Option<Shortfall>,
     /// Why it does not scale.
     pub(super) trouble: Option<String>,
     /// It has existed for so short a time that it may know nothing yet.
@@ -30,13 +35,16 @@ pub(crate) struct Row {
 }
 
 /// The autoscalers of services. `now` in seconds since 1970.
-pub(super) fn rows<'a>(scalers: &[Scaler], services: impl Iterator<Item = &'a Service> + Clone, now: i64) -> Vec<Row> {
-    let of_services = |scaler: &&Scaler| services.clone().any(|service| service.name == scaler.target);
+pub(super) fn rows(scalers: &[Scaler], services: &[(Service, Vec<Pod>, Option<String>)], now: i64) -> Vec<Row> {
     let autoscalers = scalers.iter().filter(|scaler| scaler.kind == "HorizontalPodAutoscaler");
-    autoscalers.filter(of_services).map(|scaler| row(scaler, now)).collect()
+    let of_services = autoscalers.filter_map(|scaler| {
+        let (service, pods, _) = services.iter().find(|(service, ..)| service.name == scaler.target)?;
+        Some(row(scaler, service, pods, now))
+    });
+    of_services.collect()
 }
 
-fn row(scaler: &Scaler, now: i64) -> Row {
+fn row(scaler: &Scaler, service: &Service, pods: &[Pod], now: i64) -> Row {
     let condition = |name: &str| scaler.conditions.iter().find(|(kind, ..)| kind == name);
     let limited = condition("ScalingLimited").filter(|(_, holds, ..)| *holds);
     let limited_by = limited.map(|(_, _, reason, _)| match reason.as_str() {
@@ -46,7 +54,11 @@ fn row(scaler: &Scaler, now: i64) -> Row {
     });
     let failed = |name| condition(name).filter(|(_, holds, ..)| !holds);
     let trouble = failed("AbleToScale").or_else(|| failed("ScalingActive"));
-    let silent = (scaler.load.is_none()).then(|| "no figures yet".to_owned());
+    let metrics = readings(scaler);
+    let silent = metrics
+        .iter()
+        .all(|reading| reading.now.is_none())
+        .then(|| "no figures yet".to_owned());
     Row {
         deployment: scaler.target.clone(),
         learnflow: scaler.ours,
@@ -56,7 +68,9 @@ fn row(scaler: &Scaler, now: i64) -> Row {
         max: scaler.max,
         load_percent: scaler.load.map(|(load, _)| load),
         target_percent: scaler.load.map(|(_, target)| target),
+        metrics,
         limited_by,
+        shortfall: shortfall::of(scaler, service, pods),
         trouble: trouble
             .map(|(_, _, reason, message)| format!("{reason}: {message}"))
             .or(silent),
@@ -75,6 +89,9 @@ impl Row {
             Some(trouble) if !self.young => problems.push(format!("{deployment} is not scaled: {trouble}.")),
             _ => {}
         }
+        if let Some(Shortfall { wants, has, because }) = &self.shortfall {
+            problems.push(format!("{deployment} wants {wants}, has {has}: {because}."));
+        }
         if self.limited_by.as_deref() == Some("its maximum") {
             notes.push(format!("{deployment} would run more pods than its maximum of {max}."));
         }
@@ -82,29 +99,48 @@ impl Row {
 }
 
 pub(super) fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new(&["DEPLOYMENT", "PODS", "WANTED", "MIN", "MAX", "CPU", "LIMITED BY"]);
+    let mut table = Table::new(&["DEPLOYMENT", "PODS", "WANTED", "MIN", "MAX", "METRICS", "LIMITED BY"]);
     for row in rows {
-        let cpu = match (row.load_percent, row.target_percent) {
-            (Some(load), Some(target)) => plain(format!("{load}%/{target}%")),
-            _ if row.young || !row.learnflow => plain("-"),
-            _ => ("unknown".into(), Tone::Bad),
+        let known = row.metrics.iter().any(|reading| reading.now.is_some());
+        let metrics = match known || row.young || !row.learnflow {
+            true => plain(shown(&row.metrics)),
+            false => ("unknown".into(), Tone::Bad),
         };
+        let limit = match &row.shortfall {
+            Some(Shortfall { because, .. }) => (because.clone(), Tone::Bad),
+            None => plain(row.limited_by.as_deref().unwrap_or("-")),
+        };
+        // The autoscaler counts those as well that were never made.
+        let pods = row.shortfall.as_ref().map_or(row.current, |short| short.has);
         table.rows.push(vec![
             plain(&row.deployment),
-            plain(row.current.to_string()),
+            plain(pods.to_string()),
             plain(row.desired.to_string()),
             plain(row.min.to_string()),
             plain(row.max.to_string()),
-            cpu,
-            plain(row.limited_by.as_deref().unwrap_or("-")),
+            metrics,
+            limit,
         ]);
     }
     table
 }
 
+/// `CPU 2%/70%, memory 40%/90%`
+fn shown(metrics: &[Reading]) -> String {
+    let each = metrics.iter().map(|reading| {
+        let now = reading.now.as_deref().unwrap_or("-");
+        format!("{} {now}/{}", reading.name, reading.target)
+    });
+    match each.collect::<Vec<_>>() {
+        none if none.is_empty() => "-".into(),
+        all => all.join(", "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn scaler() -> Scaler {
         Scaler {
@@ -119,6 +155,10 @@ mod tests {
             load: Some((4, 70)),
             created: Some(0),
             conditions: vec![("ScalingLimited".into(), true, "TooFewReplicas".into(), String::new())],
+            spec: json!({ "metrics": [{ "type": "ContainerResource", "containerResource":
+                { "name": "cpu", "container": "cart", "target": { "averageUtilization": 70 } } }] }),
+            measured: json!([{ "type": "ContainerResource", "containerResource":
+                { "name": "cpu", "container": "cart", "current": { "averageUtilization": 4, "averageValue": "2m" } } }]),
         }
     }
 
@@ -129,7 +169,7 @@ mod tests {
             name: "cart".into(),
             ..Service::default()
         };
-        let rows = rows(&[scaler], std::iter::once(&service), 1_000);
+        let rows = rows(&[scaler], &[(service, Vec::new(), None)], 1_000);
         let (mut problems, mut notes) = (Vec::new(), Vec::new());
         rows[0].judge(&mut problems, &mut notes);
         (problems, notes, table(&rows).render(false))
@@ -141,8 +181,8 @@ mod tests {
         assert!(problems.is_empty() && notes.is_empty());
         assert_eq!(
             table,
-            "DEPLOYMENT   PODS   WANTED   MIN   MAX   CPU      LIMITED BY\n\
-             cart         1      1        1     3     4%/70%   its minimum\n"
+            "DEPLOYMENT   PODS   WANTED   MIN   MAX   METRICS      LIMITED BY\n\
+             cart         1      1        1     3     CPU 4%/70%   its minimum\n"
         );
     }
 
@@ -157,6 +197,7 @@ mod tests {
                 message,
             )];
             scaler.load = None;
+            scaler.measured = json!(null);
         };
         let (problems, _, table) = judged(silent);
         assert_eq!(

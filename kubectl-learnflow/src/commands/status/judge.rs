@@ -145,8 +145,7 @@ pub(crate) fn judge(evidence: Evidence) -> Report {
     }
     let loaded = evidence.telemetry.as_ref().ok().map(|telemetry| &telemetry.loaded);
     let resilience = resilience::rows(&evidence.resiliencies, &evidence.services, loaded);
-    let services = evidence.services.iter().map(|(service, ..)| service);
-    let autoscaling = autoscaling::rows(&evidence.scalers, services, evidence.now);
+    let autoscaling = autoscaling::rows(&evidence.scalers, &evidence.services, evidence.now);
     let memory = evidence.memory.as_ref().and_then(memory::row);
     resilience.iter().for_each(|row| row.judge(&mut problems, &mut notes));
     memory.iter().for_each(|row| row.judge(&mut problems, &mut notes));

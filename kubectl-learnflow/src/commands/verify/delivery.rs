@@ -94,6 +94,25 @@ impl Reader {
         }
     }
 
+    /// Where these topics end, all of their partitions together. One that is not there has no end.
+    pub(super) async fn ends(&self, topics: &BTreeSet<String>) -> Result<BTreeMap<String, i64>, Problem> {
+        let mut ends = BTreeMap::new();
+        if topics.is_empty() {
+            return Ok(ends);
+        }
+        let kafka = self.kafka().await?;
+        for (topic, partitions) in kafka.topics().await? {
+            if topics.contains(&topic) {
+                let mut all = 0;
+                for number in partitions {
+                    all += kafka.partition(&topic, number).await?.bounds().await?.end;
+                }
+                ends.insert(topic, all);
+            }
+        }
+        Ok(ends)
+    }
+
     /// `anew`: Kafka may have begun with an empty disk since, so that offsets mean nothing.
     pub(super) async fn read(&self, run: &str, anew: bool) -> Result<Read, Problem> {
         let kafka = self.kafka().await?;

@@ -2,6 +2,7 @@
 
 use super::{
     Scene,
+    dead_letters::{Died, Watched},
     delivery::{Read, Reader},
     done,
     fault::{self, Broken},
@@ -13,6 +14,7 @@ use super::{
 use crate::{
     cli::ReportFormat,
     cluster::{Cluster, Line},
+    commands::new_run,
     model::{Outcome, SidecarPod},
     outage::Fault,
     printer::{Mark, Printer},
@@ -137,7 +139,7 @@ async fn act<'a>(
 ) -> Result<Found, End> {
     let pod = &scene.pod;
     let first = stop.or(ports.open_line(&pod.name)).await??;
-    let run = fault::new_run()?;
+    let run = new_run()?;
     let open = {
         let (ports, name) = (ports.clone(), pod.name.clone());
         move || {
@@ -159,6 +161,7 @@ async fn act<'a>(
         }
         reader => reader.ok(),
     };
+    let mut watched = stop.or(watched(cluster, reader.as_ref(), scene)).await?;
     let publisher = Publisher::start(scene, &run, first, open);
     is_well(&publisher, scene, stop, printer).await?;
     done(
@@ -172,7 +175,14 @@ async fn act<'a>(
     let watch = Watch::start(ports, pod, &scene.pubsub);
     // Where Kafka's disk goes with its pods, what is on it now is read now.
     let earlier = match &reader {
-        Some(reader) if scene.forgets => stop.or(reader.read(&run, false)).await??,
+        Some(reader) if scene.forgets => {
+            if let Ok(letters) = &mut watched
+                && let Err(problem) = stop.or(letters.goes()).await?
+            {
+                watched = Err(Died::why(&problem));
+            }
+            stop.or(reader.read(&run, false)).await??
+        }
         _ => Read::default(),
     };
     // From here on it is put back, whatever happens.
@@ -223,8 +233,16 @@ async fn act<'a>(
     let calls: Vec<Call> = canaries.iter().map(|canary| call(canary, zero)).collect();
     printer.waiting("Kafka to tell which canaries it has");
     let delivery = stop.or(delivered(reader, &run, &earlier, scene, &calls, away)).await?;
+    let died = match watched {
+        Ok(letters) => stop
+            .or(letters.died())
+            .await?
+            .unwrap_or_else(|problem| Died::why(&problem)),
+        Err(why) => why,
+    };
     let seen = Seen {
         budget: scene.args.budget,
+        breaker: scene.policy.breaker.clone(),
         back,
         calls,
         states: watch.states(zero),
@@ -233,6 +251,7 @@ async fn act<'a>(
     Ok(Found {
         seen,
         away,
+        died,
         before,
         after,
     })
@@ -246,6 +265,16 @@ async fn reader(cluster: &Cluster, ports: &impl Lines, scene: &Scene) -> Result<
     let told = |problem: Problem| Some(problem.what.trim_end_matches('.').to_owned());
     let credentials = cluster.kafka_credentials(&scene.component).await.map_err(told)?;
     Reader::new(ports, credentials, &scene.args.topic).await.map_err(told)
+}
+
+/// The dead-letter topics, before anything dies. That they cannot be seen is no reason to stop: nothing is promised of them.
+async fn watched(cluster: &Cluster, reader: Option<&Reader>, scene: &Scene) -> Result<Watched, Died> {
+    match reader {
+        None => Err(Died::Unknown("Kafka is not read".into())),
+        Some(reader) => Watched::new(cluster, reader, scene)
+            .await
+            .map_err(|problem| Died::why(&problem)),
+    }
 }
 
 async fn delivered(
@@ -393,3 +422,7 @@ impl Drop for Watch {
         self.task.abort();
     }
 }
+
+#[cfg(test)]
+#[path = "experiment_tests.rs"]
+mod tests;

@@ -19,13 +19,6 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// A name that no other run has.
-pub(super) fn new_run() -> Result<String, Problem> {
-    let mut run = [0u8; 8];
-    getrandom::fill(&mut run).map_err(|e| Problem::new(format!("No random number: {e}.")))?;
-    Ok(run.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 /// Something is broken, or may be, from here on until it is put back.
 pub(super) struct Broken<'a> {
     pub(super) cluster: &'a Cluster,
@@ -237,3 +230,7 @@ async fn shell(command: &str, flag: &str) -> Result<(), Problem> {
         output.status
     )))
 }
+
+#[cfg(test)]
+#[path = "fault_tests.rs"]
+mod tests;

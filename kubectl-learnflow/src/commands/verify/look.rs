@@ -1,45 +1,24 @@
 //! `--no-disrupt`: whether the policies are loaded, and for components that exist. Nothing is sent, nothing is broken.
 
-use super::{Lines, sidecar};
+use super::{
+    Lines,
+    findings::{self, Finding, bad, good},
+    sidecar,
+};
 use crate::{
-    cli::{Format, ReportFormat, Verify},
+    cli::Resilience,
     cluster::Cluster,
     model::{Facts, Outcome, Resiliency, SidecarPod},
-    printer::{Printer, Tone},
+    printer::Printer,
     problem::Problem,
     text::list,
 };
-use serde_json::json;
 use std::collections::BTreeSet;
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Finding {
-    holds: bool,
-    text: String,
-    next: Option<String>,
-}
-
-fn good(text: String) -> Finding {
-    Finding {
-        holds: true,
-        text,
-        next: None,
-    }
-}
-
-fn bad(text: String, next: &str) -> Finding {
-    Finding {
-        holds: false,
-        text,
-        next: Some(next.to_owned()),
-    }
-}
 
 pub(super) async fn run(
     cluster: &Cluster,
     ports: &impl Lines,
-    args: &Verify,
+    args: &Resilience,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
     printer.waiting("asking the cluster");
@@ -54,27 +33,7 @@ pub(super) async fn run(
         findings.extend(loaded_in(&pod, loaded, &facts.resiliencies));
     }
     printer.done_waiting();
-    let broken = findings.iter().filter(|finding| !finding.holds).count();
-    match args.output {
-        ReportFormat::Json => {
-            let each = |f: &Finding| json!({ "holds": f.holds, "text": f.text, "next": f.next });
-            let each: Vec<_> = findings.iter().map(each).collect();
-            printer.document(Format::Json, &json!({ "findings": each }))?;
-        }
-        ReportFormat::Table => {
-            for finding in &findings {
-                let (sign, tone) = match finding.holds {
-                    true => ("√", Tone::Good),
-                    false => ("×", Tone::Bad),
-                };
-                printer.data_line(tone, &format!("{sign} {}", finding.text));
-                if let Some(next) = &finding.next {
-                    printer.data_line(Tone::Plain, &format!("    {next}"));
-                }
-            }
-        }
-    }
-    Ok(if broken == 0 { Outcome::Good } else { Outcome::Bad })
+    findings::show(&findings, args.output, printer)
 }
 
 /// A target that names nothing applies to nothing, and Dapr does not say so.
@@ -168,6 +127,7 @@ fn loaded_in(pod: &SidecarPod, loaded: Result<Vec<String>, String>, resiliencies
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn resiliency(name: &str, target: &str, scopes: &[&str]) -> Resiliency {
         Resiliency {

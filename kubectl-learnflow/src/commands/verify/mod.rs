@@ -1,9 +1,14 @@
 //! `verify resilience`: takes Kafka away with consent, watches what the policies make of it, and always brings it back.
+//! Its sister `verify autoscaling` is in a folder of its own.
 
+pub(super) mod autoscaling;
+mod dead_letters;
 mod delivery;
 mod experiment;
 mod fault;
+mod findings;
 mod look;
+mod promises;
 mod publish;
 mod report;
 mod sidecar;
@@ -11,7 +16,7 @@ mod stop;
 
 use super::guard;
 use crate::{
-    cli::{Consent, Verify},
+    cli::{Consent, Resilience, Subject, Verify},
     cluster::Cluster,
     kafka::Component,
     model::{Facts, Outcome, Resiliency, SidecarPod},
@@ -62,6 +67,10 @@ pub(super) async fn run(
     args: &Verify,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
+    let args = match &args.what {
+        Subject::Resilience(args) => args,
+        Subject::Autoscaling(args) => return autoscaling::run(cluster, ports, args, printer).await,
+    };
     let mode = args.mode()?;
     let stop = Stop::on_signals(args.max_duration);
     run_until(cluster, ports, args, mode, stop, printer).await
@@ -70,7 +79,7 @@ pub(super) async fn run(
 async fn run_until(
     cluster: &Cluster,
     ports: &impl Lines,
-    args: &Verify,
+    args: &Resilience,
     mode: Consent<'_>,
     stop: Stop,
     printer: &Printer,
@@ -106,7 +115,7 @@ async fn run_until(
     experiment::run(cluster, ports, &scene, stop, args.output, printer).await
 }
 
-async fn scene(cluster: &Cluster, args: &Verify) -> Result<Scene, Problem> {
+async fn scene(cluster: &Cluster, args: &Resilience) -> Result<Scene, Problem> {
     let facts = cluster.facts().await?;
     let component = component(&facts, args.pubsub.as_deref(), &cluster.namespace)?;
     let pod = sidecar_of(cluster, &facts, &args.service).await?;
@@ -235,5 +244,4 @@ fn done(printer: &Printer, text: &str) {
 }
 
 #[cfg(test)]
-#[path = "../verify_tests.rs"]
 pub(super) mod tests;

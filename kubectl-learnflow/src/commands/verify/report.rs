@@ -1,6 +1,6 @@
 //! What was found, for a person and for a program.
 
-use super::{Scene, sidecar::Counted};
+use super::{Scene, dead_letters::Died, promises, sidecar::Counted};
 use crate::{
     cli::{Format, ReportFormat},
     model::Outcome,
@@ -11,7 +11,7 @@ use crate::{
 use learnflow_resilience::{
     compare::{Comparison, During, compare, words},
     simulate::Mode,
-    verdict::{self, Answer, Call, Delivery, Promise, Seen, State, Verdict},
+    verdict::{self, Answer, Call, Delivery, Promise, Seen, State},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -20,37 +20,30 @@ pub(super) struct Found {
     pub(super) seen: Seen,
     /// When the last pod of Kafka was gone.
     pub(super) away: Duration,
+    /// Dead letters of others.
+    pub(super) died: Died,
     /// What the sidecar had counted before and after; the error is its own.
     pub(super) before: Result<Counted, String>,
     pub(super) after: Result<Counted, String>,
 }
 
 pub(super) fn show(found: &Found, scene: &Scene, output: ReportFormat, printer: &Printer) -> Result<Outcome, Problem> {
-    let promises = verdict::judge(&found.seen);
+    let judged = verdict::judge(&found.seen);
     let comparison = compare(&found.seen, &scene.policy, scene.args.rate);
     match output {
         ReportFormat::Json => {
-            let document = document(found, scene, &promises, comparison.as_ref());
+            let document = document(found, scene, &judged, comparison.as_ref());
             printer.document(Format::Json, &document)?;
         }
-        ReportFormat::Table => table(found, scene, &promises, comparison.as_ref(), printer),
+        ReportFormat::Table => table(found, scene, &judged, comparison.as_ref(), printer),
     }
-    outcome(&promises)
+    promises::outcome(
+        &judged,
+        "Mend that and run it again; --skip-delivery leaves out whether events have arrived.",
+    )
 }
 
-fn outcome(promises: &[Promise]) -> Result<Outcome, Problem> {
-    let is = |verdict: Verdict| promises.iter().any(|promise| promise.verdict == verdict);
-    if is(Verdict::Broken) {
-        return Ok(Outcome::Bad);
-    }
-    match promises.iter().find(|promise| promise.verdict == Verdict::Unknown) {
-        Some(promise) => Err(Problem::new(format!("Not everything can be told: {}.", promise.why))
-            .next("Mend that and run it again; --skip-delivery leaves out whether events have arrived.")),
-        None => Ok(Outcome::Good),
-    }
-}
-
-fn table(found: &Found, scene: &Scene, promises: &[Promise], comparison: Option<&Comparison>, printer: &Printer) {
+fn table(found: &Found, scene: &Scene, judged: &[Promise], comparison: Option<&Comparison>, printer: &Printer) {
     let Figures {
         sent,
         accepted,
@@ -84,6 +77,7 @@ fn table(found: &Found, scene: &Scene, promises: &[Promise], comparison: Option<
     row("breaker by calls", by_calls(&found.seen));
     row("breaker by metrics", by_metrics(found));
     row("retries", retries(found));
+    row("dead letters", found.died.sentence());
     if let Some(Comparison {
         seen, mode, simulated, ..
     }) = comparison
@@ -95,36 +89,15 @@ fn table(found: &Found, scene: &Scene, promises: &[Promise], comparison: Option<
     for disagreement in verdict::disagreements(&found.seen) {
         printer.data_line(Tone::Warn, &format!("‼ {disagreement}"));
     }
+    for topic in found.died.topics() {
+        let look = format!("‼ Events died meanwhile: `kubectl learnflow dlq show {topic}`.");
+        printer.data_line(Tone::Warn, &look);
+    }
     for apart in comparison.iter().flat_map(|comparison| &comparison.apart) {
         printer.data_line(Tone::Warn, &format!("‼ Not as simulated: {apart}."));
     }
     printer.data("\n");
-    printer.data_line(Tone::Plain, "PROMISES");
-    for promise in promises {
-        let (sign, tone) = match promise.verdict {
-            Verdict::Kept => ("√", Tone::Good),
-            Verdict::Broken => ("×", Tone::Bad),
-            Verdict::NotTested => ("-", Tone::Plain),
-            Verdict::Unknown => ("?", Tone::Warn),
-        };
-        printer.data_line(tone, &format!("{sign} {}: {}", promise.promise, promise.why));
-    }
-    printer.data("\n");
-    let broken = promises
-        .iter()
-        .filter(|promise| promise.verdict == Verdict::Broken)
-        .count();
-    let kept = promises
-        .iter()
-        .filter(|promise| promise.verdict == Verdict::Kept)
-        .count();
-    match broken {
-        0 => printer.data_line(
-            Tone::Good,
-            &format!("√ {kept} of {} promises kept, none broken", promises.len()),
-        ),
-        n => printer.data_line(Tone::Bad, &format!("× {n} of {} promises broken", promises.len())),
-    }
+    promises::show(judged, printer);
 }
 
 /// What a network makes of connections to a Kafka that is away.
@@ -254,7 +227,7 @@ fn span(duration: Option<Duration>) -> String {
     })
 }
 
-fn document(found: &Found, scene: &Scene, promises: &[Promise], comparison: Option<&Comparison>) -> Value {
+fn document(found: &Found, scene: &Scene, judged: &[Promise], comparison: Option<&Comparison>) -> Value {
     let seen = &found.seen;
     let figures = Figures::of(&seen.calls);
     let seconds = |duration: Duration| (duration.as_secs_f64() * 1000.0).round() / 1000.0;
@@ -283,15 +256,6 @@ fn document(found: &Found, scene: &Scene, promises: &[Promise], comparison: Opti
         json!({ "number": call.number, "begun_s": seconds(call.begun), "took_s": seconds(call.took), "answer": answer,
             "code": code, "text": text })
     };
-    let verdict = |promise: &Promise| {
-        let verdict = match promise.verdict {
-            Verdict::Kept => "kept",
-            Verdict::Broken => "broken",
-            Verdict::NotTested => "not-tested",
-            Verdict::Unknown => "unknown",
-        };
-        json!({ "id": promise.id, "promise": promise.promise, "verdict": verdict, "why": promise.why })
-    };
     let during = |during: &During| {
         json!({ "calls": during.calls, "refused_share": during.refused, "p50_s": seconds(during.p50), "p95_s": seconds(during.p95),
             "breaker_opened": during.breaker_opened })
@@ -306,7 +270,7 @@ fn document(found: &Found, scene: &Scene, promises: &[Promise], comparison: Opti
         .map(|(at, state)| json!({ "at_s": seconds(*at), "state": name(*state) }))
         .collect();
     json!({
-        "promises": promises.iter().map(verdict).collect::<Vec<_>>(),
+        "promises": judged.iter().map(promises::document).collect::<Vec<_>>(),
         "fault": fault,
         "declared": words(&scene.policy),
         "comparison": comparison,
@@ -318,6 +282,7 @@ fn document(found: &Found, scene: &Scene, promises: &[Promise], comparison: Opti
         "retries": retried(found),
         "disagreements": verdict::disagreements(seen),
         "delivery": delivery,
+        "dead_letters": found.died.document(),
         "each": seen.calls.iter().map(call).collect::<Vec<_>>(),
     })
 }
