@@ -114,7 +114,6 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
             .like(simulate_scaling(namespace).required),
         Task::Dlq => dlq(namespace),
         Task::Flow | Task::Graph | Task::Top => logs(namespace),
-        Task::Render => facts(namespace).and(choosing(plan)),
         Task::Render => {
             let scaled = if plan.scales {
                 scaled(namespace)
@@ -165,6 +164,8 @@ fn logs(namespace: &str) -> Permissions {
     Permissions::default()
         .need(to("list,watch", "", "pods", Some(namespace)))
         .need(to("get", "", "pods/log", Some(namespace)))
+}
+
 /// What scales the services, and what there is room for.
 pub(crate) fn explain_scaling(namespace: &str) -> Permissions {
     scaled(namespace)

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
     api::{ListParams, LogParams, PartialObjectMeta},
-    runtime::watcher::{self, Event},
+    runtime::watcher::{self, Event, watcher},
 };
 use learnflow_flow::{Reader, Time};
 use std::{
@@ -58,12 +58,12 @@ impl Cluster {
     /// be read is left out, and that is noted.
     pub(crate) async fn open_sidecar_logs(&self, wanted: SidecarLogs, shared: Shared, logs: Sender<Log>) -> Result<(), Problem> {
         let place = (!wanted.everywhere).then_some(self.namespace.as_str());
-        let api: Api<Pod> = match place {
+        let api: Api<PartialObjectMeta<Pod>> = match place {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
         // Asked once before, so that a "no" is an error and not a silence.
-        let list = api.list_metadata(&ListParams::default().labels(INJECTED)).await;
+        let list = api.list(&ListParams::default().labels(INJECTED)).await;
         let pods = list.map_err(self.list_of("Pods", place))?;
         let closed = Arc::<Mutex<BTreeSet<String>>>::default();
         let client = self.impatient.clone();
@@ -100,11 +100,11 @@ impl Cluster {
 }
 
 /// Opens a log for each pod there is, and each that comes.
-async fn watch(api: Api<Pod>, tail: impl Fn(&PartialObjectMeta<Pod>) -> Tail, logs: Sender<Log>) {
+async fn watch(api: Api<PartialObjectMeta<Pod>>, tail: impl Fn(&PartialObjectMeta<Pod>) -> Tail, logs: Sender<Log>) {
     // Each pod once; its log begins anew by itself.
     let mut open = HashSet::new();
     let config = watcher::Config::default().labels(INJECTED);
-    let mut events = std::pin::pin!(watcher::metadata_watcher(api, config));
+    let mut events = std::pin::pin!(watcher(api, config));
     let mut pause = PAUSE;
     while let Some(event) = events.next().await {
         let pod = match event {
