@@ -3,6 +3,7 @@
 mod autoscaling;
 mod dlq;
 mod explain;
+mod flow;
 mod simulate;
 mod support;
 mod verify;
@@ -18,6 +19,7 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 pub(crate) use explain::{Explain, ExplainFormat, Explained};
+pub(crate) use flow::{Flow, FlowFormat, Graph, GraphFormat, Sort, Top, TopFormat, TopOf, WhichEvents};
 pub(crate) use simulate::{ControllerFlags, Mode, Rate, Simulate, SimulateAutoscaling, SimulateFormat, What};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
@@ -86,6 +88,9 @@ pub(crate) enum Verb {
     Status(Status),
     Explain(Explain),
     Simulate(Simulate),
+    Flow(Flow),
+    Top(Top),
+    Graph(Graph),
     Dlq(Dlq),
     Dashboard(Dashboard),
     Enroll(Enroll),

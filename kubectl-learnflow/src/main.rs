@@ -17,6 +17,7 @@ mod concern;
 mod config;
 mod dlq;
 mod enrolment;
+mod events;
 mod external;
 mod grafana;
 mod kafka;

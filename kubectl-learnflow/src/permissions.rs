@@ -42,10 +42,13 @@ pub(crate) enum Task {
     Dlq,
     Enroll,
     Explain,
+    Flow,
+    Graph,
     Install,
     Render,
     Simulate,
     Status,
+    Top,
     Unenroll,
     Uninstall,
     Verify,
@@ -110,6 +113,7 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
             .like(prometheus(&plan.keeper))
             .like(simulate_scaling(namespace).required),
         Task::Dlq => dlq(namespace),
+        Task::Flow | Task::Graph | Task::Top => logs(namespace),
         Task::Render => {
             let scaled = if plan.scales {
                 scaled(namespace)
@@ -153,6 +157,13 @@ pub(crate) fn explain(namespace: &str) -> Permissions {
     Permissions::default()
         .need(to("list", "dapr.io", kinds, Some(namespace)))
         .need(to("list", "apps", "deployments", Some(namespace)))
+}
+
+/// The sidecars' logs.
+fn logs(namespace: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list,watch", "", "pods", Some(namespace)))
+        .need(to("get", "", "pods/log", Some(namespace)))
 }
 
 /// What scales the services, and what there is room for.

@@ -239,6 +239,18 @@ impl Printer {
         Ok(())
     }
 
+    /// One line of JSON. False when nobody reads any more.
+    pub(crate) fn json_line<T: Serialize>(&self, value: &T) -> Result<bool, Problem> {
+        let text = serde_json::to_string(value).map_err(|e| Problem::new(format!("Cannot write the result: {e}.")))?;
+        self.data(&(escape_json(&text) + "\n"));
+        Ok(self.is_read())
+    }
+
+    /// Whether somebody still reads stdout.
+    pub(crate) fn is_read(&self) -> bool {
+        self.lock().failed.is_none()
+    }
+
     /// What became of stdout: `Ok(false)` when its reader has gone, which is no error.
     pub(crate) fn close(&self) -> Result<bool, Problem> {
         self.done_waiting();

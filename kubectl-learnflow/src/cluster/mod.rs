@@ -31,6 +31,7 @@ mod prometheus;
 mod remove;
 mod rollout;
 mod scaling;
+mod sidecar_logs;
 mod service;
 mod surroundings;
 
@@ -55,6 +56,7 @@ pub(crate) use lease::Held;
 pub(crate) use outage::Standing;
 pub(crate) use patience::Patience;
 pub(crate) use rollout::{Progress, Workload};
+pub(crate) use sidecar_logs::SidecarLogs;
 
 /// A cluster that can be asked, and the namespace of the services in it.
 #[derive(Clone)]

@@ -16,6 +16,8 @@ mod dlq;
 mod enrol;
 mod enrol_some;
 mod explain;
+mod flow;
+mod graph;
 mod guard;
 mod host;
 mod install;
@@ -31,6 +33,7 @@ mod scaling;
 mod simulate;
 mod states;
 mod status;
+mod top;
 mod uninstall;
 mod verify;
 mod version;
@@ -59,6 +62,7 @@ pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
     let endless = match &cli.verb {
         Verb::Dashboard(_) => true,
         Verb::Status(status) => status.watch,
+        Verb::Flow(flow) => flow.follow,
         _ => false,
     };
     // Who has broken something must put it back first.
@@ -120,6 +124,9 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
             diff::run(&cluster, &args, settings, printer).await
         }
         Verb::Explain(args) => explain::run(&args, global, printer).await,
+        Verb::Flow(args) => flow::run(&args, global, printer).await,
+        Verb::Top(args) => top::run(&args, global, printer).await,
+        Verb::Graph(args) => graph::run(&args, global, printer).await,
         Verb::Dlq(args) => dlq::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {

@@ -1,0 +1,136 @@
+//! Events, wherever they are: in the logs of sidecars, as they are written, or in files.
+
+pub(crate) mod merge;
+mod saved;
+
+use crate::{
+    cli::{Global, WhichEvents},
+    cluster::{Cluster, SidecarLogs},
+    problem::Problem,
+};
+use learnflow_flow::{Counts, Event, Filter, Names, Reader, Time};
+use merge::Merge;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
+
+/// For how long an event waits for earlier ones of other pods. A kubelet passes on what is written within 100 ms, as a rule.
+const HOLD: Duration = Duration::from_millis(300);
+/// How many logs are opened before somebody looks at them.
+const OPENED: usize = 64;
+
+/// What the readers of all logs have in common.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    names: Arc<Mutex<Names>>,
+    counts: Arc<Mutex<Counts>>,
+    filter: Arc<Filter>,
+    from: Option<Time>,
+    notes: UnboundedSender<String>,
+}
+
+/// Events in the order of time.
+pub(crate) struct Events {
+    merge: Merge,
+    shared: Shared,
+    notes: UnboundedReceiver<String>,
+}
+
+/// An event, or something that whoever looks must know.
+pub(crate) enum Seen {
+    Event(Event),
+    Note(String),
+}
+
+impl Shared {
+    fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+        of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn read(&self, reader: &mut Reader, bytes: &[u8]) -> Vec<Event> {
+        let mut names = Self::lock(&self.names);
+        let mut events = Vec::new();
+        reader.read(bytes, &mut names, |event| events.push(event));
+        self.meant(events, &names)
+    }
+
+    /// The rest, and what was counted.
+    pub(crate) fn end(&self, reader: &mut Reader) -> Vec<Event> {
+        let mut names = Self::lock(&self.names);
+        let events = reader.end(&mut names).into_iter().collect();
+        let (mut all, of) = (Self::lock(&self.counts), reader.counts());
+        all.lines += of.lines;
+        all.events += of.events;
+        all.broken += of.broken;
+        self.meant(events, &names)
+    }
+
+    fn meant(&self, mut events: Vec<Event>, names: &Names) -> Vec<Event> {
+        events.retain(|event| self.from.is_none_or(|from| event.at >= from) && self.filter.takes(event, names));
+        events
+    }
+
+    pub(crate) fn note(&self, note: String) {
+        let _ = self.notes.send(note);
+    }
+}
+
+impl Events {
+    /// Opens the files that are named, or else the logs of the sidecars.
+    pub(crate) async fn open(which: &WhichEvents, since: Option<Duration>, follow: bool, global: &Global) -> Result<Self, Problem> {
+        let (notes, noted) = unbounded_channel();
+        let from = since.map(|since| Time(jiff::Timestamp::now().as_nanosecond() as i64 - since.as_nanos() as i64));
+        let shared = Shared {
+            names: Arc::default(),
+            counts: Arc::default(),
+            filter: Arc::new(which.filter()),
+            from,
+            notes,
+        };
+        let (logs, coming) = channel(OPENED.max(which.file.len()));
+        let live = follow && which.file.is_empty();
+        let merge = if live { Merge::live(coming, HOLD) } else { Merge::whole(coming) };
+        if which.file.is_empty() {
+            let cluster = Cluster::connect_for_streams(global).await?;
+            let wanted = SidecarLogs {
+                everywhere: which.all_namespaces,
+                since: from,
+                follow,
+            };
+            cluster.open_sidecar_logs(wanted, shared.clone(), logs).await?;
+        } else {
+            for file in &which.file {
+                // There is room for all.
+                let _ = logs.try_send(saved::open(file, &shared)?);
+            }
+        }
+        Ok(Self {
+            merge,
+            shared,
+            notes: noted,
+        })
+    }
+
+    /// `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Seen> {
+        tokio::select! {
+            biased;
+            event = self.merge.next() => match event {
+                Some(event) => Some(Seen::Event(event)),
+                None => self.notes.try_recv().ok().map(Seen::Note),
+            },
+            Some(note) = self.notes.recv() => Some(Seen::Note(note)),
+        }
+    }
+
+    pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
+        Shared::lock(&self.shared.names)
+    }
+
+    /// Of the logs that were read to their ends.
+    pub(crate) fn counts(&self) -> Counts {
+        *Shared::lock(&self.shared.counts)
+    }
+}
