@@ -54,7 +54,11 @@ impl Names {
         if let Some(name) = self.known.get(text) {
             return *name;
         }
-        let text = if self.texts.len() < Self::MOST { text } else { Self::OTHERS };
+        let text = if self.texts.len() < Self::MOST {
+            text
+        } else {
+            Self::OTHERS
+        };
         let next = Name(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
         let name = *self.known.entry(text.into()).or_insert(next);
         if name == next {

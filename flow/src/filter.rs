@@ -15,7 +15,8 @@ pub struct Filter {
 
 impl Filter {
     pub fn takes(&self, event: &Event, names: &Names) -> bool {
-        let among = |wanted: &[String], text: &str| wanted.is_empty() || wanted.iter().any(|wanted| matches(wanted, text));
+        let among =
+            |wanted: &[String], text: &str| wanted.is_empty() || wanted.iter().any(|wanted| matches(wanted, text));
         among(&self.topics, names.text(event.topic))
             && among(&self.services, names.text(event.app))
             && (self.outcomes.is_empty() || self.outcomes.contains(&event.outcome))

@@ -30,7 +30,10 @@ impl<'a> Line<'a> {
         if !text.as_bytes().first().is_some_and(u8::is_ascii_digit) {
             return plain;
         }
-        let Some((at, rest)) = text.split_once(' ').and_then(|(time, rest)| Some((Time::parse(time)?, rest))) else {
+        let Some((at, rest)) = text
+            .split_once(' ')
+            .and_then(|(time, rest)| Some((Time::parse(time)?, rest)))
+        else {
             return plain;
         };
         let tagged = rest
@@ -64,7 +67,11 @@ mod tests {
             ("2026-01-15T10:00:01.5Z stderr P time=\"x\" level=info", at, true),
             ("2026-01-15T10:00:01.5Z stdout P:x time=\"x\" level=info", at, true),
             ("2026-01-15T10:00:01.5Z time=\"x\" level=info\r", at, false),
-            ("[pod/agent-1/daprd] 2026-01-15T10:00:01.5Z time=\"x\" level=info", at, false),
+            (
+                "[pod/agent-1/daprd] 2026-01-15T10:00:01.5Z time=\"x\" level=info",
+                at,
+                false,
+            ),
             ("[pod/agent-1/daprd] time=\"x\" level=info", None, false),
         ] {
             let text = "time=\"x\" level=info";

@@ -73,7 +73,9 @@ fn what_is_cut_is_counted() {
 fn what_was_read_before_is_left_out() {
     let log = |from: usize| -> String {
         let lines = TEXT.lines().enumerate().skip(from);
-        lines.map(|(at, line)| format!("2026-01-15T10:00:01.{at:09}Z {line}\n")).collect()
+        lines
+            .map(|(at, line)| format!("2026-01-15T10:00:01.{at:09}Z {line}\n"))
+            .collect()
     };
     let (mut reader, mut names, mut count) = (Reader::default(), Names::default(), 0);
     let all = log(0);

@@ -152,7 +152,9 @@ impl Tally {
                 let seen = self.first.map_or(0, |first| now.0 - first.0) as f64 / 1e9;
                 f64::from(seconds).min(seen.max(1.0))
             }
-            Window::All => self.first.map_or(1.0, |first| ((self.last.0 - first.0) as f64 / 1e9).max(1.0)),
+            Window::All => self
+                .first
+                .map_or(1.0, |first| ((self.last.0 - first.0) as f64 / 1e9).max(1.0)),
         };
         let mut rows: Vec<Row> = self
             .flows

@@ -4,7 +4,11 @@ use crate::{Names, Reader};
 fn log(lines: &[(i64, &str, &str, &str)]) -> String {
     let mut log = String::new();
     for (second, app, topic, rest) in lines {
-        let dir = if rest.contains("partition") { "deliver" } else { "publish" };
+        let dir = if rest.contains("partition") {
+            "deliver"
+        } else {
+            "publish"
+        };
         let (minute, second) = (second / 60, second % 60);
         log.push_str(&format!(
             "time=\"2026-01-15T10:{minute:02}:{second:02}Z\" level=info msg=\"{{\\\"lf\\\":1,\\\"dir\\\":\\\"{dir}\\\",\
@@ -27,16 +31,39 @@ fn by_topic_service_and_direction() {
     let log = log(&[
         (0, "agent", "lessons", r#""outcome":"success","status":204,"us":1000"#),
         (5, "agent", "lessons", r#""outcome":"error","status":500,"us":3000"#),
-        (6, "progress", "lessons", r#""outcome":"retry","us":10,"partition":0,"offset":1,"age_ms":40"#),
-        (7, "progress", "lessons", r#""outcome":"success","us":10,"partition":0,"offset":1,"age_ms":1040"#),
-        (8, "progress", "lessons", r#""outcome":"success","us":10,"partition":2,"offset":1"#),
+        (
+            6,
+            "progress",
+            "lessons",
+            r#""outcome":"retry","us":10,"partition":0,"offset":1,"age_ms":40"#,
+        ),
+        (
+            7,
+            "progress",
+            "lessons",
+            r#""outcome":"success","us":10,"partition":0,"offset":1,"age_ms":1040"#,
+        ),
+        (
+            8,
+            "progress",
+            "lessons",
+            r#""outcome":"success","us":10,"partition":2,"offset":1"#,
+        ),
         (10, "agent", "other", r#""outcome":"success","us":5"#),
     ]);
     let (tally, names) = tally(Window::All, &log);
     let rows = tally.rows(tally.last());
     let seen: Vec<_> = rows
         .iter()
-        .map(|row| (names.text(row.flow.topic), names.text(row.flow.app), row.flow.delivers, row.events(), row.success))
+        .map(|row| {
+            (
+                names.text(row.flow.topic),
+                names.text(row.flow.app),
+                row.flow.delivers,
+                row.events(),
+                row.success,
+            )
+        })
         .collect();
     assert_eq!(
         seen,

@@ -30,6 +30,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("line::status_is_healthy", status_is_healthy),
     ("line::every_lesson_becomes_a_row", every_lesson_becomes_a_row),
     ("line::every_event_leaves_two_records", every_event_leaves_two_records),
+    ("line::flow_prints_each_event_once", flow_prints_each_event_once),
     ("line::prometheus_counts_exactly", prometheus_counts_exactly),
     (
         "line::the_publish_span_names_its_topic",
@@ -155,6 +156,34 @@ fn every_event_leaves_two_records(target: &Target) -> Result<()> {
         traces(&published)? == traces(&delivered)?,
         "a trace id differs between publish and delivery"
     );
+    Ok(())
+}
+
+/// In the order of time, across pods, with nothing but the sidecars' logs.
+fn flow_prints_each_event_once(target: &Target) -> Result<()> {
+    let (printed, said) = expect(target, &["flow", "--since=1h", "--output=jsonl"], 0)?;
+    let events = printed.lines().map(serde_json::from_str);
+    let events: Vec<serde_json::Value> = events.collect::<Result<_, _>>().context(said)?;
+    for (app, direction) in [
+        ("course-agent", Direction::Publish),
+        ("user-progress", Direction::Deliver),
+    ] {
+        let written = records(target, app, direction)?.len();
+        let of = |event: &&serde_json::Value| event["app"] == app && event["dir"] == direction.as_str();
+        let shown = events.iter().filter(of).count();
+        ensure!(
+            shown == written && shown >= LESSONS,
+            "{app}: {shown} shown, {written} written"
+        );
+    }
+    ensure!(
+        events.is_sorted_by_key(|event| event["time"].as_str().map(str::to_owned)),
+        "not in order"
+    );
+    let (table, _) = expect(target, &["top", "topics", "--once", "--window=1h"], 0)?;
+    ensure!(table.contains(TOPIC) && table.contains("100.00%"), "{table}");
+    let (graph, _) = expect(target, &["graph", "--window=1h", "--output=mermaid"], 0)?;
+    ensure!(graph.contains(TOPIC) && graph.contains("user-progress"), "{graph}");
     Ok(())
 }
 

@@ -40,6 +40,8 @@ const HELPFUL: &[&str] = &[
     "get namespaces",
     "get pods/portforward in check",
     "get pods/portforward in bundle",
+    "get pods/portforward in diff",
+    "get pods/portforward in install",
     "get services/proxy in install",
     "get services/proxy in enroll",
     "get services/proxy in unenroll",
@@ -85,9 +87,9 @@ impl Rule {
         let pods = what == "list pods" && task == "uninstall";
         // These are for another profile than the one that is installed here.
         let volume = self.resource == "persistentvolumeclaims";
-        // The only consumer here must run alone, so that nobody is scaled by lag, and the adapter is not there.
-        let adapter = self.resource == "apiservices"
-            || matches!(self.resource.as_str(), "tokenreviews" | "subjectaccessreviews")
+        // The only consumer here must run alone, so that nobody is scaled by lag, and the adapter is not there. Nor is KEDA.
+        let kinds = ["apiservices", "scaledobjects", "tokenreviews", "subjectaccessreviews"];
+        let adapter = kinds.contains(&self.resource.as_str())
             || self.name.as_deref().is_some_and(|name| {
                 name.ends_with("prometheus-adapter") || name == "extension-apiserver-authentication"
             });

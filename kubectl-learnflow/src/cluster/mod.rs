@@ -31,8 +31,8 @@ mod prometheus;
 mod remove;
 mod rollout;
 mod scaling;
-mod sidecar_logs;
 mod service;
+mod sidecar_logs;
 mod surroundings;
 
 use crate::{monitoring::Address, objects::ObjectRef, problem::Problem};

@@ -150,6 +150,7 @@ mod tests {
             client,
             endurance: Default::default(),
             metrics: Default::default(),
+            ports: Default::default(),
             context: "fake".into(),
             server: "http://fake".into(),
             namespace: "shop".into(),

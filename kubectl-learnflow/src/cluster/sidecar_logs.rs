@@ -56,7 +56,12 @@ struct Tail {
 impl Cluster {
     /// Gives each log to `logs` as it is opened, in the background. An error is one of the pods' list; a log that cannot
     /// be read is left out, and that is noted.
-    pub(crate) async fn open_sidecar_logs(&self, wanted: SidecarLogs, shared: Shared, logs: Sender<Log>) -> Result<(), Problem> {
+    pub(crate) async fn open_sidecar_logs(
+        &self,
+        wanted: SidecarLogs,
+        shared: Shared,
+        logs: Sender<Log>,
+    ) -> Result<(), Problem> {
         let place = (!wanted.everywhere).then_some(self.namespace.as_str());
         let api: Api<PartialObjectMeta<Pod>> = match place {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
@@ -199,12 +204,14 @@ impl Tail {
             Kind::Forbidden => {
                 let mut closed = self.closed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if closed.insert(namespace.clone()) {
-                    self.shared.note(format!("Namespace {namespace} is left out: {}", problem.what));
+                    self.shared
+                        .note(format!("Namespace {namespace} is left out: {}", problem.what));
                 }
             }
             _ => {
                 let pod = &self.pod;
-                self.shared.note(format!("Pod {namespace}/{pod} is left out: {}", problem.what));
+                self.shared
+                    .note(format!("Pod {namespace}/{pod} is left out: {}", problem.what));
             }
         }
     }

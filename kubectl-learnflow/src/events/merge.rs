@@ -99,7 +99,10 @@ impl Merge {
             if self.all_have_come && self.waiting.is_empty() && self.heads.is_empty() {
                 return None;
             }
-            let due = self.hold.zip(self.arrived.front()).map(|(hold, (arrived, _))| *arrived + hold);
+            let due = self
+                .hold
+                .zip(self.arrived.front())
+                .map(|(hold, (arrived, _))| *arrived + hold);
             tokio::select! {
                 log = self.coming.recv(), if !self.all_have_come => match log {
                     Some(log) => self.wait_for(log),
@@ -138,7 +141,9 @@ impl Merge {
     /// A log whose writer has gone is at its end.
     fn take(&mut self, events: Option<Vec<Event>>, log: Log) {
         let Some(events) = events else { return };
-        let Some(last) = events.last() else { return self.wait_for(log) };
+        let Some(last) = events.last() else {
+            return self.wait_for(log);
+        };
         if self.hold.is_some() {
             self.arrived.push_back((Instant::now(), last.at));
         }

@@ -79,7 +79,12 @@ impl Shared {
 
 impl Events {
     /// Opens the files that are named, or else the logs of the sidecars.
-    pub(crate) async fn open(which: &WhichEvents, since: Option<Duration>, follow: bool, global: &Global) -> Result<Self, Problem> {
+    pub(crate) async fn open(
+        which: &WhichEvents,
+        since: Option<Duration>,
+        follow: bool,
+        global: &Global,
+    ) -> Result<Self, Problem> {
         let (notes, noted) = unbounded_channel();
         let from = since.map(|since| Time(jiff::Timestamp::now().as_nanosecond() as i64 - since.as_nanos() as i64));
         let shared = Shared {
@@ -91,7 +96,11 @@ impl Events {
         };
         let (logs, coming) = channel(OPENED.max(which.file.len()));
         let live = follow && which.file.is_empty();
-        let merge = if live { Merge::live(coming, HOLD) } else { Merge::whole(coming) };
+        let merge = if live {
+            Merge::live(coming, HOLD)
+        } else {
+            Merge::whole(coming)
+        };
         if which.file.is_empty() {
             let cluster = Cluster::connect_for_streams(global).await?;
             let wanted = SidecarLogs {

@@ -1,6 +1,9 @@
 //! Logs in files, plain or packed with gzip, or on standard input.
 
-use super::{Shared, merge::{BATCHES, Log}};
+use super::{
+    Shared,
+    merge::{BATCHES, Log},
+};
 use crate::problem::Problem;
 use flate2::read::MultiGzDecoder;
 use learnflow_flow::Reader;

@@ -97,7 +97,10 @@ fn all(kept: &VecDeque<Event>, events: &Events, format: FlowFormat, printer: &Pr
 
 fn ending(counts: Counts, printer: &Printer) {
     if counts.broken > 0 {
-        let text = format!("{} of {} lines begin like a record and are broken or cut", counts.broken, counts.lines);
+        let text = format!(
+            "{} of {} lines begin like a record and are broken or cut",
+            counts.broken, counts.lines
+        );
         printer.step(Mark::Warn, &text);
     }
     if counts.events == 0 {

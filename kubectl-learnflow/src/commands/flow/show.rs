@@ -119,7 +119,19 @@ fn took(us: u64) -> String {
 }
 
 pub(super) fn header() -> Table {
-    Table::new(&["TIME", "SERVICE", "DIR", "TOPIC", "PARTITION", "OFFSET", "OUTCOME", "TOOK", "AGE", "POD", "TRACE"])
+    Table::new(&[
+        "TIME",
+        "SERVICE",
+        "DIR",
+        "TOPIC",
+        "PARTITION",
+        "OFFSET",
+        "OUTCOME",
+        "TOOK",
+        "AGE",
+        "POD",
+        "TRACE",
+    ])
 }
 
 pub(super) fn row(event: &Event, names: &Names) -> Vec<(String, Tone)> {

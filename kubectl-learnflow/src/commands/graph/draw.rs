@@ -35,7 +35,12 @@ impl Arrow {
 
 /// Graphviz. In a quoted name only quotes and backslashes mean something.
 pub(super) fn dot(arrows: &[Arrow]) -> String {
-    let quoted = |kind: &str, name: &str| format!("\"{kind}: {}\"", visible(name).replace('\\', "\\\\").replace('"', "\\\""));
+    let quoted = |kind: &str, name: &str| {
+        format!(
+            "\"{kind}: {}\"",
+            visible(name).replace('\\', "\\\\").replace('"', "\\\"")
+        )
+    };
     let mut text = String::from("digraph learnflow {\n  rankdir=LR;\n");
     for topic in set(arrows, |arrow| &arrow.topic) {
         let _ = writeln!(text, "  {} [shape=cylinder];", quoted("topic", topic));
@@ -45,7 +50,11 @@ pub(super) fn dot(arrows: &[Arrow]) -> String {
     }
     for arrow in arrows {
         let (service, topic) = (quoted("service", &arrow.service), quoted("topic", &arrow.topic));
-        let (from, to) = if arrow.dir == "publish" { (service, topic) } else { (topic, service) };
+        let (from, to) = if arrow.dir == "publish" {
+            (service, topic)
+        } else {
+            (topic, service)
+        };
         let color = if arrow.failed > 0 { ", color=red" } else { "" };
         let _ = writeln!(text, "  {from} -> {to} [label=\"{}\"{color}];", arrow.label());
     }
@@ -82,13 +91,23 @@ const WIDTH: usize = 240;
 /// Publishers on the left, topics in the middle, receivers on the right.
 pub(super) fn svg(arrows: &[Arrow]) -> String {
     let of = |dir: &str| -> Vec<&str> {
-        let names = arrows.iter().filter(|arrow| arrow.dir == dir).map(|arrow| arrow.service.as_str());
+        let names = arrows
+            .iter()
+            .filter(|arrow| arrow.dir == dir)
+            .map(|arrow| arrow.service.as_str());
         names.collect::<BTreeSet<_>>().into_iter().collect()
     };
-    let columns = [of("publish"), set(arrows, |arrow| &arrow.topic).into_iter().collect(), of("deliver")];
+    let columns = [
+        of("publish"),
+        set(arrows, |arrow| &arrow.topic).into_iter().collect(),
+        of("deliver"),
+    ];
     let height = columns.iter().map(Vec::len).max().unwrap_or_default() * ROW + 40;
     let middle = |column: usize, name: &str| {
-        let row = columns[column].iter().position(|other| *other == name).unwrap_or_default();
+        let row = columns[column]
+            .iter()
+            .position(|other| *other == name)
+            .unwrap_or_default();
         row * ROW + 20 + ROW / 2
     };
     let mut text = format!(
@@ -143,7 +162,9 @@ fn short(name: &str) -> String {
 }
 
 fn visible(name: &str) -> String {
-    name.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
+    name.chars()
+        .map(|c| if is_harmful(c) { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// `before` is what an entity begins with: `&#` in XML, `#` in Mermaid.
@@ -173,19 +194,31 @@ mod tests {
             failed,
             rate: 2.0,
         };
-        vec![arrow("publish", "course-agent", 0), arrow("deliver", "user-progress", 3)]
+        vec![
+            arrow("publish", "course-agent", 0),
+            arrow("deliver", "user-progress", 3),
+        ]
     }
 
     #[test]
     fn each_format_says_who_and_how_much() {
         let arrows = arrows("lesson.generated");
         let dot = dot(&arrows);
-        assert!(dot.contains("\"service: course-agent\" -> \"topic: lesson.generated\" [label=\"2.0/s\"];"), "{dot}");
+        assert!(
+            dot.contains("\"service: course-agent\" -> \"topic: lesson.generated\" [label=\"2.0/s\"];"),
+            "{dot}"
+        );
         assert!(dot.contains("[label=\"2.0/s, 3 failed\", color=red];"), "{dot}");
         let mermaid = mermaid(&arrows);
-        assert!(mermaid.contains("t0[(\"lesson.generated\")]") && mermaid.contains("s0 -- \"2.0/s\" --> t0"), "{mermaid}");
+        assert!(
+            mermaid.contains("t0[(\"lesson.generated\")]") && mermaid.contains("s0 -- \"2.0/s\" --> t0"),
+            "{mermaid}"
+        );
         let svg = svg(&arrows);
-        assert!(svg.contains(">lesson.generated</text>") && svg.contains("class=\"bad\""), "{svg}");
+        assert!(
+            svg.contains(">lesson.generated</text>") && svg.contains("class=\"bad\""),
+            "{svg}"
+        );
     }
 
     #[test]

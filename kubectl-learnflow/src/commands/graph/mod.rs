@@ -45,7 +45,11 @@ fn arrows(rows: &[learnflow_flow::Row], names: &Names) -> Vec<Arrow> {
         .map(|row| {
             let topic = names.text(row.flow.topic);
             Arrow {
-                topic: if row.flow.route { format!("(bulk) {topic}") } else { topic.to_owned() },
+                topic: if row.flow.route {
+                    format!("(bulk) {topic}")
+                } else {
+                    topic.to_owned()
+                },
                 service: names.text(row.flow.app).to_owned(),
                 dir: if row.flow.delivers { "deliver" } else { "publish" },
                 events: row.events(),

@@ -43,7 +43,9 @@ fn nothing(window: Option<Duration>) -> String {
     let when = window.map_or_else(String::new, |window| {
         format!(" in the last {}", crate::text::format_duration(window))
     });
-    format!("No events{when}. Only sidecars with the middleware write them down: `kubectl learnflow status` says which have it.")
+    format!(
+        "No events{when}. Only sidecars with the middleware write them down: `kubectl learnflow status` says which have it."
+    )
 }
 
 pub(super) fn seconds(window: Duration) -> Window {

@@ -50,7 +50,11 @@ fn figures(row: Row, names: &Names) -> Figures {
     let topic = names.text(row.flow.topic);
     Figures {
         // Of a bulk delivery only its route is known.
-        topic: if row.flow.route { format!("(bulk) {topic}") } else { topic.to_owned() },
+        topic: if row.flow.route {
+            format!("(bulk) {topic}")
+        } else {
+            topic.to_owned()
+        },
         service: names.text(row.flow.app).to_owned(),
         dir: if row.flow.delivers { "deliver" } else { "publish" },
         events: row.events(),
@@ -104,7 +108,11 @@ pub(super) fn table(rows: &[Figures], of: TopOf) -> Table {
             time(row.p95),
             time(row.p99),
             time(row.age_p95),
-            plain(if row.dir == "deliver" { row.retries.to_string() } else { "-".into() }),
+            plain(if row.dir == "deliver" {
+                row.retries.to_string()
+            } else {
+                "-".into()
+            }),
             plain(row.skew.map_or_else(|| "-".into(), |skew| format!("{skew:.1}"))),
         ]);
     }
