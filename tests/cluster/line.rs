@@ -180,7 +180,7 @@ fn flow_prints_each_event_once(target: &Target) -> Result<()> {
         events.is_sorted_by_key(|event| event["time"].as_str().map(str::to_owned)),
         "not in order"
     );
-    let (table, _) = expect(target, &["top", "topics", "--once", "--window=1h"], 0)?;
+    let (table, _) = expect(target, &["top", "topics", "--window=1h"], 0)?;
     ensure!(table.contains(TOPIC) && table.contains("100.00%"), "{table}");
     let (graph, _) = expect(target, &["graph", "--window=1h", "--output=mermaid"], 0)?;
     ensure!(graph.contains(TOPIC) && graph.contains("user-progress"), "{graph}");

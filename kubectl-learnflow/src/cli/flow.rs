@@ -111,17 +111,13 @@ pub(crate) enum FlowFormat {
 
 /// Show how much goes through each topic or service, and how well
 ///
-/// Adds up what the sidecars write down: events a second, how many were taken, how long calls took, how old events were when
-/// they were delivered, attempts that failed, and how evenly partitions are used. On a terminal it goes on until `q`; with --once,
-/// or into a file or pipe, it looks once at what there was in --window.
+/// Adds up what the sidecars wrote down in --window: events a second, how many were taken, how long calls took, how old events
+/// were when they were delivered, attempts that failed, and how evenly partitions are used.
 #[derive(Debug, Args)]
 pub(crate) struct Top {
     /// What a row is
     #[arg(value_name = "WHAT", default_value = "topics")]
     pub(crate) what: TopOf,
-    /// Look once, and end
-    #[arg(long)]
-    pub(crate) once: bool,
     /// How far back it looks [default: 1m; everything with --file]
     #[arg(long, value_name = "DURATION", value_parser = parse_window)]
     pub(crate) window: Option<Duration>,
