@@ -37,6 +37,8 @@ fn scaled(target: &Target) -> Result<()> {
     more_than_partitions_is_refused(target)?;
     // Nobody waits for half a minute of need here, nor for five minutes of none.
     behave(target, "scaleUp", 0)?;
+    // A group that has read nothing yet has no lag.
+    backlog::publish(target, 10)?;
     let told = |least: u64| move |lag: &Option<u64>| lag.is_some_and(|lag| lag >= least);
     backlog::wait_until("lag is told", Duration::from_secs(60), || backlog::lag(target), told(0))?;
 
