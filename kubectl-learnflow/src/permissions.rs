@@ -1,7 +1,9 @@
 //! What each verb does in a cluster, as permissions. One list, three uses: `install` asks the cluster
 //! about it before it begins, `rbac` prints it, and the tests hold every request against it.
 
+mod list;
 mod roles;
+mod scaling;
 mod verify;
 
 use crate::{
@@ -18,8 +20,11 @@ use crate::{
     quota,
 };
 use clap::ValueEnum;
+pub(crate) use list::{access, granted, to};
+use list::{both, named, ours};
 pub(crate) use roles::roles;
-use serde_json::Value;
+pub(crate) use scaling::{explain_scaling, simulate_scaling};
+use scaling::{let_go, measuring, scaled, scaling};
 use std::collections::BTreeSet;
 pub(crate) use verify::{
     autoscaling as verify_autoscaling, breaks as verify_breaks, looks as verify_looks, requests as verify_requests,
@@ -166,35 +171,6 @@ fn logs(namespace: &str) -> Permissions {
         .need(to("get", "", "pods/log", Some(namespace)))
 }
 
-/// What scales the services, and what there is room for.
-pub(crate) fn explain_scaling(namespace: &str) -> Permissions {
-    scaled(namespace)
-        .need(to("list", "apps", "deployments", Some(namespace)))
-        .like(to("list", "", "nodes,pods", None))
-}
-
-/// What is looked at before somebody is scaled.
-fn scaled(namespace: &str) -> Permissions {
-    let here = Some(namespace);
-    Permissions::default()
-        .need(to("list", "autoscaling", AUTOSCALERS, here))
-        .need(to("list", "policy", BUDGETS, here))
-        // Who consumes, and who is called.
-        .need(to("list", "dapr.io", "components,subscriptions", here))
-        // Without these a claim counts as one that only one pod can mount, and KEDA shows in its autoscaler.
-        .like(to("get", "", "persistentvolumeclaims", here))
-        .like(to("list", "keda.sh", "scaledobjects", here))
-        // Whether as many pods fit.
-        .like(to("list", "", "resourcequotas,limitranges", here))
-}
-
-/// Autoscalers, and what they scale.
-pub(crate) fn simulate_scaling(namespace: &str) -> Permissions {
-    Permissions::default()
-        .need(to("list", "autoscaling", AUTOSCALERS, Some(namespace)))
-        .need(to("list", "apps", "deployments", Some(namespace)))
-}
-
 fn status(plan: &Plan, namespace: &str) -> Permissions {
     let workloads = plan.stack.iter().filter(|object| object.is_workload());
     let workloads: Vec<ObjectRef> = workloads.map(Object::reference).collect();
@@ -245,30 +221,6 @@ fn check(plan: &Plan, namespace: &str) -> Permissions {
         .like(grafanas())
 }
 
-/// Autoscalers come and go with the services that they are safe for; others' are found, and left alone.
-fn scaling(namespace: &str) -> Permissions {
-    let here = Some(namespace);
-    scaled(namespace)
-        .need(to("get,create,patch,delete", "autoscaling", AUTOSCALERS, here))
-        .need(to("get,create,patch,delete", "policy", BUDGETS, here))
-        .need(to("list", "apps", "deployments", here))
-        // How many partitions there are, while Prometheus does not know it: from Kafka, by way of its pods.
-        .like(to("get", "", "services", here))
-        .like(to("list", "", "pods", here))
-        .like(to("get,create", "", "pods/portforward", here))
-        // Where KEDA is, it scales consumers.
-        .like(to("get,create,patch,delete", "keda.sh", "scaledobjects", here))
-}
-
-/// The collector that asks Kafka comes and goes with the Components that it can follow.
-fn measuring(namespace: &str) -> Permissions {
-    let all = kafka::references(namespace);
-    Permissions::default()
-        .need(accesses(all.iter(), &["get", "create", "patch", "delete"]))
-        .need(to("list", "", "pods", Some(namespace)))
-        .like(to("list", "", "events", Some(namespace)))
-}
-
 /// Versions of the middleware lie side by side under names of their own, so here it is kinds that count.
 fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
     let mut kinds: BTreeSet<Access> = BTreeSet::new();
@@ -284,7 +236,7 @@ fn enrolling(plan: &Plan, namespace: &str) -> Permissions {
         // A service that is let go is no longer scaled.
         .need(to("list,delete", "autoscaling", AUTOSCALERS, Some(namespace)))
         .need(to("list,delete", "policy", BUDGETS, Some(namespace)))
-        .like(to("list", "keda.sh", "scaledobjects", Some(namespace)))
+        .like(let_go(namespace))
         // A Configuration that is not announced lies in a Secret until it is needed.
         .need(to("get,create,patch", "", "secrets", Some(namespace)))
         .need(to("get,list,patch", "apps", "deployments", Some(namespace)))
@@ -392,7 +344,7 @@ fn uninstall(plan: &Plan, namespace: &str) -> Permissions {
         .like(ours("list", "*", "*"))
         .like(to("get,delete", "", "persistentvolumeclaims", Some(STACK_NAMESPACE)))
         .like(to("list", "", "pods,events", here))
-        .like(to("list", "keda.sh", "scaledobjects", here))
+        .like(let_go(namespace))
 }
 
 fn dashboard(keeper: &Keeper) -> Permissions {
@@ -485,80 +437,6 @@ fn prometheus(keeper: &Keeper) -> [Access; 1] {
         access("get", "", &proxy, Some(&address.namespace)),
         &address.proxied(),
     )]
-}
-
-pub(crate) fn access(verb: &str, group: &str, resource: &str, namespace: Option<&str>) -> Access {
-    Access {
-        verb: verb.into(),
-        group: group.into(),
-        resource: resource.into(),
-        namespace: namespace.map(str::to_owned),
-        name: None,
-    }
-}
-
-fn named(access: Access, name: &str) -> Access {
-    Access {
-        name: Some(name.into()),
-        ..access
-    }
-}
-
-/// Each of `verbs` on each of `resources`, both with commas between.
-pub(crate) fn to(verbs: &str, group: &str, resources: &str, namespace: Option<&str>) -> Vec<Access> {
-    verbs
-        .split(',')
-        .flat_map(|verb| {
-            resources
-                .split(',')
-                .map(move |resource| access(verb, group, resource, namespace))
-        })
-        .collect()
-}
-
-/// The same in the services' namespace and in ours.
-fn both(namespace: &str, verbs: &str, group: &str, resources: &str) -> Vec<Access> {
-    let mut all = to(verbs, group, resources, Some(namespace));
-    all.extend(ours(verbs, group, resources));
-    all
-}
-
-/// The same in each namespace of ours.
-fn ours(verbs: &str, group: &str, resources: &str) -> Vec<Access> {
-    let each = OUR_NAMESPACES.into_iter();
-    each.flat_map(|namespace| to(verbs, group, resources, Some(namespace)))
-        .collect()
-}
-
-/// What it takes to give out a Role or ClusterRole of ours: all that it gives, and to bind it, which a dry
-/// run is asked for while the role itself is not there yet.
-pub(crate) fn granted(object: &Object) -> Vec<Access> {
-    let texts = |rule: &Value, field: &str| -> Vec<String> {
-        let list = rule[field].as_array().into_iter().flatten();
-        list.filter_map(|text| text.as_str().map(str::to_owned)).collect()
-    };
-    let mut given = Vec::new();
-    if matches!(object.kind(), "Role" | "ClusterRole") {
-        given.extend(accesses(std::iter::once(&object.reference()), &["bind"]));
-    }
-    for rule in object.value()["rules"].as_array().into_iter().flatten() {
-        let names = texts(rule, "resourceNames");
-        let names: Vec<Option<String>> = match names.is_empty() {
-            true => vec![None],
-            false => names.into_iter().map(Some).collect(),
-        };
-        for group in texts(rule, "apiGroups") {
-            for resource in texts(rule, "resources") {
-                for verb in texts(rule, "verbs") {
-                    given.extend(names.iter().map(|name| Access {
-                        name: name.clone(),
-                        ..access(&verb, &group, &resource, object.namespace())
-                    }));
-                }
-            }
-        }
-    }
-    given
 }
 
 #[cfg(test)]

@@ -333,6 +333,18 @@ pub(crate) fn plain(text: impl Into<String>) -> (String, Tone) {
     (text.into(), Tone::Plain)
 }
 
+/// Rounded down: 100 % is said only when nothing failed.
+pub(crate) fn success(ratio: Option<f64>) -> (String, Tone) {
+    match ratio {
+        None => plain("-"),
+        Some(ratio) => {
+            let percent = (ratio * 10_000.0).floor() / 100.0;
+            let tone = if percent >= 100.0 { Tone::Good } else { Tone::Warn };
+            (format!("{percent:.2}%"), tone)
+        }
+    }
+}
+
 fn colored(choice: ColorChoice, terminal: bool) -> bool {
     match choice {
         ColorChoice::Always => true,

@@ -127,13 +127,19 @@ impl Answer {
 }
 
 fn runs(scenario: &Scenario, runs: u16) -> Vec<Report> {
-    let run = |number| {
+    seeded(scenario.seed, runs, |seed| {
         simulate(&Scenario {
-            seed: scenario.seed.wrapping_add(number),
+            seed,
             ..scenario.clone()
         })
-    };
-    (0..u64::from(runs)).map(run).collect()
+    })
+}
+
+/// One run for each of so many seeds, from this one on.
+fn seeded<T>(seed: u64, runs: u16, run: impl Fn(u64) -> T) -> Vec<T> {
+    (0..u64::from(runs))
+        .map(|number| run(seed.wrapping_add(number)))
+        .collect()
 }
 
 impl Simulate {

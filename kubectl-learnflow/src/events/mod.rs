@@ -6,9 +6,10 @@ mod saved;
 use crate::{
     cli::{Global, WhichEvents},
     cluster::{Cluster, SidecarLogs},
+    printer::{Mark, Printer},
     problem::Problem,
 };
-use learnflow_flow::{Counts, Event, Filter, Names, Reader, Time};
+use learnflow_flow::{Counts, Event, Filter, Names, Reader, Row, Tally, Time, Window};
 use merge::Merge;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -86,7 +87,7 @@ impl Events {
         global: &Global,
     ) -> Result<Self, Problem> {
         let (notes, noted) = unbounded_channel();
-        let from = since.map(|since| Time(jiff::Timestamp::now().as_nanosecond() as i64 - since.as_nanos() as i64));
+        let from = since.map(|since| Time(now().0 - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)));
         let shared = Shared {
             names: Arc::default(),
             counts: Arc::default(),
@@ -134,6 +135,30 @@ impl Events {
         }
     }
 
+    /// All there was in a window that ends now, added up. What is in files may be of any day: their window ends with their
+    /// last event, and without one all of it counts.
+    pub(crate) async fn rows(
+        which: &WhichEvents,
+        window: Option<Duration>,
+        usual: Duration,
+        global: &Global,
+        printer: &Printer,
+    ) -> Result<(Vec<Row>, Self), Problem> {
+        let saved = !which.file.is_empty();
+        let window = window.or((!saved).then_some(usual));
+        let mut events = Self::open(which, window.filter(|_| !saved), false, global).await?;
+        let seconds = |window: Duration| Window::Seconds(u32::try_from(window.as_secs()).unwrap_or(u32::MAX));
+        let mut tally = Tally::new(window.map_or(Window::All, seconds));
+        while let Some(seen) = events.next().await {
+            match seen {
+                Seen::Note(note) => printer.step(Mark::Warn, &note),
+                Seen::Event(event) => tally.add(&event),
+            }
+        }
+        let now = if saved { tally.last() } else { now() };
+        Ok((tally.rows(now), events))
+    }
+
     pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
         Shared::lock(&self.shared.names)
     }
@@ -142,4 +167,8 @@ impl Events {
     pub(crate) fn counts(&self) -> Counts {
         *Shared::lock(&self.shared.counts)
     }
+}
+
+fn now() -> Time {
+    Time(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
 }

@@ -4,30 +4,20 @@ mod draw;
 
 use crate::{
     cli::{Format, Global, Graph, GraphFormat},
-    events::{Events, Seen},
+    events::Events,
     model::Outcome,
-    printer::{Mark, Printer, Table, Tone, plain},
+    printer::{Printer, Table, Tone, plain},
     problem::Problem,
 };
 use draw::Arrow;
-use learnflow_flow::{Names, Tally, Window};
+use learnflow_flow::Names;
 use std::time::Duration;
 
 const WINDOW: Duration = Duration::from_secs(600);
 
 pub(crate) async fn run(args: &Graph, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
-    let saved = !args.which.file.is_empty();
-    let since = args.window.or((!saved).then_some(WINDOW));
-    let mut events = Events::open(&args.which, since.filter(|_| !saved), false, global).await?;
-    let mut tally = Tally::new(since.map_or(Window::All, super::top::seconds));
-    while let Some(seen) = events.next().await {
-        match seen {
-            Seen::Note(note) => printer.step(Mark::Warn, &note),
-            Seen::Event(event) => tally.add(&event),
-        }
-    }
-    let now = if saved { tally.last() } else { super::top::now() };
-    let arrows = arrows(&tally.rows(now), &events.names());
+    let (rows, events) = Events::rows(&args.which, args.window, WINDOW, global, printer).await?;
+    let arrows = arrows(&rows, &events.names());
     match args.output {
         GraphFormat::Json => printer.document(Format::Json, &arrows)?,
         GraphFormat::Dot => printer.data(&draw::dot(&arrows)),

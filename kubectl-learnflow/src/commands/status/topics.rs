@@ -3,7 +3,7 @@
 use crate::{
     cluster::Cluster,
     model::Sample,
-    printer::{Table, Tone, plain},
+    printer::{Table, plain, success},
     problem::Problem,
     text::format_seconds,
 };
@@ -239,18 +239,6 @@ pub(super) fn table(topics: &[Topic], wide: bool) -> Table {
         table.rows.push(row);
     }
     table
-}
-
-/// Rounded down: 100 % is said only when nothing failed.
-fn success(ratio: Option<f64>) -> (String, Tone) {
-    match ratio {
-        None => plain("-"),
-        Some(ratio) => {
-            let percent = (ratio * 10_000.0).floor() / 100.0;
-            let tone = if percent >= 100.0 { Tone::Good } else { Tone::Warn };
-            (format!("{percent:.2}%"), tone)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{Sort, TopOf},
-    printer::{Table, Tone, plain},
+    printer::{Table, plain, success},
     text::format_seconds,
 };
 use learnflow_flow::{Names, Row};
@@ -102,7 +102,7 @@ pub(super) fn table(rows: &[Figures], of: TopOf) -> Table {
             plain(one.clone()),
             plain(two.clone()),
             plain(row.dir),
-            success(row.success),
+            success(Some(row.success)),
             plain(format!("{:.1}", row.rate)),
             time(row.p50),
             time(row.p95),
@@ -117,14 +117,4 @@ pub(super) fn table(rows: &[Figures], of: TopOf) -> Table {
         ]);
     }
     table
-}
-
-/// Rounded down: what is not all is never "100 %".
-fn success(share: f64) -> (String, Tone) {
-    let tone = match share {
-        share if share >= 1.0 => Tone::Good,
-        share if share >= 0.99 => Tone::Warn,
-        _ => Tone::Bad,
-    };
-    (format!("{:.2}%", (share * 1e4).floor() / 1e2), tone)
 }

@@ -1,14 +1,12 @@
-use super::super::tests::{KAFKA, Sidecar, is_whole, note_path, sound, verify, verify_until};
+use super::super::tests::{KAFKA, Sidecar, arguments, is_whole, note_path, sound, verify, verify_until};
 use super::super::{run_until, stop::Stop};
 use crate::{
-    cli::{Cli, Subject, Verb, Verify},
     cluster::fake::Fake,
     model::Outcome,
     objects::ObjectRef,
     outage::{self, BROKEN, Fault, NOTE},
     printer::tests::captured,
 };
-use clap::Parser;
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -27,14 +25,7 @@ fn a_server_that_is_away_when_kafka_must_come_back_is_waited_for() {
     let fake = sound();
     // The first write is the break.
     let later = fake.clone();
-    let line = ["x", "verify", "resilience", "--service=cart", "--disrupt"];
-    let cli = Cli::try_parse_from(line).expect("good flags");
-    let Verb::Verify(Verify {
-        what: Subject::Resilience(args),
-    }) = cli.verb
-    else {
-        panic!("another verb")
-    };
+    let args = arguments(&["--disrupt"]);
     let (printer, _, err) = captured();
     let result = fake.run(async |cluster| {
         let sidecar = Sidecar {

@@ -100,16 +100,19 @@ pub(in crate::commands) struct Ended {
     pub(super) err: String,
 }
 
+pub(super) fn arguments(flags: &[&str]) -> Resilience {
+    let line = [&["x", "verify", "resilience", "--service=cart"], flags].concat();
+    match Cli::try_parse_from(line).expect("good flags").verb {
+        Verb::Verify(Verify {
+            what: Subject::Resilience(args),
+        }) => *args,
+        _ => panic!("another verb"),
+    }
+}
+
 /// Runs it with these flags; `stop`: after so long, and why.
 pub(super) fn verify_until(fake: &Fake, waits: bool, flags: &[&str], stop: Option<(Duration, Why)>) -> Ended {
-    let line = [&["x", "verify", "resilience", "--service=cart"], flags].concat();
-    let cli = Cli::try_parse_from(line).expect("good flags");
-    let Verb::Verify(Verify {
-        what: Subject::Resilience(args),
-    }) = cli.verb
-    else {
-        panic!("another verb")
-    };
+    let args = arguments(flags);
     let (printer, out, err) = captured();
     let result = fake.run(async |cluster| {
         let sidecar = Sidecar {

@@ -103,13 +103,12 @@ impl Answer {
 }
 
 fn runs(scenario: &Scenario, runs: u16) -> Vec<Report> {
-    let run = |number| {
+    super::seeded(scenario.seed, runs, |seed| {
         simulate(&Scenario {
-            seed: scenario.seed.wrapping_add(number),
+            seed,
             ..scenario.clone()
         })
-    };
-    (0..u64::from(runs)).map(run).collect()
+    })
 }
 
 fn nothing_fits(scenario: &Scenario) -> Problem {
