@@ -213,13 +213,32 @@ impl<'a> Line<'a> {
             ])?;
             Ok(format!("http://{ip}/lessons"))
         };
-        Ok(Self {
+        let line = Self {
             target,
             lab,
             frontend: address("frontend")?,
             bystander: address("bystander")?,
             pods: bystander_pods(target)?,
-        })
+        };
+        line.warm_up()?;
+        Ok(line)
+    }
+
+    /// Until no call is lost while nothing is done: a pod that is just gone may be asked for a while yet, by name or by address.
+    fn warm_up(&self) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let before = progress_of(self.target, 0, Duration::ZERO)?.lessons;
+            let services = Load::on(&self.lab, &self.frontend, PER_SECOND)?;
+            thread::sleep(Duration::from_secs(3));
+            let tally = services.stop()?;
+            if tally.failures.is_empty() {
+                // None is on its way when the first command begins.
+                return progress_of(self.target, before + tally.accepted, Duration::from_secs(90)).map(|_| ());
+            }
+            explain(&tally.failures, &[]);
+            ensure!(Instant::now() < deadline, "calls fail before anything is done");
+        }
     }
 
     /// Does something under load. Returns what became of the calls to the services and to the bystander, and the sidecars without

@@ -30,10 +30,14 @@ mod state;
 mod stopped;
 mod verbs;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use anyhow::{Context, Result};
-use learnflow_tests::{OUR_NAMESPACES, Target};
+use learnflow_tests::{OUR_NAMESPACES, SERVICES_NAMESPACE, Target};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
@@ -68,7 +72,7 @@ fn main() -> ExitCode {
                 downtime::TESTS
                     .iter()
                     .chain(long)
-                    .map(|(name, test)| trial(name, &target, *test)),
+                    .map(|(name, test)| trial_of_its_own(name, &target, *test)),
             );
             if asked_for("faults-table") {
                 trials.extend(
@@ -97,18 +101,41 @@ fn main() -> ExitCode {
             .chain(stopped::TESTS)
             .chain(production::TESTS)
             .chain(lab::TESTS);
-        trials.extend(tests.map(|(name, test)| trial(name, &target, *test)));
+        trials.extend(tests.map(|(name, test)| trial_of_its_own(name, &target, *test)));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 type Test = fn(&Target) -> Result<()>;
 
-fn trial(name: &str, target: &Target, test: Test) -> Trial {
+fn trial(name: &str, target: &Target, test: impl Fn(&Target) -> Result<()> + Send + 'static) -> Trial {
     let target = target.clone();
     Trial::test(name, move || {
-        test(&target).map_err(|error| Failed::from(format!("{error:#}")))
+        test(&target).map_err(|error| {
+            FAILED.store(true, Ordering::Relaxed);
+            Failed::from(format!("{error:#}"))
+        })
     })
+}
+
+/// A test failed, and may have left anything behind.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// A test that brings what it needs: one that failed before it does not make it fail as well.
+fn trial_of_its_own(name: &str, target: &Target, test: Test) -> Trial {
+    trial(name, target, move |target: &Target| {
+        if FAILED.swap(false, Ordering::Relaxed) {
+            sweep(target)?;
+        }
+        test(target)
+    })
+}
+
+fn sweep(target: &Target) -> Result<()> {
+    target.run_plugin(&["uninstall", "--unenroll"])?;
+    let delete = ["delete", "namespace", SERVICES_NAMESPACE];
+    target.run_kubectl(&[&delete[..], &["--ignore-not-found", "--wait"]].concat())?;
+    Ok(())
 }
 
 /// Runs the plugin and compares its exit code; returns what it printed to stdout and stderr.

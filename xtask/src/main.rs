@@ -1,5 +1,6 @@
 //! The project's own commands. `cargo xtask help` lists them.
 
+mod ahead;
 mod artifacts;
 mod bench;
 mod boards;
@@ -45,6 +46,8 @@ enum Command {
     Dist(dist::Arguments),
     /// Build the middleware: target/wasm/learnflow.wasm, and the filter for Envoy beside it
     Wasm,
+    #[command(name = ahead::VERB, hide = true)]
+    Ahead,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Lab(arguments) => lab::run(arguments),
         Command::Dist(arguments) => dist::run(arguments),
         Command::Wasm => wasm::run(),
+        Command::Ahead => ahead::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use clap::Args;
 use learnflow_lab::{Scope, progress};
 
 use crate::{
+    ahead,
     artifacts::{self, cargo, run_shown, target_folder},
     demo::{self, Cluster},
     wasm,
@@ -102,6 +103,7 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
         return Ok(());
     }
     if cfg!(target_os = "linux") {
+        let ahead = arguments.cluster.kubeconfig.is_none().then(ahead::start);
         let sidecars = test(
             &[&harness[..], &["--lib", "--test", "simulation", "--test", "sidecar"]].concat(),
             &["--test-threads=1"],
@@ -111,6 +113,7 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
         tally.run("outages", test(&outages, &[]))?;
         let stack = test(&[&harness[..], &["--test", "stack"]].concat(), &["--test-threads=1"]);
         tally.run("tests of the stack", stack)?;
+        ahead.map_or(Ok(()), ahead::Ahead::finish)?;
     }
     let later = artifacts::later_plugin(&guest)?;
     let target = demo::target(&arguments.cluster, "", Scope::Full)?;
