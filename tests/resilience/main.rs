@@ -146,7 +146,10 @@ type Row = (&'static str, bool, Box<dyn Fn(&mut Shared) -> Result<()> + Send>);
 fn rows() -> Vec<Row> {
     let outages = OUTAGES.iter().map(|outage| -> Row {
         let run = move |shared: &mut Shared| {
-            let measured = outage.run(&mut shared.rig, shared.ready)?;
+            let measured = match outage.fault {
+                Fault::Flaps => outage.run(&mut Rig::start_gated()?, shared.ready)?,
+                _ => outage.run(&mut shared.rig, shared.ready)?,
+            };
             let verdict = measured.judge();
             shared.outages.push(measured);
             verdict

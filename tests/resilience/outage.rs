@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
-use learnflow_tests::sidecar::{Kafka, Middleware, Rig};
+use learnflow_tests::sidecar::{Middleware, Rig};
 
 use crate::{
     callers::{Call, Callers},
@@ -27,7 +27,7 @@ pub enum Fault {
     Refuses,
     /// Stands still: connections are accepted, and nothing is answered.
     Hangs,
-    /// Killed again as soon as it is back, three times.
+    /// Not to be reached, three times, and back for a second between them. A gate does it: Kafka itself starts too slowly for that.
     Flaps,
 }
 
@@ -57,6 +57,9 @@ pub enum Promise {
 }
 
 const QUIET: Duration = Duration::from_secs(5);
+/// How often a Kafka that flaps is away, and for how long it is there between.
+const TURNS: u32 = 3;
+const UP: Duration = Duration::from_secs(1);
 /// Publishes go on for as long after Kafka is back.
 const AFTER: Duration = Duration::from_secs(15);
 /// A consumer that was thrown out by Kafka is back by then, and has what waited.
@@ -90,7 +93,7 @@ impl Outage {
             scope.spawn(|| {
                 *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch::watch(&sidecar, &stop));
             });
-            let outcome = self.disturb(rig.kafka_mut(), ready, callers);
+            let outcome = self.disturb(rig, ready, callers);
             stop.store(true, Ordering::Relaxed);
             outcome
         })?;
@@ -123,35 +126,32 @@ impl Outage {
     }
 
     /// The outage, with some quiet before and some load after it. When it began, when it was over, and all calls.
-    fn disturb(
-        &self,
-        kafka: &mut Kafka,
-        ready: Duration,
-        callers: Callers,
-    ) -> Result<(Timestamp, Timestamp, Vec<Call>)> {
+    fn disturb(&self, rig: &mut Rig, ready: Duration, callers: Callers) -> Result<(Timestamp, Timestamp, Vec<Call>)> {
         thread::sleep(QUIET);
         let away = Timestamp::now();
         let lasts = Duration::from_secs(self.seconds);
         match self.fault {
             Fault::Refuses => {
+                let kafka = rig.kafka_mut();
                 kafka.kill();
                 thread::sleep(lasts.saturating_sub(ready));
                 kafka.start_again()?;
             }
             Fault::Hangs => {
-                kafka.hold(true)?;
+                rig.kafka().hold(true)?;
                 thread::sleep(lasts);
-                kafka.hold(false)?;
+                rig.kafka().hold(false)?;
             }
             Fault::Flaps => {
-                let began = Instant::now();
-                for _ in 0..3 {
-                    kafka.kill();
-                    thread::sleep((lasts / 4).saturating_sub(ready));
-                    kafka.start_again()?;
-                    thread::sleep(Duration::from_secs(1));
+                let gate = rig.gate().context("a gate")?;
+                for turn in 0..TURNS {
+                    if turn > 0 {
+                        thread::sleep(UP);
+                    }
+                    gate.refuse()?;
+                    thread::sleep((lasts - UP * (TURNS - 1)) / TURNS);
+                    gate.let_in()?;
                 }
-                ensure!(began.elapsed() < lasts * 3, "the machine is too slow to flap");
             }
         }
         let back = Timestamp::now();
