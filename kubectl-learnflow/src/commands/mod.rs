@@ -15,6 +15,7 @@ mod diff;
 mod dlq;
 mod enrol;
 mod enrol_some;
+mod enrolled_sidecars;
 mod explain;
 mod flow;
 mod graph;

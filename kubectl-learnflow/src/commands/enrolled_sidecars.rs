@@ -28,14 +28,14 @@ pub(super) enum Seen {
 
 /// What Prometheus says about the sidecars of a namespace.
 #[derive(Debug, Default)]
-pub(super) struct Coverage {
+pub(super) struct EnrolledSidecars {
     /// `up` of each sidecar.
     pub(super) up: Vec<Sample>,
     /// Sidecars that could not load our Component.
     pub(super) failed: Vec<Sample>,
 }
 
-impl Coverage {
+impl EnrolledSidecars {
     pub(super) async fn of(cluster: &Cluster) -> Result<Self, Problem> {
         let only = format!("job=\"{JOB}\",namespace=\"{}\"", cluster.namespace);
         let up = format!("up{{{only}}}");
@@ -110,18 +110,18 @@ mod tests {
             scopes: vec!["cart".into()],
             ..Existing::default()
         };
-        let up = Coverage {
+        let up = EnrolledSidecars {
             up: vec![sample("cart-1")],
             failed: vec![],
         };
         assert_eq!(up.of_pod(&service, &pod, Some(&component)), Seen::Loaded);
 
         assert_eq!(
-            Coverage::default().of_pod(&service, &pod, Some(&component)),
+            EnrolledSidecars::default().of_pod(&service, &pod, Some(&component)),
             Seen::Unknown,
             "no metrics"
         );
-        let failed = Coverage {
+        let failed = EnrolledSidecars {
             up: vec![sample("cart-1")],
             failed: vec![sample("cart-1")],
         };
