@@ -54,7 +54,10 @@ mod tests {
         let page = "# HELP x y\nodd{label=\"a\\\"},b=\\\"\\\\\"} 3\nbroken{label=\"\nplain 1.5e9\nnothing\n\n";
         let read: Vec<_> = samples(page).collect();
         assert_eq!(read.len(), 2, "{read:?}");
-        assert_eq!((read[0].0, read[0].1["label"].as_str(), read[0].2), ("odd", "a\"},b=\"\\", 3.0));
+        assert_eq!(
+            (read[0].0, read[0].1["label"].as_str(), read[0].2),
+            ("odd", "a\"},b=\"\\", 3.0)
+        );
         assert_eq!((read[1].0, read[1].1.len(), read[1].2), ("plain", 0, 1.5e9));
     }
 }

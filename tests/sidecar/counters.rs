@@ -28,11 +28,20 @@ fn grpc_publish(rig: &Rig) -> Result<()> {
     for _ in 0..3 {
         grpc::publish(&sidecar.grpc(), PUBSUB, "ways", "{}")?;
     }
-    ensure!(grpc::publish(&sidecar.grpc(), "nobody", "ways", "{}").is_err(), "no such Component");
+    ensure!(
+        grpc::publish(&sidecar.grpc(), "nobody", "ways", "{}").is_err(),
+        "no such Component"
+    );
     let published = |record: &&Record| record.direction == Direction::Publish;
     let records = sidecar.records()?.iter().filter(published).count();
     ensure!(records == 2, "{records} records");
-    ensure!(count(&sidecar, "dapr_component_pubsub_egress_count", &[("topic", "ways"), ("success", "true")])? == 5.0);
+    ensure!(
+        count(
+            &sidecar,
+            "dapr_component_pubsub_egress_count",
+            &[("topic", "ways"), ("success", "true")]
+        )? == 5.0
+    );
     let method = ("grpc_server_method", "/dapr.proto.runtime.v1.Dapr/PublishEvent");
     let ok = ("grpc_server_status", "OK");
     ensure!(count(&sidecar, "dapr_grpc_io_server_completed_rpcs", &[method, ok])? == 3.0);
@@ -63,7 +72,13 @@ fn deliveries(rig: &Rig) -> Result<()> {
             r#"[{"entryId":"1","event":"a","contentType":"text/plain"},{"entryId":"2","event":"b","contentType":"text/plain"}]"#,
         ),
     ] {
-        let answer = client.send("POST", &format!("/v1.0/{path}"), &[("content-type", "application/json")], body.as_bytes(), false)?;
+        let answer = client.send(
+            "POST",
+            &format!("/v1.0/{path}"),
+            &[("content-type", "application/json")],
+            body.as_bytes(),
+            false,
+        )?;
         ensure!(answer.status() == 204, "{answer:?}");
     }
     let records = sidecar.wait("four deliveries", || {
@@ -80,7 +95,11 @@ fn deliveries(rig: &Rig) -> Result<()> {
     // The attempt that failed is there twice, and the event that was too old is dropped.
     ensure!(counts == (2.0, 2.0, 1.0), "{counts:?}");
     // An attempt of less than a millisecond is not in the latencies.
-    let latencies = count(&sidecar, "dapr_component_pubsub_ingress_latencies_count", &of("success"))?;
+    let latencies = count(
+        &sidecar,
+        "dapr_component_pubsub_ingress_latencies_count",
+        &of("success"),
+    )?;
     ensure!(latencies <= 2.0, "{latencies} latencies");
     // The Component is not in it: Dapr writes the name of a field there.
     let bulk = [("topic", "tried.bulk"), ("component", "pubsubName")];
@@ -91,6 +110,10 @@ fn deliveries(rig: &Rig) -> Result<()> {
 
 fn count(sidecar: &Sidecar, metric: &str, labels: &[(&str, &str)]) -> Result<f64> {
     let series = exposition::series(&sidecar.metrics()?, metric)?;
-    let of = |series: &&(exposition::Labels, f64)| labels.iter().all(|(name, value)| series.0.get(*name).is_some_and(|have| have == value));
+    let of = |series: &&(exposition::Labels, f64)| {
+        labels
+            .iter()
+            .all(|(name, value)| series.0.get(*name).is_some_and(|have| have == value))
+    };
     Ok(series.iter().filter(of).map(|(_, value)| value).sum())
 }

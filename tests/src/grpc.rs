@@ -20,7 +20,11 @@ pub fn publish(api: &str, pubsub: &str, topic: &str, data: &str) -> Result<()> {
         let trailers = body.trailers().filter(|trailers| trailers.contains_key("grpc-status"));
         let said = |name| Some(trailers.unwrap_or(&head.headers).get(name)?.to_str().ok()?.to_owned());
         let status = said("grpc-status").context("no status")?;
-        ensure!(status == "0", "status {status}: {}", said("grpc-message").unwrap_or_default());
+        ensure!(
+            status == "0",
+            "status {status}: {}",
+            said("grpc-message").unwrap_or_default()
+        );
         Ok(())
     })
 }

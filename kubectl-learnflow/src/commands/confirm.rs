@@ -3,8 +3,8 @@
 
 use super::{
     applier::patiently,
-    enrolled_sidecars::{EnrolledSidecars, Seen},
     enrol,
+    enrolled_sidecars::{EnrolledSidecars, Seen},
 };
 use crate::{
     cluster::{Cluster, Workload},

@@ -44,8 +44,8 @@ impl EnrolledSidecars {
         Ok(Self { up, failed })
     }
 
-    pub(super) fn is_up(&self, pod: &Pod) -> bool {
-        let own = |sample: &&Sample| sample.label("pod") == pod.name;
+    pub(super) fn is_up(&self, pod: &str) -> bool {
+        let own = |sample: &&Sample| sample.label("pod") == pod;
         self.up.iter().find(own).is_some_and(|sample| sample.value == 1.0)
     }
 
@@ -55,7 +55,7 @@ impl EnrolledSidecars {
     }
 
     pub(super) fn of_pod(&self, service: &Service, pod: &Pod, component: Option<&Existing>) -> Seen {
-        if !self.is_up(pod) {
+        if !self.is_up(&pod.name) {
             return Seen::Unknown;
         }
         let meant = component.is_some_and(|component| {

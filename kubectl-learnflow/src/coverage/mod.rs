@@ -113,6 +113,16 @@ pub(crate) struct Row {
     pub(crate) why: Vec<Why>,
 }
 
+impl Row {
+    /// Who gives to whom.
+    pub(crate) fn arrow(&self) -> String {
+        match self.dir {
+            Direction::Publish => format!("{} → {}", self.service, self.topic),
+            Direction::Deliver => format!("{} → {}", self.topic, self.service),
+        }
+    }
+}
+
 /// What a row is of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
@@ -125,10 +135,15 @@ struct Place {
 impl Evidence {
     /// By topic, publishers first. Nothing happened: no rows.
     pub(crate) fn rows(&self) -> Vec<Row> {
-        let mut places: BTreeSet<Place> = self.sidecars.iter().flat_map(places).collect();
+        let ours = |place: &Place| place.pubsub.is_empty() || self.components.contains_key(&place.pubsub);
+        let mut places: BTreeSet<Place> = self.sidecars.iter().flat_map(places).filter(ours).collect();
         places.extend(self.waiting());
         let mut rows: Vec<Row> = places.iter().map(|place| self.row(place)).collect();
-        rows.extend(self.grown.iter().filter_map(|((kafka, topic), grew)| self.rest(kafka, topic, *grew)));
+        rows.extend(
+            self.grown
+                .iter()
+                .filter_map(|((kafka, topic), grew)| self.rest(kafka, topic, *grew)),
+        );
         rows.sort_by(|a, b| (&a.topic, &a.pubsub, a.dir, &a.service).cmp(&(&b.topic, &b.pubsub, b.dir, &b.service)));
         rows
     }
@@ -150,7 +165,10 @@ impl Evidence {
 
     /// Subscribers of topics to which something came.
     fn waiting(&self) -> impl Iterator<Item = Place> {
-        let reached = |one: &&Subscriber| self.grew(&one.pubsub, &one.topic).is_some_and(|grew| grew > self.slack(grew));
+        let reached = |one: &&Subscriber| {
+            self.grew(&one.pubsub, &one.topic)
+                .is_some_and(|grew| grew > self.slack(grew))
+        };
         self.subscribers.iter().filter(reached).map(|one| Place {
             topic: one.topic.clone(),
             pubsub: one.pubsub.clone(),
@@ -199,7 +217,10 @@ impl Evidence {
         let only_both = self.sidecars_of(&place.app).any(|one| both(&one));
         let sum = |of: fn(&Sidecar) -> Option<&Counts>| {
             let meant = self.sidecars_of(&place.app).filter(|one| !only_both || both(one));
-            meant.filter_map(of).map(|counts| place.count(counts)).reduce(|a, b| a + b)
+            meant
+                .filter_map(of)
+                .map(|counts| place.count(counts))
+                .reduce(|a, b| a + b)
         };
         (sum(|one| one.counted.as_ref()), sum(|one| one.recorded.as_ref()))
     }
@@ -241,7 +262,13 @@ impl Evidence {
             Why::Bulk(bulk),
         ];
         let counts = [not_enrolled, not_loaded, grpc, unexplained, bulk];
-        why.extend(causes.into_iter().zip(counts).filter(|(_, count)| *count > 0).map(|(cause, _)| cause));
+        why.extend(
+            causes
+                .into_iter()
+                .zip(counts)
+                .filter(|(_, count)| *count > 0)
+                .map(|(cause, _)| cause),
+        );
         if self.sidecars_of(&place.app).any(|one| one.counted.is_none()) {
             why.push(Why::NoMetrics);
         }
@@ -307,14 +334,20 @@ impl Evidence {
             let counted = one.counted.as_ref().is_some_and(|counts| place.count(counts) > 0);
             one.scraped == Some(false) && !one.new && counted
         };
-        let pods: Vec<String> = self.sidecars_of(&place.app).filter(unknown).map(|one| one.pod.clone()).collect();
+        let pods: Vec<String> = self
+            .sidecars_of(&place.app)
+            .filter(unknown)
+            .map(|one| one.pod.clone())
+            .collect();
         (!pods.is_empty()).then_some(Why::Unscraped(pods))
     }
 
     /// What came to a topic beside what sidecars sent.
     fn rest(&self, kafka: &str, topic: &str, grew: u64) -> Option<Row> {
         let names = |(name, component): (&String, &Component)| {
-            let own = topic.strip_prefix(&component.prefix).filter(|_| component.kafka == kafka)?;
+            let own = topic
+                .strip_prefix(&component.prefix)
+                .filter(|_| component.kafka == kafka)?;
             Some((name.clone(), own.to_owned()))
         };
         let names: Vec<(String, String)> = self.components.iter().filter_map(names).collect();

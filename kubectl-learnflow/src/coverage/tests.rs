@@ -74,7 +74,11 @@ fn evidence(case: &Case) -> Evidence {
             .iter()
             .map(|(text, count)| {
                 let words: Vec<&str> = text.split(' ').collect();
-                let dir = if words[1] == "publish" { Direction::Publish } else { Direction::Deliver };
+                let dir = if words[1] == "publish" {
+                    Direction::Publish
+                } else {
+                    Direction::Deliver
+                };
                 ((words[0].to_owned(), words[2].to_owned(), dir), *count)
             })
             .collect(),
@@ -83,10 +87,21 @@ fn evidence(case: &Case) -> Evidence {
     Evidence {
         window: Duration::from_secs(60),
         looking: Duration::from_millis(600),
-        components: [(PUBSUB.to_owned(), Component { kafka: "k".into(), prefix: "ns-".into() })].into(),
+        components: [(
+            PUBSUB.to_owned(),
+            Component {
+                kafka: "k".into(),
+                prefix: "ns-".into(),
+            },
+        )]
+        .into(),
         sidecars: sidecars.collect(),
         gone: case.gone.clone(),
-        grown: case.grown.iter().map(|(topic, grew)| (("k".into(), format!("ns-{topic}")), *grew)).collect(),
+        grown: case
+            .grown
+            .iter()
+            .map(|(topic, grew)| (("k".into(), format!("ns-{topic}")), *grew))
+            .collect(),
         subscribers: case
             .subscribers
             .iter()
@@ -96,7 +111,11 @@ fn evidence(case: &Case) -> Evidence {
                 topic: topic.clone(),
             })
             .collect(),
-        dead_letters: case.dead_letters.iter().map(|topic| (PUBSUB.into(), topic.clone())).collect(),
+        dead_letters: case
+            .dead_letters
+            .iter()
+            .map(|topic| (PUBSUB.into(), topic.clone()))
+            .collect(),
         spans,
     }
 }
@@ -126,7 +145,12 @@ fn what_is_invisible_has_a_reason() {
     for case in &cases {
         let rows: Vec<String> = evidence(case).rows().iter().map(shown).collect();
         if rows != case.rows {
-            wrong.push(format!("{}:\n  {}\nnot\n  {}", case.name, rows.join("\n  "), case.rows.join("\n  ")));
+            wrong.push(format!(
+                "{}:\n  {}\nnot\n  {}",
+                case.name,
+                rows.join("\n  "),
+                case.rows.join("\n  ")
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -177,20 +201,27 @@ fn a_sidecars_page_is_read() {
 fn what_a_restarted_sidecar_counts_is_all_new() {
     let page = |start: u32, sent: u32| {
         let labels = r#"component="k",success="true",topic="t""#;
-        let page = format!("process_start_time_seconds {start}\ndapr_component_pubsub_egress_count{{{labels}}} {sent}\n");
+        let page =
+            format!("process_start_time_seconds {start}\ndapr_component_pubsub_egress_count{{{labels}}} {sent}\n");
         Counters::read(&page, "learnflow")
     };
     let sent = |before: Option<&Counters>, now: Counters| now.since(before).values().sum::<u64>();
     assert_eq!(sent(Some(&page(1, 5)), page(1, 8)), 3);
     assert_eq!(sent(Some(&page(1, 5)), page(1, 5)), 0);
     assert_eq!(sent(Some(&page(1, 5)), page(2, 8)), 8, "another process");
-    assert_eq!(sent(Some(&page(1, 5)), page(1, 3)), 3, "it began anew without saying so");
+    assert_eq!(
+        sent(Some(&page(1, 5)), page(1, 3)),
+        3,
+        "it began anew without saying so"
+    );
     assert_eq!(sent(None, page(1, 8)), 8);
 }
 
 #[test]
 fn records_count_under_the_names_that_the_app_knows() {
-    let line = |record: &str| format!("{{\"app_id\":\"a\",\"instance\":\"a-1\",\"msg\":{record:?},\"time\":\"2026-01-15T10:00:00Z\"}}\n");
+    let line = |record: &str| {
+        format!("{{\"app_id\":\"a\",\"instance\":\"a-1\",\"msg\":{record:?},\"time\":\"2026-01-15T10:00:00Z\"}}\n")
+    };
     let log = [
         r#"{"lf":1,"dir":"publish","pubsub":"k","topic":"t","outcome":"success","status":204}"#,
         r#"{"lf":1,"dir":"publish","pubsub":"k","topic":"t","outcome":"error","status":500}"#,
@@ -201,7 +232,9 @@ fn records_count_under_the_names_that_the_app_knows() {
     ];
     let (mut reader, mut names, mut keys) = (Reader::default(), Names::default(), Vec::new());
     let mut events = Vec::new();
-    reader.read(log.map(line).concat().as_bytes(), &mut names, |event| events.push(event));
+    reader.read(log.map(line).concat().as_bytes(), &mut names, |event| {
+        events.push(event)
+    });
     events.extend(reader.end(&mut names));
     keys.extend(events.iter().map(|event| Key::of(event, &names, "ns-")));
     let expected = [

@@ -1,8 +1,7 @@
 //! Why something is not seen, in words, and what to do about it.
 
-use super::Direction;
 use crate::text;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Why {
@@ -32,7 +31,10 @@ pub(crate) enum Why {
     /// Events of which the app took none.
     Refused(u64),
     NoSpans,
-    Sampled { spans: u64, events: u64 },
+    Sampled {
+        spans: u64,
+        events: u64,
+    },
     /// Pods whose counters Prometheus does not have.
     Unscraped(Vec<String>),
 }
@@ -85,69 +87,70 @@ impl Why {
     }
 
     /// What it means, and what to do.
-    pub(crate) fn advice(&self, service: &str, topic: &str, dir: Direction) -> String {
+    pub(crate) fn advice(&self) -> &'static str {
         match self {
-            Self::NotEnrolled(_) => format!(
-                "Some pods of {service} have no middleware. Enrol its Deployment: `kubectl learnflow enroll DEPLOYMENT`."
-            ),
-            Self::NotLoaded(_) => "`kubectl learnflow status` says which sidecars run without it, and why.".into(),
-            Self::GrpcPublish(_) => "A publish over gRPC does not pass the HTTP pipeline, so the middleware does not see it. \
-                                     Publish over HTTP; until then Dapr's own counter has them, \
-                                     dapr_component_pubsub_egress_count."
-                .into(),
-            Self::GrpcDelivery(_) => "An app that receives over gRPC is not called through the HTTP pipeline, so the \
-                                      middleware does not see it. Receive over HTTP (dapr.io/app-protocol: http); until \
-                                      then Dapr's own counter has them, dapr_component_pubsub_ingress_count."
-                .into(),
-            Self::NoRecord(_) => {
-                let stream = match dir {
-                    Direction::Publish => "",
-                    Direction::Deliver => " An app that subscribes by a stream (gRPC) has none either.",
-                };
-                format!(
-                    "Records need dapr.io/log-level info or debug, and a topic that the middleware's configuration does \
-                     not leave out.{stream} `kubectl learnflow check` looks at the sidecars."
-                )
+            Self::NotEnrolled(_) => {
+                "Some pods have no middleware. Enrol their Deployment: `kubectl learnflow enroll DEPLOYMENT`."
             }
-            Self::NoMetrics => "How many there were is not known of them. `kubectl learnflow check` says why a sidecar \
-                                gives no metrics."
-                .into(),
-            Self::Bulk(_) => "How many events a bulk call had, only its body says: a call counts as one here.".into(),
-            Self::WithoutDapr(_) => "Somebody publishes to this topic without Dapr, or from another namespace. What no \
-                                     sidecar sends, only Kafka sees."
-                .into(),
-            Self::Uncounted(_) => "Pods came, went or did not answer meanwhile, so that what they sent is not known. Look \
-                                   again when all stay."
-                .into(),
-            Self::DeadLetters(_) => format!(
-                "Dapr sends these itself, which is neither counted nor recorded. `kubectl learnflow dlq show {topic}` \
-                 shows them."
-            ),
-            Self::OfDeadLetters => "Its records name the topic that a dead letter comes from: docs/records.md says why, \
-                                    and how to end it."
-                .into(),
-            Self::Stalled(_) => format!(
-                "Events come and none goes to {service}. See the log of its container daprd for what it waits, and its \
-                 lag with `kubectl learnflow status`."
-            ),
-            Self::NoPod(_) => format!("A Subscription names {service}, and no pod of it runs. Its events wait in Kafka."),
-            Self::Refused(_) => format!(
-                "The app of {service} takes none. `kubectl learnflow flow --service {service} --outcome retry` shows what \
-                 it answers."
-            ),
-            Self::NoSpans => "Tracing is off, samples nothing, or does not reach the Collector: see spec.tracing of the \
-                              sidecar's Configuration. Records do not need it."
-                .into(),
-            Self::Sampled { .. } => "The others are not sampled: samplingRate in the sidecar's Configuration, or what the \
-                                     caller's traceparent says. Records are complete all the same."
-                .into(),
-            Self::Unscraped(_) => "The sidecar counts, and Prometheus does not have it: boards and alerts miss it. \
-                                   `kubectl learnflow status` shows which sidecars give metrics."
-                .into(),
+            Self::NotLoaded(_) => "`kubectl learnflow status` says which sidecars run without it, and why.",
+            Self::GrpcPublish(_) => {
+                "A publish over gRPC does not pass the HTTP pipeline, so the middleware does not see it. Publish over HTTP; \
+                 until then Dapr's own counter has them, dapr_component_pubsub_egress_count."
+            }
+            Self::GrpcDelivery(_) => {
+                "An app that receives over gRPC is not called through the HTTP pipeline, so the middleware does not see it. \
+                 Receive over HTTP; until then Dapr's own counter has them, dapr_component_pubsub_ingress_count."
+            }
+            Self::NoRecord(_) => {
+                "Records need dapr.io/log-level info or debug, and a topic that the middleware's configuration does not \
+                 leave out; an app that subscribes by a stream (gRPC) has none. `kubectl learnflow check` looks at the \
+                 sidecars."
+            }
+            Self::NoMetrics => {
+                "How many there were is not known of these. `kubectl learnflow check` says why a sidecar gives no metrics."
+            }
+            Self::Bulk(_) => "How many events a bulk call had, only its body says: a call counts as one here.",
+            Self::WithoutDapr(_) => {
+                "Somebody publishes to this topic without Dapr, or from another namespace. What no sidecar here sends, only \
+                 Kafka sees."
+            }
+            Self::Uncounted(_) => {
+                "Pods came, went or did not answer meanwhile, so that not all is known of what they sent. Look again when \
+                 all stay."
+            }
+            Self::DeadLetters(_) => {
+                "Dapr sends these itself, which is neither counted nor recorded. `kubectl learnflow dlq ls` shows them."
+            }
+            Self::OfDeadLetters => {
+                "Records name the topic that a dead letter comes from. docs/records.md says why, and how to end it."
+            }
+            Self::Stalled(_) => {
+                "Events come and none goes to the app. The log of its container daprd says what it waits for."
+            }
+            Self::NoPod(_) => "A Subscription is for this app, and no pod of it runs. Its events wait in Kafka.",
+            Self::Refused(_) => "`kubectl learnflow flow --outcome retry` shows what the app answers.",
+            Self::NoSpans => {
+                "Tracing is off, samples nothing, or does not reach the Collector: see spec.tracing of the sidecar's \
+                 Configuration. Records do not need it."
+            }
+            Self::Sampled { .. } => {
+                "The others are not sampled: by samplingRate of the sidecar's Configuration, or as the caller's traceparent \
+                 says. Records are complete all the same."
+            }
+            Self::Unscraped(_) => {
+                "The sidecar counts, and Prometheus does not have it: boards and alerts miss it. `kubectl learnflow status` \
+                 shows which sidecars give metrics."
+            }
         }
     }
+}
 
-    pub(crate) fn document(&self, service: &str, topic: &str, dir: Direction) -> Value {
-        json!({ "code": self.code(), "what": self.words(), "advice": self.advice(service, topic, dir) })
+impl Serialize for Why {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Why", 3)?;
+        fields.serialize_field("code", self.code())?;
+        fields.serialize_field("what", &self.words())?;
+        fields.serialize_field("advice", self.advice())?;
+        fields.end()
     }
 }

@@ -200,10 +200,10 @@ fn row(service: &Service, pods: &[Pod], reason: Option<String>, evidence: &Evide
         Some(pods.map(|pod| pod.name.clone()).collect())
     };
     let loaded = named(&|sidecars, pod| sidecars.of_pod(service, pod, component) == Seen::Loaded);
-    let scraped = named(&|sidecars, pod| sidecars.is_up(pod));
+    let scraped = named(&|sidecars, pod| sidecars.is_up(&pod.name));
     let without = named(&|sidecars, pod| sidecars.of_pod(service, pod, component) == Seen::Without);
-    let failed = named(&|sidecars, pod| sidecars.is_up(pod) && sidecars.has_failed(pod));
-    let silent = named(&|sidecars, pod| !sidecars.is_up(pod));
+    let failed = named(&|sidecars, pod| sidecars.is_up(&pod.name) && sidecars.has_failed(pod));
+    let silent = named(&|sidecars, pod| !sidecars.is_up(&pod.name));
     Row {
         deployment: service.name.clone(),
         app_id: service.app_id.clone(),

@@ -215,7 +215,8 @@ fn begun(services: &[Service], configurations: &[Configuration]) -> Share {
 }
 
 async fn telemetry(cluster: &Cluster) -> Result<Telemetry, Problem> {
-    let (sidecars, loaded, topics) = try_join!(EnrolledSidecars::of(cluster), Loaded::of(cluster), topics::of(cluster))?;
+    let (sidecars, loaded, topics) =
+        try_join!(EnrolledSidecars::of(cluster), Loaded::of(cluster), topics::of(cluster))?;
     Ok(Telemetry {
         sidecars,
         loaded,
