@@ -4,15 +4,14 @@
 //! tracing did. Where one knows less than the one before it, there is a reason.
 
 mod counts;
+mod evidence;
 mod why;
 
 use counts::BULK;
 pub(crate) use counts::{Counters, Counts, Key, What};
+pub(crate) use evidence::{Component, Evidence, Sidecar, Spans, Subscriber};
 use serde::Serialize;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 pub(crate) use why::Why;
 
 /// Who publishes what no sidecar sent.
@@ -36,79 +35,27 @@ impl Direction {
     }
 }
 
-/// What was seen between two looks. What a source does not tell is absent.
-#[derive(Debug, Default)]
-pub(crate) struct Evidence {
-    pub(crate) window: Duration,
-    /// How long the looks took themselves: what happens meanwhile, one source has counted and another one not.
-    pub(crate) looking: Duration,
-    pub(crate) components: BTreeMap<String, Component>,
-    pub(crate) sidecars: Vec<Sidecar>,
-    /// Apps with pods that were there at first only. What these did last, nobody has counted.
-    pub(crate) gone: BTreeSet<String>,
-    /// By how much topics grew: by their Kafka, and their names there.
-    pub(crate) grown: BTreeMap<(String, String), u64>,
-    pub(crate) subscribers: BTreeSet<Subscriber>,
-    /// Component and topic of what is never taken.
-    pub(crate) dead_letters: BTreeSet<(String, String)>,
-    pub(crate) spans: Option<Spans>,
-}
-
-/// By app id, topic and direction.
-#[derive(Debug, Default)]
-pub(crate) struct Spans {
-    pub(crate) counts: BTreeMap<(String, String, Direction), u64>,
-    /// Some topics have no row of their own: what has none is not known.
-    pub(crate) overflow: bool,
-}
-
-/// A Component of type pubsub.kafka.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Component {
-    /// Which Kafka: several Components may have the same.
-    pub(crate) kafka: String,
-    /// What stands before the app's names of topics in Kafka.
-    pub(crate) prefix: String,
-}
-
-/// One pod's sidecar.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Sidecar {
-    pub(crate) pod: String,
-    pub(crate) app: String,
-    /// It has come meanwhile.
-    pub(crate) new: bool,
-    pub(crate) enrolled: bool,
-    /// It could not load the middleware.
-    pub(crate) failed: bool,
-    /// Prometheus has its counters.
-    pub(crate) scraped: Option<bool>,
-    pub(crate) counted: Option<Counts>,
-    pub(crate) recorded: Option<Counts>,
-}
-
-/// An app that is to be sent the events of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Subscriber {
-    pub(crate) app: String,
-    pub(crate) pubsub: String,
-    pub(crate) topic: String,
-}
-
-/// One service's part in one topic.
+/// One service's part in one topic. What is not known is absent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Row {
     pub(crate) service: String,
+    /// Empty where several may be meant.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) pubsub: String,
     pub(crate) topic: String,
     pub(crate) dir: Direction,
     /// By how much the topic grew in Kafka, whoever published.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) broker: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sidecar: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) records: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) spans: Option<u64>,
     /// The share of what should be seen that has a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) covered: Option<f64>,
     pub(crate) why: Vec<Why>,
 }
@@ -148,9 +95,9 @@ impl Evidence {
         rows
     }
 
-    /// How many of so many may be on their way between two sources.
-    fn slack(&self, of: u64) -> u64 {
-        let share = self.looking.as_secs_f64() / self.window.as_secs_f64().max(f64::MIN_POSITIVE);
+    /// How many of so many may be on their way between two sources that are so far apart.
+    fn slack(&self, of: u64, apart: Duration) -> u64 {
+        let share = apart.as_secs_f64() / self.window.as_secs_f64().max(f64::MIN_POSITIVE);
         (of as f64 * share.min(1.0)).ceil() as u64
     }
 
@@ -167,7 +114,7 @@ impl Evidence {
     fn waiting(&self) -> impl Iterator<Item = Place> {
         let reached = |one: &&Subscriber| {
             self.grew(&one.pubsub, &one.topic)
-                .is_some_and(|grew| grew > self.slack(grew))
+                .is_some_and(|grew| grew > self.slack(grew, self.looking))
         };
         self.subscribers.iter().filter(reached).map(|one| Place {
             topic: one.topic.clone(),
@@ -251,7 +198,7 @@ impl Evidence {
                 unexplained += missing - over_it;
             }
         }
-        if unexplained <= self.slack(all) {
+        if unexplained <= self.slack(all, self.asking) {
             unexplained = 0;
         }
         let causes = [
@@ -285,7 +232,7 @@ impl Evidence {
         };
         let subscribed = place.dir == Direction::Deliver && self.subscribers.contains(&one);
         let grew = self.grew(&place.pubsub, &place.topic)?;
-        if !subscribed || grew <= self.slack(grew) || self.gone.contains(&place.app) {
+        if !subscribed || grew <= self.slack(grew, self.looking) || self.gone.contains(&place.app) {
             return None;
         }
         let in_bulk = Key::new(What::DeliveredInBulk, "", BULK);
@@ -318,7 +265,7 @@ impl Evidence {
     fn unsampled(&self, place: &Place, events: Option<u64>, spans: Option<u64>, why: &[Why]) -> Option<Why> {
         let (events, spans) = (events?, spans?);
         let nameless = |why: &Why| matches!(why, Why::NotEnrolled(_) | Why::NotLoaded(_));
-        let fewer = events.saturating_sub(spans) > self.slack(events);
+        let fewer = events.saturating_sub(spans) > self.slack(events, self.looking);
         match spans {
             _ if !fewer || place.dir == Direction::Publish && why.iter().any(nameless) => None,
             0 => Some(Why::NoSpans),
@@ -370,7 +317,7 @@ impl Evidence {
         }
         let more = grew.saturating_sub(sent);
         // How many events a bulk call had is not known.
-        if more <= self.slack(grew) || bulk > 0 {
+        if more <= self.slack(grew, self.looking) || bulk > 0 {
             return None;
         }
         let died = names.iter().any(|name| self.dead_letters.contains(name));

@@ -2,6 +2,7 @@ use super::*;
 use crate::printer;
 use learnflow_flow::{Names, Reader};
 use serde::Deserialize;
+use std::{collections::BTreeMap, time::Duration};
 
 const PUBSUB: &str = "kafka-pubsub";
 
@@ -86,6 +87,7 @@ fn evidence(case: &Case) -> Evidence {
     });
     Evidence {
         window: Duration::from_secs(60),
+        asking: Duration::from_millis(600),
         looking: Duration::from_millis(600),
         components: [(
             PUBSUB.to_owned(),

@@ -53,6 +53,7 @@ pub(super) struct Look {
 pub(super) struct Asked {
     pod: SidecarPod,
     pub(super) at: Time,
+    took: Duration,
     counters: Result<Counters, String>,
 }
 
@@ -183,6 +184,7 @@ impl Scene {
     }
 
     async fn ask(&self, pod: SidecarPod) -> Asked {
+        let began = Instant::now();
         let counters = match pod.metrics {
             Some(port) => self.cluster.metrics_of(&pod.name, port).await,
             None => Err("its metrics are off".into()),
@@ -192,6 +194,7 @@ impl Scene {
         Asked {
             pod,
             at: now(),
+            took: began.elapsed(),
             counters,
         }
     }
@@ -229,19 +232,20 @@ impl Scene {
             .values()
             .map(|now| sidecar(first.sidecars.get(&now.pod.name), now));
         let sidecars: Vec<Sidecar> = sidecars.collect();
-        for asked in first.sidecars.values().chain(second.sidecars.values()) {
-            if let Err(why) = &asked.counters {
-                self.notes.push(format!(
-                    "Pod {} is not counted: {}",
-                    asked.pod.name,
-                    why.trim_end_matches('.')
-                ));
-            }
-        }
-        self.notes.extend(first.notes.iter().chain(&second.notes).cloned());
-        self.notes.dedup();
+        let silent = first
+            .sidecars
+            .values()
+            .chain(second.sidecars.values())
+            .filter_map(|asked| {
+                let why = asked.counters.as_ref().err()?.trim_end_matches('.');
+                Some(format!("Pod {} is not counted: {why}", asked.pod.name))
+            });
+        // Said once, though it may hold for both.
+        let notes: BTreeSet<String> = silent.chain(first.notes.iter().chain(&second.notes).cloned()).collect();
+        self.notes.extend(notes);
         Evidence {
             window: second.began - first.began,
+            asking: first.longest() + second.longest(),
             looking: first.took + second.took,
             components: self.components.clone(),
             sidecars,
@@ -266,6 +270,14 @@ impl Scene {
             Some((place.clone(), u64::try_from(end - start).ok()?))
         };
         second.ends.iter().filter_map(grew).collect()
+    }
+}
+
+impl Look {
+    fn longest(&self) -> Duration {
+        let answered = self.sidecars.values().filter(|asked| asked.counters.is_ok());
+        let each = answered.map(|asked| asked.took);
+        each.max().unwrap_or_default()
     }
 }
 

@@ -147,3 +147,6 @@ async fn records(global: &Global, scene: &Scene, first: &Look, second: &Look) ->
     recorded.unread = events.unread();
     Ok(recorded)
 }
+
+#[cfg(test)]
+mod tests;
