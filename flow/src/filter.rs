@@ -28,7 +28,7 @@ impl Filter {
 }
 
 /// The name itself, or with `*` for any part of it.
-fn matches(wanted: &str, text: &str) -> bool {
+pub fn matches(wanted: &str, text: &str) -> bool {
     let mut parts = wanted.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
         return false;

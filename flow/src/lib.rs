@@ -18,7 +18,7 @@ mod tally;
 mod time;
 
 pub use event::{Event, Name, Names};
-pub use filter::Filter;
+pub use filter::{Filter, matches};
 pub use reader::{Counts, Reader};
 pub use tally::{Flow, Row, Tally, Window};
 pub use time::Time;

@@ -302,6 +302,8 @@ pub(crate) struct SidecarPod {
     pub(crate) app_id: String,
     /// The port of its metrics, unless they are off.
     pub(crate) metrics: Option<u16>,
+    /// It was made with the middleware: annotation [`crate::objects::REVISION`].
+    pub(crate) enrolled: bool,
 }
 
 /// What a sidecar says of itself; errors are its own, as a clause.

@@ -42,6 +42,7 @@ const BUDGETS: &str = "poddisruptionbudgets";
 pub(crate) enum Task {
     Bundle,
     Check,
+    Coverage,
     Dashboard,
     Diff,
     Dlq,
@@ -119,6 +120,7 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
             .like(simulate_scaling(namespace).required),
         Task::Dlq => dlq(namespace),
         Task::Flow | Task::Graph | Task::Top => logs(namespace),
+        Task::Coverage => coverage(plan, namespace),
         Task::Render => {
             let scaled = if plan.scales {
                 scaled(namespace)
@@ -169,6 +171,20 @@ fn logs(namespace: &str) -> Permissions {
     Permissions::default()
         .need(to("list,watch", "", "pods", Some(namespace)))
         .need(to("get", "", "pods/log", Some(namespace)))
+}
+
+/// Both sides of each count. Kafka may be in another namespace, which only its Component says: there it takes the same of
+/// pods and services.
+fn coverage(plan: &Plan, namespace: &str) -> Permissions {
+    Permissions::default()
+        .need(to("list", "", "pods", Some(namespace)))
+        .need(to("list", "dapr.io", "components,subscriptions", Some(namespace)))
+        .need(to("get", "", "pods/portforward", Some(namespace)))
+        // From Kubernetes 1.35 on a port-forward needs this too.
+        .like(to("create", "", "pods/portforward", Some(namespace)))
+        .like(to("get", "", "pods/log,services", Some(namespace)))
+        .like(kept())
+        .like(prometheus(&plan.keeper))
 }
 
 fn status(plan: &Plan, namespace: &str) -> Permissions {

@@ -13,7 +13,7 @@ use learnflow_tests::{
     Frontend, Progress, Prometheus, SERVICES_NAMESPACE, Span, Target, progress_of, read_spans, records,
 };
 
-use crate::{Test, boards, expect, objects, stack_is_gone};
+use crate::{Test, boards, coverage, expect, objects, stack_is_gone};
 
 const LESSONS: usize = 500;
 const TOPIC: &str = "lesson.generated";
@@ -40,6 +40,10 @@ pub const TESTS: &[(&str, Test)] = &[
     (
         "line::without_the_middleware_the_topic_is_missing",
         without_the_middleware_the_topic_is_missing,
+    ),
+    (
+        "line::coverage_names_a_grpc_publisher",
+        coverage::a_grpc_publisher_is_named,
     ),
     (
         "line::each_query_of_a_board_has_an_answer",

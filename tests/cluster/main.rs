@@ -4,6 +4,7 @@ mod autoscaling;
 mod boards;
 mod changes;
 mod concerns;
+mod coverage;
 mod dlq;
 #[cfg(target_os = "linux")]
 mod downtime;

@@ -257,6 +257,7 @@ fn every_verb_that_looks_under_its_role(target: &Target) -> Result<()> {
     run(target, "enroll", &["enroll", "course-agent"], 0)?;
     run(target, "status", &["status", "--wait=60s"], 0)?;
     run(target, "check", &["check"], 0)?;
+    run(target, "coverage", &["coverage", "--window=2s"], 0)?;
     let file = std::env::temp_dir().join(format!("learnflow-rbac-{}.tar.gz", std::process::id()));
     let path = file.to_string_lossy().into_owned();
     let bundled = run(target, "bundle", &["bundle", "--since=1m", "--output", &path], 0);

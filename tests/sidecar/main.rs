@@ -1,6 +1,7 @@
 //! The middleware as it is shipped, in real sidecars with a real Kafka. `cargo xtask test` runs them before those on a
 //! cluster.
 
+mod counters;
 mod envoy;
 mod guests;
 mod load;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         streams::TESTS,
         unchanged::TESTS,
         records::TESTS,
+        counters::TESTS,
         envoy::TESTS,
         messages::TESTS,
     ];

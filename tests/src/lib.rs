@@ -6,6 +6,7 @@ pub mod backlog;
 pub mod boards;
 pub mod envoy;
 pub mod exposition;
+pub mod grpc;
 pub mod http;
 #[cfg(target_os = "linux")]
 mod load;

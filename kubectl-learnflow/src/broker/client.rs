@@ -3,6 +3,7 @@
 use super::{Credentials, Message, Way, socks::Proxy, unreachable};
 use crate::{problem::Problem, text::format_duration};
 use chrono::DateTime;
+use futures::{StreamExt, TryStreamExt, stream};
 use rskafka::{
     BackoffConfig,
     client::{
@@ -25,6 +26,8 @@ use tokio::time::timeout;
 const CHUNK: i32 = 4 << 20;
 /// No answer is larger.
 const ANSWER: usize = 128 << 20;
+/// How many partitions are asked at a time.
+const AT_ONCE: usize = 8;
 /// How long Kafka may collect before it answers: we ask only for what is there.
 const COLLECT_MS: i32 = 100;
 
@@ -100,6 +103,28 @@ impl Kafka {
         Ok(topics.into_iter().map(|topic| (topic.name, topic.partitions)).collect())
     }
 
+    /// Where these topics end, all partitions together, so that the difference of two such sums is what came in between.
+    /// One that is not there has no end.
+    pub(crate) async fn ends(&self, topics: &BTreeSet<String>) -> Result<BTreeMap<String, i64>, Problem> {
+        let there = match topics.is_empty() {
+            true => BTreeMap::new(),
+            false => self.topics().await?,
+        };
+        let partitions = there.into_iter().filter(|(topic, _)| topics.contains(topic));
+        let each =
+            partitions.flat_map(|(topic, numbers)| numbers.into_iter().map(move |number| (topic.clone(), number)));
+        let ends = stream::iter(each).map(async |(topic, number)| {
+            let end = self.partition(&topic, number).await?.end().await?;
+            Ok::<_, Problem>((topic, end))
+        });
+        let mut sums = BTreeMap::new();
+        let mut ends = std::pin::pin!(ends.buffer_unordered(AT_ONCE));
+        while let Some((topic, end)) = ends.try_next().await? {
+            *sums.entry(topic).or_default() += end;
+        }
+        Ok(sums)
+    }
+
     pub(crate) async fn partition(&self, topic: &str, partition: i32) -> Result<Partition, Problem> {
         let asked = self
             .client
@@ -118,8 +143,15 @@ impl Partition {
         let doing = format!("ask for the offsets of {}", self.name());
         let first = self.client.get_offset(OffsetAt::Earliest);
         let first = self.shared.within(&doing, first).await?;
+        Ok(first..self.end().await?)
+    }
+
+    /// The offset of the next message that will come.
+    pub(crate) async fn end(&self) -> Result<i64, Problem> {
         let end = self.client.get_offset(OffsetAt::Latest);
-        Ok(first..self.shared.within(&doing, end).await?)
+        self.shared
+            .within(&format!("ask for the end of {}", self.name()), end)
+            .await
     }
 
     /// The offset of the first message that is not older; where there is none, that of the next that will come.

@@ -156,7 +156,7 @@ pub(crate) enum TopFormat {
     Json,
 }
 
-fn parse_window(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_window(text: &str) -> Result<Duration, String> {
     let window = parse_timeout(text)?;
     match window.as_secs() {
         1..=86_400 => Ok(window),

@@ -215,7 +215,7 @@ impl Cluster {
     }
 
     /// Each Subscription with its scopes.
-    pub(super) async fn declared(&self) -> Result<Vec<(Vec<String>, Subscription)>, Problem> {
+    pub(crate) async fn declared(&self) -> Result<Vec<(Vec<String>, Subscription)>, Problem> {
         let mut all = Vec::new();
         // The older version is served beside the newer one; both show all objects.
         let object = ObjectRef {
@@ -240,7 +240,8 @@ impl Cluster {
         Ok(all)
     }
 
-    async fn subscribed(&self, pod: &SidecarPod) -> Result<Vec<Subscription>, String> {
+    /// What a sidecar says that its app subscribes to.
+    pub(crate) async fn subscribed(&self, pod: &SidecarPod) -> Result<Vec<Subscription>, String> {
         let metadata = self.sidecar_metadata(&pod.name).await?;
         let list = metadata["subscriptions"].as_array().into_iter().flatten();
         let from = format!("app {}", pod.app_id);

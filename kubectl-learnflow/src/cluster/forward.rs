@@ -4,7 +4,7 @@ use super::Cluster;
 use crate::{
     model::{Probe, SidecarPod, Subscribed},
     monitoring::Address,
-    objects::STACK_NAMESPACE,
+    objects::{REVISION, STACK_NAMESPACE},
     problem::{Kind, Problem},
 };
 use http::{Request, StatusCode, header};
@@ -149,6 +149,7 @@ impl Cluster {
                     Some("false") => None,
                     _ => Some(port_named(&pod, "dapr-metrics").unwrap_or(METRICS)),
                 },
+                enrolled: pod.annotations().contains_key(REVISION),
                 name: pod.name_any(),
             })
             .collect())

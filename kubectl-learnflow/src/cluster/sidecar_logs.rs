@@ -199,6 +199,9 @@ impl Tail {
     /// Once for each namespace that is closed; a log that is not there yet is none.
     fn say(&self, problem: &Problem) {
         let namespace = self.api.namespace().unwrap_or_default().to_owned();
+        if problem.kind != Kind::NotFound {
+            self.shared.cannot_read(&self.pod);
+        }
         match problem.kind {
             Kind::NotFound => {}
             Kind::Forbidden => {

@@ -3,8 +3,8 @@
 
 use super::{
     applier::patiently,
-    coverage::{Coverage, Seen},
     enrol,
+    enrolled_sidecars::{EnrolledSidecars, Seen},
 };
 use crate::{
     cluster::{Cluster, Workload},
@@ -166,13 +166,13 @@ async fn look(cluster: &Cluster, enrolments: &Enrolments) -> Result<Lacking, Pro
         workloads.push(found.ok_or_else(|| Problem::new(format!("Somebody deleted {object} meanwhile.")))?);
     }
     let pods = cluster.pods_of(&workloads).await?;
-    let coverage = Coverage::of(cluster).await?;
+    let sidecars = EnrolledSidecars::of(cluster).await?;
     let component = cluster.existing(&enrolments.component.reference()).await?;
     let mut lacking = Lacking::default();
     for (n, (service, pods)) in services.iter().zip(pods).enumerate() {
         for pod in pods.iter().filter(|pod| !pod.leaving) {
             lacking.all += 1;
-            let seen = coverage.of_pod(service, pod, component.as_ref());
+            let seen = sidecars.of_pod(service, pod, component.as_ref());
             if seen == Seen::Loaded {
                 continue;
             }

@@ -15,6 +15,7 @@ mod diff;
 mod dlq;
 mod enrol;
 mod enrol_some;
+mod enrolled_sidecars;
 mod explain;
 mod flow;
 mod graph;
@@ -127,6 +128,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
         Verb::Flow(args) => flow::run(&args, global, printer).await,
         Verb::Top(args) => top::run(&args, global, printer).await,
         Verb::Graph(args) => graph::run(&args, global, printer).await,
+        Verb::Coverage(args) => coverage::run(&args, global, printer).await,
         Verb::Dlq(args) => dlq::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {

@@ -12,6 +12,7 @@ use crate::{
 use learnflow_flow::{Counts, Event, Filter, Names, Reader, Row, Tally, Time, Window};
 use merge::Merge;
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     filter: Arc<Filter>,
     from: Option<Time>,
     notes: UnboundedSender<String>,
+    /// Pods whose logs could not be read.
+    unread: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Events in the order of time.
@@ -73,6 +76,10 @@ impl Shared {
         events
     }
 
+    pub(crate) fn cannot_read(&self, pod: &str) {
+        Self::lock(&self.unread).insert(pod.to_owned());
+    }
+
     pub(crate) fn note(&self, note: String) {
         let _ = self.notes.send(note);
     }
@@ -94,6 +101,7 @@ impl Events {
             filter: Arc::new(which.filter()),
             from,
             notes,
+            unread: Arc::default(),
         };
         let (logs, coming) = channel(OPENED.max(which.file.len()));
         let live = follow && which.file.is_empty();
@@ -163,12 +171,17 @@ impl Events {
         Shared::lock(&self.shared.names)
     }
 
+    /// Pods whose logs could not be read, of those that are there.
+    pub(crate) fn unread(&self) -> BTreeSet<String> {
+        Shared::lock(&self.shared.unread).clone()
+    }
+
     /// Of the logs that were read to their ends.
     pub(crate) fn counts(&self) -> Counts {
         *Shared::lock(&self.shared.counts)
     }
 }
 
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     Time(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
 }

@@ -109,7 +109,7 @@ impl<'a> Setup<'a> {
     /// Starts it, whatever becomes of it.
     pub fn launch(self) -> Result<Sidecar> {
         let folder = Folder::new()?;
-        let (api, metrics) = (free_port()?, free_port()?);
+        let (api, grpc, metrics) = (free_port()?, free_port()?, free_port()?);
         let resources = folder.path().join("resources");
         fs::create_dir(&resources)?;
         let own = [self.middleware.component()?, self.pubsub_component()];
@@ -136,7 +136,7 @@ impl<'a> Setup<'a> {
         for (flag, port) in [
             ("--dapr-http-port", api),
             ("--metrics-port", metrics),
-            ("--dapr-grpc-port", free_port()?),
+            ("--dapr-grpc-port", grpc),
             ("--dapr-internal-grpc-port", free_port()?),
         ] {
             command.args([flag, &port.port().to_string()]);
@@ -153,6 +153,7 @@ impl<'a> Setup<'a> {
         Ok(Sidecar {
             process,
             api,
+            grpc,
             metrics,
             _folder: folder,
         })
@@ -199,6 +200,7 @@ fn write(file: &Path, resource: &Value) -> Result<()> {
 pub struct Sidecar {
     process: Process,
     api: SocketAddr,
+    grpc: SocketAddr,
     metrics: SocketAddr,
     _folder: Folder,
 }
@@ -207,6 +209,11 @@ impl Sidecar {
     /// Where its HTTP API is.
     pub fn api(&self) -> SocketAddr {
         self.api
+    }
+
+    /// Where its gRPC API is.
+    pub fn grpc(&self) -> String {
+        format!("http://{}", self.grpc)
     }
 
     pub fn client(&self) -> Result<Client> {

@@ -68,6 +68,7 @@ mod tests {
                     name: format!("{app_id}-1"),
                     app_id: (*app_id).into(),
                     metrics: None,
+                    enrolled: true,
                 };
                 (pod, probe.clone())
             })

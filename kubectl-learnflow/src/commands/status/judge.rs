@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     commands::{
-        coverage::{Coverage, Seen},
+        enrolled_sidecars::{EnrolledSidecars, Seen},
         version::Versions,
     },
     enrolment::Enrolment,
@@ -103,7 +103,7 @@ pub(crate) struct Evidence {
 
 #[derive(Default)]
 pub(crate) struct Telemetry {
-    pub(crate) coverage: Coverage,
+    pub(crate) sidecars: EnrolledSidecars,
     pub(crate) loaded: Loaded,
     pub(crate) topics: Vec<Topic>,
 }
@@ -192,18 +192,18 @@ pub(crate) fn judge(evidence: Evidence) -> Report {
 
 fn row(service: &Service, pods: &[Pod], reason: Option<String>, evidence: &Evidence) -> Row {
     let pods: Vec<&Pod> = pods.iter().filter(|pod| !pod.leaving).collect();
-    let coverage = evidence.telemetry.as_ref().ok().map(|telemetry| &telemetry.coverage);
+    let sidecars = evidence.telemetry.as_ref().ok().map(|telemetry| &telemetry.sidecars);
     let component = evidence.component.as_ref();
-    let named = |holds: &dyn Fn(&Coverage, &Pod) -> bool| -> Option<Vec<String>> {
-        let coverage = coverage?;
-        let pods = pods.iter().filter(|pod| holds(coverage, pod));
+    let named = |holds: &dyn Fn(&EnrolledSidecars, &Pod) -> bool| -> Option<Vec<String>> {
+        let sidecars = sidecars?;
+        let pods = pods.iter().filter(|pod| holds(sidecars, pod));
         Some(pods.map(|pod| pod.name.clone()).collect())
     };
-    let loaded = named(&|coverage, pod| coverage.of_pod(service, pod, component) == Seen::Loaded);
-    let scraped = named(&|coverage, pod| coverage.is_up(pod));
-    let without = named(&|coverage, pod| coverage.of_pod(service, pod, component) == Seen::Without);
-    let failed = named(&|coverage, pod| coverage.is_up(pod) && coverage.has_failed(pod));
-    let silent = named(&|coverage, pod| !coverage.is_up(pod));
+    let loaded = named(&|sidecars, pod| sidecars.of_pod(service, pod, component) == Seen::Loaded);
+    let scraped = named(&|sidecars, pod| sidecars.is_up(&pod.name));
+    let without = named(&|sidecars, pod| sidecars.of_pod(service, pod, component) == Seen::Without);
+    let failed = named(&|sidecars, pod| sidecars.is_up(&pod.name) && sidecars.has_failed(pod));
+    let silent = named(&|sidecars, pod| !sidecars.is_up(&pod.name));
     Row {
         deployment: service.name.clone(),
         app_id: service.app_id.clone(),

@@ -83,7 +83,7 @@ fn healthy() -> Evidence {
         memory: None,
         now: NOW,
         telemetry: Ok(Telemetry {
-            coverage: Coverage {
+            sidecars: EnrolledSidecars {
                 up: vec![sample("cart-1", 1.0)],
                 failed: vec![],
             },
@@ -146,7 +146,7 @@ fn whatever_is_not_well_is_unhealthy_and_named() {
 fn a_middleware_that_is_not_loaded_is_noticed() {
     let (verdict, text) = problems(|e| {
         let telemetry = e.telemetry.as_mut().expect("telemetry");
-        telemetry.coverage.failed.push(sample("cart-1", 1.0));
+        telemetry.sidecars.failed.push(sample("cart-1", 1.0));
     });
     assert_eq!(verdict, Verdict::Unhealthy);
     assert!(
@@ -176,7 +176,7 @@ fn one_silent_sidecar_does_not_hide_one_without_the_middleware() {
         };
         pods.push(silent);
         let telemetry = e.telemetry.as_mut().expect("telemetry");
-        telemetry.coverage.failed.push(sample("cart-1", 1.0));
+        telemetry.sidecars.failed.push(sample("cart-1", 1.0));
     });
     assert!(text.contains("no metrics from 1 of 2 sidecars (cart-2)"), "{text}");
     assert!(text.contains("runs 1 of 2 sidecars (cart-1) without"), "{text}");

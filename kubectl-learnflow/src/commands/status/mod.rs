@@ -11,7 +11,7 @@ use self::{
     judge::{Evidence, Part, Report, Telemetry, Verdict},
     resilience::Loaded,
 };
-use super::{chosen, coverage::Coverage, version};
+use super::{chosen, enrolled_sidecars::EnrolledSidecars, version};
 use crate::{
     cli::{Format, Status},
     cluster::{Cluster, Workload},
@@ -215,9 +215,10 @@ fn begun(services: &[Service], configurations: &[Configuration]) -> Share {
 }
 
 async fn telemetry(cluster: &Cluster) -> Result<Telemetry, Problem> {
-    let (coverage, loaded, topics) = try_join!(Coverage::of(cluster), Loaded::of(cluster), topics::of(cluster))?;
+    let (sidecars, loaded, topics) =
+        try_join!(EnrolledSidecars::of(cluster), Loaded::of(cluster), topics::of(cluster))?;
     Ok(Telemetry {
-        coverage,
+        sidecars,
         loaded,
         topics,
     })

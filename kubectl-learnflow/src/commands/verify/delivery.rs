@@ -96,21 +96,10 @@ impl Reader {
 
     /// Where these topics end, all of their partitions together. One that is not there has no end.
     pub(super) async fn ends(&self, topics: &BTreeSet<String>) -> Result<BTreeMap<String, i64>, Problem> {
-        let mut ends = BTreeMap::new();
-        if topics.is_empty() {
-            return Ok(ends);
+        match topics.is_empty() {
+            true => Ok(BTreeMap::new()),
+            false => self.kafka().await?.ends(topics).await,
         }
-        let kafka = self.kafka().await?;
-        for (topic, partitions) in kafka.topics().await? {
-            if topics.contains(&topic) {
-                let mut all = 0;
-                for number in partitions {
-                    all += kafka.partition(&topic, number).await?.bounds().await?.end;
-                }
-                ends.insert(topic, all);
-            }
-        }
-        Ok(ends)
     }
 
     /// `anew`: Kafka may have begun with an empty disk since, so that offsets mean nothing.

@@ -162,6 +162,7 @@ mod tests {
             name: "cart-1".into(),
             app_id: "cart".into(),
             metrics: Some(9090),
+            enrolled: true,
         };
         let all = [resiliency("ours", "k", &["cart"]), resiliency("others", "k", &["web"])];
         let of = |loaded: Result<Vec<String>, String>| loaded_in(&pod, loaded, &all).map(|finding| finding.holds);

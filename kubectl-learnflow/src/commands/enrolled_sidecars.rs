@@ -28,14 +28,14 @@ pub(super) enum Seen {
 
 /// What Prometheus says about the sidecars of a namespace.
 #[derive(Debug, Default)]
-pub(super) struct Coverage {
+pub(super) struct EnrolledSidecars {
     /// `up` of each sidecar.
     pub(super) up: Vec<Sample>,
     /// Sidecars that could not load our Component.
     pub(super) failed: Vec<Sample>,
 }
 
-impl Coverage {
+impl EnrolledSidecars {
     pub(super) async fn of(cluster: &Cluster) -> Result<Self, Problem> {
         let only = format!("job=\"{JOB}\",namespace=\"{}\"", cluster.namespace);
         let up = format!("up{{{only}}}");
@@ -44,8 +44,8 @@ impl Coverage {
         Ok(Self { up, failed })
     }
 
-    pub(super) fn is_up(&self, pod: &Pod) -> bool {
-        let own = |sample: &&Sample| sample.label("pod") == pod.name;
+    pub(super) fn is_up(&self, pod: &str) -> bool {
+        let own = |sample: &&Sample| sample.label("pod") == pod;
         self.up.iter().find(own).is_some_and(|sample| sample.value == 1.0)
     }
 
@@ -55,7 +55,7 @@ impl Coverage {
     }
 
     pub(super) fn of_pod(&self, service: &Service, pod: &Pod, component: Option<&Existing>) -> Seen {
-        if !self.is_up(pod) {
+        if !self.is_up(&pod.name) {
             return Seen::Unknown;
         }
         let meant = component.is_some_and(|component| {
@@ -110,18 +110,18 @@ mod tests {
             scopes: vec!["cart".into()],
             ..Existing::default()
         };
-        let up = Coverage {
+        let up = EnrolledSidecars {
             up: vec![sample("cart-1")],
             failed: vec![],
         };
         assert_eq!(up.of_pod(&service, &pod, Some(&component)), Seen::Loaded);
 
         assert_eq!(
-            Coverage::default().of_pod(&service, &pod, Some(&component)),
+            EnrolledSidecars::default().of_pod(&service, &pod, Some(&component)),
             Seen::Unknown,
             "no metrics"
         );
-        let failed = Coverage {
+        let failed = EnrolledSidecars {
             up: vec![sample("cart-1")],
             failed: vec![sample("cart-1")],
         };
