@@ -18,6 +18,8 @@ pub(crate) use why::Why;
 const WITHOUT_DAPR: &str = "(without Dapr)";
 /// Who publishes dead letters.
 const DAPR: &str = "(Dapr)";
+/// A span is sent, counted and scraped each 5 s: between two looks there may be so much more or less of them.
+const SPANS_APART: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -265,13 +267,12 @@ impl Evidence {
     fn unsampled(&self, place: &Place, events: Option<u64>, spans: Option<u64>, why: &[Why]) -> Option<Why> {
         let (events, spans) = (events?, spans?);
         let nameless = |why: &Why| matches!(why, Why::NotEnrolled(_) | Why::NotLoaded(_));
-        let fewer = events.saturating_sub(spans) > self.slack(events, self.looking);
+        let missing = events.saturating_sub(spans);
+        let known = place.dir == Direction::Deliver || !why.iter().any(nameless);
         match spans {
-            _ if !fewer || place.dir == Direction::Publish && why.iter().any(nameless) => None,
+            _ if !known || missing <= self.slack(events, SPANS_APART) => None,
             0 => Some(Why::NoSpans),
-            // Some come late.
-            some if some * 10 < events * 9 => Some(Why::Sampled { spans, events }),
-            _ => None,
+            _ => Some(Why::Sampled { spans, events }),
         }
     }
 
