@@ -21,6 +21,7 @@ mod lag;
 mod line;
 mod load;
 mod neighbours;
+mod page;
 mod production;
 mod rbac;
 mod refusals;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures, each with its goal. Ratios are taken in one run, against a peer or a floor.
 
+mod browser;
 mod collector;
 mod daprd;
 mod figure;
@@ -72,6 +73,14 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "flow.screen_latency",
         take: collector::screen_latency,
+    },
+    Measure {
+        key: "page.bytes",
+        take: browser::page_bytes,
+    },
+    Measure {
+        key: "browser.events_per_s",
+        take: browser::events_per_second,
     },
     Measure {
         key: "resilience",

@@ -9,8 +9,8 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "WhichEvents events")]
 pub(crate) struct WhichEvents {
-    /// Read this log instead of the cluster: what `kubectl logs` printed, a file of the node, or a packed one (gzip);
-    /// may be given several times, `-` is standard input
+    /// Read this log instead of the cluster: what `kubectl logs` printed, a file of the node, a packed one (gzip), or an
+    /// archive of `bundle` (.tar.gz); may be given several times, `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Vec<PathBuf>,
     /// Of all namespaces
@@ -156,7 +156,7 @@ pub(crate) enum TopFormat {
     Json,
 }
 
-fn parse_window(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_window(text: &str) -> Result<Duration, String> {
     let window = parse_timeout(text)?;
     match window.as_secs() {
         1..=86_400 => Ok(window),

@@ -34,6 +34,7 @@ mod simulate;
 mod states;
 mod status;
 mod top;
+mod ui;
 mod uninstall;
 mod verify;
 mod version;
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
         Verb::Dashboard(_) => true,
         Verb::Status(status) => status.watch,
         Verb::Flow(flow) => flow.follow,
+        Verb::Ui(_) => true,
         _ => false,
     };
     // Who has broken something must put it back first.
@@ -127,6 +129,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
         Verb::Flow(args) => flow::run(&args, global, printer).await,
         Verb::Top(args) => top::run(&args, global, printer).await,
         Verb::Graph(args) => graph::run(&args, global, printer).await,
+        Verb::Ui(args) => ui::run(&args, global, printer).await,
         Verb::Dlq(args) => dlq::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {
