@@ -1,11 +1,14 @@
 // Elements. Names come from whoever publishes: text is only ever set as text.
 
+// What would turn the reading direction, or is no letter at all, is shown and not obeyed: as in the terminal.
+const visible = (text) => text.replace(/[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, "\ufffd");
+
 const byId = (id) => document.getElementById(id);
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
+  made.append(...children.map((child) => (typeof child === "string" ? visible(child) : child)));
   return made;
 }
 
@@ -17,7 +20,8 @@ function drawn(name, attributes = {}) {
 
 // Only what differs is written: a page that stands still costs nothing.
 function write(to, text) {
-  if (to.textContent !== text) to.textContent = text;
+  const shown = visible(text);
+  if (to.textContent !== shown) to.textContent = shown;
 }
 
 function mark(of, name, value) {

@@ -74,7 +74,7 @@ class Graph {
       box.dataset.topic = node.name;
       mark(box, "tabindex", "0");
       mark(box, "role", "button");
-      mark(box, "aria-label", node.name);
+      mark(box, "aria-label", visible(node.name));
     } else {
       delete box.dataset.topic;
       ["tabindex", "role", "aria-label"].forEach((attribute) => box.removeAttribute(attribute));

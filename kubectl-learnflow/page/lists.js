@@ -17,7 +17,7 @@ function showRows(rows, more, chosen, choose) {
     ];
     cells.forEach((text, at) => write(row.children[at], text));
     mark(row.children[4], "class", of.success === of.events ? "good" : "warn");
-    row.children[0].title = of.topic;
+    row.children[0].title = row.children[0].textContent;
   });
   write(byId("more-rows"), more ? `and ${count(more)} more; search to see them` : "");
 }

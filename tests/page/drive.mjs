@@ -2,8 +2,9 @@
 // judged by the test that runs it.
 
 import { createRequire } from "node:module";
+import net from "node:net";
 
-const { LEARNFLOW_PLAYWRIGHT: driver, LEARNFLOW_BROWSER_HOME: home, LEARNFLOW_BROWSER_PROXY: proxy } = process.env;
+const { LEARNFLOW_PLAYWRIGHT: driver, LEARNFLOW_BROWSER_HOME: home } = process.env;
 const { chromium } = createRequire(import.meta.url)(driver);
 const [name, address, ...rest] = process.argv.slice(2);
 const PATIENCE = 60_000;
@@ -11,14 +12,45 @@ const PATIENCE = 60_000;
 // What must never happen.
 const seen = { outside: [], violations: [], errors: [], dialogs: 0, states: [] };
 
-async function opened(options = {}) {
+// A proxy between the browser and the page, which can break all connections off.
+async function gate() {
+  const { hostname, port } = new URL(address);
+  const open = new Set();
+  let closed = false;
+  const server = net.createServer((front) => {
+    if (closed) return front.destroy();
+    const back = net.connect(port, hostname);
+    for (const [one, other] of [[front, back], [back, front]]) {
+      open.add(one);
+      one.on("error", () => {}).on("close", () => {
+        open.delete(one);
+        other.destroy();
+      });
+      one.pipe(other);
+    }
+  });
+  await new Promise((listens) => server.listen(0, "127.0.0.1", listens));
+  return {
+    address: `http://127.0.0.1:${server.address().port}`,
+    close() {
+      closed = true;
+      open.forEach((socket) => socket.destroy());
+    },
+    open() {
+      closed = false;
+    },
+    end: () => server.close(),
+  };
+}
+
+async function opened(proxy) {
   const args = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
   ];
-  if (proxy) args.push(`--proxy-server=${proxy}`, "--proxy-bypass-list=<-loopback>");
+  if (proxy) args.push(`--proxy-server=${proxy.address}`, "--proxy-bypass-list=<-loopback>");
   const context = await chromium.launchPersistentContext(home, {
-    executablePath: "/usr/bin/chromium", args, viewport: { width: 1440, height: 820 }, ...options,
+    executablePath: "/usr/bin/chromium", args, viewport: { width: 1440, height: 820 },
   });
   const page = context.pages()[0] ?? (await context.newPage());
   page.setDefaultTimeout(PATIENCE);
@@ -146,8 +178,17 @@ const CASES = {
     return both;
   },
 
-  // Until all was read, through whatever happens to the connection.
-  async states(page) {
+  // Until all was read, though the connection is broken off twice.
+  async cut(page) {
+    const events = async () => Number((await page.textContent("#events")).replaceAll(",", ""));
+    for (let cut = 0; cut < 2; cut++) {
+      const before = await events();
+      while ((await events()) < before + 50) await page.waitForTimeout(50);
+      between.close();
+      await page.waitForTimeout(700);
+      between.open();
+      await page.waitForSelector('#state[data-state="live"]');
+    }
     await ended(page);
     return { ...(await shown(page)), states: seen.states };
   },
@@ -196,8 +237,10 @@ const CASES = {
   },
 };
 
-const page = await opened();
+const between = name === "cut" ? await gate() : null;
+const page = await opened(between);
 const result = await CASES[name](page, ...rest);
 await page.context().close();
+between?.end();
 const { outside, violations, errors, dialogs } = seen;
 process.stdout.write(JSON.stringify({ never: { outside, violations, errors, dialogs }, result }));

@@ -9,18 +9,14 @@ mod story;
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    thread,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use learnflow_tests::{
     browser::Browser,
-    process::{Folder, Process, free_port},
-    sidecar::Gate,
+    process::{Folder, Process},
 };
 use serde::Deserialize;
 use story::Story;
@@ -89,11 +85,6 @@ impl Ui {
         })
     }
 
-    fn address(&self) -> Result<SocketAddr> {
-        let rest = self.url.strip_prefix("http://").context("an address")?;
-        Ok(rest.split('/').next().context("an address")?.parse()?)
-    }
-
     fn see<T: for<'a> Deserialize<'a>>(&self, case: &str, arguments: &[&str]) -> Result<T> {
         see(&Browser::find()?, case, &self.url, arguments)
     }
@@ -141,7 +132,11 @@ fn is_the_truth(shown: &Shown, story: &Story) {
         .iter()
         .map(|(flow, counts)| {
             let share = (counts.ok as f64 / counts.events as f64 * 10_000.0).floor() / 100.0;
-            (flow.clone(), (counts.events, format!("{share:.2}%"), counts.retries))
+            let topic = flow.0.replace('\u{202e}', "\u{fffd}");
+            (
+                (topic, flow.1.clone(), flow.2),
+                (counts.events, format!("{share:.2}%"), counts.retries),
+            )
         })
         .collect();
     assert_eq!(rows, truth);
@@ -182,7 +177,7 @@ fn the_numbers_are_the_truth() -> Result<()> {
 
 #[test]
 fn a_hostile_name_stays_text() -> Result<()> {
-    const NAME: &str = "<img src=x onerror=alert(1)>\"';</script><b>&amp;";
+    const NAME: &str = "<img src=x onerror=alert(1)>\"';</script><b>&amp;\u{202e}txt";
     let mut story = Story::of(2, 10);
     for at in 0..5 {
         story.line(
@@ -197,7 +192,9 @@ fn a_hostile_name_stays_text() -> Result<()> {
     let shown: Shown = ui.see("look", &[])?;
     is_the_truth(&shown, &story);
     assert_eq!(shown.markup, 0, "no element is made of a name");
-    assert!(shown.topics.iter().any(|topic| topic == NAME), "{:?}", shown.topics);
+    // What would turn the reading direction is shown.
+    let name = NAME.replace('\u{202e}', "\u{fffd}");
+    assert!(shown.topics.contains(&name), "{:?}", shown.topics);
     assert!(
         shown.services.iter().any(|service| service == "evil<b>x</b>"),
         "{:?}",
@@ -207,7 +204,7 @@ fn a_hostile_name_stays_text() -> Result<()> {
         shown
             .list
             .iter()
-            .any(|line| line[1] == format!("evil<b>x</b> → {NAME}")),
+            .any(|line| line[1] == format!("evil<b>x</b> → {name}")),
         "{:?}",
         shown.list
     );
@@ -271,22 +268,9 @@ fn it_can_be_read_in_light_and_in_dark() -> Result<()> {
 
 #[test]
 fn a_connection_that_is_cut_is_made_again_and_nothing_is_missed_or_counted_twice() -> Result<()> {
-    let story = Story::of(6, 200);
+    let story = Story::of(12, 100);
     let ui = Ui::of(&story.log(), &["--speed", "1"])?;
-    let mut gate = Gate::open(free_port()?, ui.address()?)?;
-    let browser = Browser::find()?.through(gate.address());
-    let cuts = thread::spawn(move || -> Result<Gate> {
-        for _ in 0..2 {
-            thread::sleep(Duration::from_millis(3500));
-            gate.refuse()?;
-            thread::sleep(Duration::from_millis(700));
-            gate.let_in()?;
-        }
-        Ok(gate)
-    });
-    let seen: Seen<Shown> = browser.see("states", &[&ui.url])?;
-    let gate = cuts.join().ok().context("the gate's thread")??;
-    drop(gate);
+    let seen: Seen<Shown> = Browser::find()?.see("cut", &[&ui.url])?;
     // The browser says of a connection that is cut that it is; nothing else.
     assert_eq!(
         (seen.never.outside.len(), seen.never.violations.len()),
@@ -294,11 +278,8 @@ fn a_connection_that_is_cut_is_made_again_and_nothing_is_missed_or_counted_twice
         "{:?}",
         seen.never
     );
-    assert!(
-        seen.result.states.iter().any(|state| state == "lost"),
-        "{:?}",
-        seen.result.states
-    );
+    let lost = seen.result.states.iter().filter(|state| *state == "lost").count();
+    assert!(lost >= 2, "{:?}", seen.result.states);
     is_the_truth(&seen.result, &story);
     Ok(())
 }

@@ -86,7 +86,18 @@ impl Story {
 
     /// One line in daprd's text format.
     pub fn line(&mut self, at: u64, service: &str, dir: &'static str, topic: &str, said: &str) {
-        let name = serde_json::Value::from(topic).to_string();
+        // A record is ASCII.
+        let name: String = serde_json::Value::from(topic)
+            .to_string()
+            .chars()
+            .map(|c| {
+                if c.is_ascii() {
+                    c.to_string()
+                } else {
+                    format!("\\u{:04x}", c as u32)
+                }
+            })
+            .collect();
         let msg = format!(r#"{{"lf":1,"dir":"{dir}","pubsub":"kafka-pubsub","topic":{name},{said}}}"#);
         let msg = msg.replace('\\', r"\\").replace('"', "\\\"");
         let time = jiff::Timestamp::from_nanosecond(i128::from(BEGIN + at)).unwrap_or_default();

@@ -21,7 +21,6 @@ pub struct Browser {
     modules: PathBuf,
     /// Where the browser keeps what it keeps: a new one for each value.
     home: Folder,
-    through: Option<String>,
 }
 
 impl Browser {
@@ -37,16 +36,7 @@ impl Browser {
         Ok(Self {
             modules: driver()?,
             home: Folder::new()?,
-            through: None,
         })
-    }
-
-    /// All it asks for goes through a proxy.
-    pub fn through(self, proxy: std::net::SocketAddr) -> Self {
-        Self {
-            through: Some(format!("http://{proxy}")),
-            ..self
-        }
     }
 
     /// Runs a case of `tests/page/drive.mjs`; what it saw.
@@ -56,9 +46,6 @@ impl Browser {
         node.arg(script).arg(case).args(arguments);
         node.env("LEARNFLOW_PLAYWRIGHT", self.modules.join("playwright-core"));
         node.env("LEARNFLOW_BROWSER_HOME", self.home.path());
-        if let Some(proxy) = &self.through {
-            node.env("LEARNFLOW_BROWSER_PROXY", proxy);
-        }
         let output = learnflow_lab::tie(&mut node).output().context("cannot run node")?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{case}:\n{said}");
