@@ -72,7 +72,7 @@ function stepsOf(steps) {
   };
   return steps.map((step) => {
     const attempt = step.attempt === null ? "" : `, attempt ${step.attempt}`;
-    const name = step.dir === "publish" ? `${service(step.service)} publishes` : `${service(step.service)} receives${attempt}`;
+    const name = step.dir === "publish" ? `${service(step.service)} → ${topic(step)}` : `→ ${service(step.service)}${attempt}`;
     const label = element("span", { class: "name" }, name);
     const what = element("span", { class: `outcome ${tone(step)}` }, outcome(step));
     const when = element("span", { class: "when" }, `+${seconds(Math.max(0, step.begin - from) / 1e3)}`);
