@@ -28,7 +28,7 @@ pub(crate) struct Ui {
     /// Replay --file at its own pace times this, instead of all at once
     #[arg(long, value_name = "TIMES", requires = "file", value_parser = speed)]
     pub(crate) speed: Option<f64>,
-    /// Write the page with all events so far into one file that needs no server, and end
+    /// Write the page with the events of --window, or of --file, into one file that needs no server, and end
     #[arg(long, value_name = "FILE", conflicts_with_all = ["port", "open", "speed"])]
     pub(crate) export: Option<PathBuf>,
     #[command(flatten)]
