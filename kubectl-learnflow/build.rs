@@ -1,4 +1,4 @@
-//! Finds the guest that the plugin carries, and notices when it, a manifest, a rule or a board changes.
+//! Finds the guest and the page that the plugin carries, and notices when they, a manifest, a rule or a board change.
 
 use std::{env, fs, path::PathBuf, process::ExitCode};
 
@@ -8,23 +8,34 @@ fn main() -> ExitCode {
     let guest =
         env::var_os("LEARNFLOW_WASM").map_or_else(|| workspace.join("target/wasm/learnflow.wasm"), PathBuf::from);
     println!("cargo::rerun-if-env-changed=LEARNFLOW_WASM");
-    println!("cargo::rerun-if-changed={}", guest.display());
+    let files = [
+        ("the guest", "LEARNFLOW_GUEST_FILE", guest.clone()),
+        // Beside it: `cargo xtask wasm` builds all of them.
+        (
+            "the page's",
+            "LEARNFLOW_PAGE_WASM",
+            guest.with_file_name("learnflow-page.wasm"),
+        ),
+        (
+            "the page's",
+            "LEARNFLOW_PAGE_JS",
+            guest.with_file_name("learnflow-page.js"),
+        ),
+    ];
     for embedded in ["manifests", "dashboards/rules", "dashboards/grafana"] {
         println!("cargo::rerun-if-changed={}", workspace.join(embedded).display());
     }
-
-    match fs::metadata(&guest) {
-        Ok(file) if file.is_file() && file.len() > 0 => {
-            println!("cargo::rustc-env=LEARNFLOW_GUEST_FILE={}", guest.display());
-            ExitCode::SUCCESS
-        }
-        _ => {
+    for (whose, variable, file) in files {
+        println!("cargo::rerun-if-changed={}", file.display());
+        if !fs::metadata(&file).is_ok_and(|file| file.is_file() && file.len() > 0) {
             println!(
-                "cargo::error=the guest {} is missing: run `cargo xtask wasm` first, \
-                 or name a built one in LEARNFLOW_WASM",
-                guest.display()
+                "cargo::error={whose} {} is missing: run `cargo xtask wasm` first, \
+                 or name a built guest in LEARNFLOW_WASM, with the page's files beside it",
+                file.display()
             );
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
+        println!("cargo::rustc-env={variable}={}", file.display());
     }
+    ExitCode::SUCCESS
 }

@@ -4,6 +4,7 @@
 //! and the page in the browser are the same code.
 //!
 //! - [`Reader`]: from lines of log to [`Event`]s
+//! - [`Event::log_line`]: and back
 //! - [`Filter`]: which events are meant
 //! - [`Tally`]: events added up, by topic and service
 
@@ -16,6 +17,7 @@ mod line;
 mod reader;
 mod tally;
 mod time;
+mod write;
 
 pub use event::{Event, Name, Names};
 pub use filter::{Filter, matches};

@@ -16,6 +16,17 @@ pub struct Flow {
     pub delivers: bool,
 }
 
+impl Flow {
+    pub fn of(event: &Event) -> Self {
+        Self {
+            topic: event.topic,
+            route: event.route,
+            app: event.app,
+            delivers: event.direction == Direction::Deliver,
+        }
+    }
+}
+
 /// How far back it is looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
@@ -112,13 +123,7 @@ impl Tally {
         self.first = Some(self.first.map_or(event.at, |first| first.min(event.at)));
         self.last = self.last.max(event.at);
         let number = self.slot(event.at);
-        let flow = Flow {
-            topic: event.topic,
-            route: event.route,
-            app: event.app,
-            delivers: event.direction == Direction::Deliver,
-        };
-        let series = self.flows.entry(flow).or_default();
+        let series = self.flows.entry(Flow::of(event)).or_default();
         series.last = series.last.max(event.at);
         if let Some(partition) = event.partition {
             *series.partitions.entry(partition).or_default() += 1;

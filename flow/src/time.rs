@@ -50,6 +50,15 @@ impl Time {
         Some(Self(seconds.checked_mul(SECOND)?.checked_add(nanos)?))
     }
 
+    /// With the day, to the nanosecond: what [`Self::parse`] reads.
+    pub fn rfc3339(self) -> String {
+        let (seconds, nanos) = (self.seconds(), self.0.rem_euclid(SECOND));
+        let (year, month, day) = date(seconds.div_euclid(DAY));
+        let of_day = seconds.rem_euclid(DAY);
+        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+    }
+
     /// Whole seconds since 1970.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(SECOND)
@@ -62,6 +71,18 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// The day of the Gregorian calendar, so many days from 1970: [`days`] the other way round.
+fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + i64::from(month <= 2), month, day)
 }
 
 /// The time of the day, UTC, to the millisecond.
@@ -87,8 +108,21 @@ mod tests {
             ("2024-02-29T23:59:59.000000001-00:30", 1_709_252_999_000_000_001),
         ] {
             assert_eq!(Time::parse(text), Some(Time(nanos)), "{text}");
+            assert_eq!(Time::parse(&Time(nanos).rfc3339()), Some(Time(nanos)), "{text}");
         }
         assert_eq!(Time(1_768_471_201_123_456_789).to_string(), "10:00:01.123");
+    }
+
+    #[test]
+    fn each_day_of_four_centuries() {
+        for day in 0..146_097 {
+            let (year, month, of_month) = date(day);
+            assert_eq!(days(year, month, of_month), day);
+        }
+        assert_eq!(
+            Time(1_709_252_999_000_000_001).rfc3339(),
+            "2024-03-01T00:29:59.000000001Z"
+        );
     }
 
     #[test]

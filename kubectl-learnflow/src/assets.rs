@@ -1,4 +1,6 @@
-//! What the plugin carries: the manifests, the rules, the boards and the guest.
+//! What the plugin carries: the manifests, the rules, the boards, the guest and the page.
+
+pub(crate) mod page;
 
 use crate::{objects::Object, problem::Problem};
 use include_dir::{Dir, include_dir};

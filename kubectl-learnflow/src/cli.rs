@@ -7,6 +7,7 @@ mod explain;
 mod flow;
 mod simulate;
 mod support;
+mod ui;
 mod verify;
 
 use crate::{
@@ -25,6 +26,7 @@ pub(crate) use flow::{Flow, FlowFormat, Graph, GraphFormat, Sort, Top, TopFormat
 pub(crate) use simulate::{ControllerFlags, Mode, Rate, Simulate, SimulateAutoscaling, SimulateFormat, What};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
+pub(crate) use ui::Ui;
 pub(crate) use verify::{Consent, ReportFormat, Resilience, Subject, Verify};
 
 /// Shows every event that Dapr services send through Kafka.
@@ -94,6 +96,7 @@ pub(crate) enum Verb {
     Top(Top),
     Graph(Graph),
     Coverage(Coverage),
+    Ui(Ui),
     Dlq(Dlq),
     Dashboard(Dashboard),
     Enroll(Enroll),

@@ -55,6 +55,7 @@ pub(crate) enum Task {
     Simulate,
     Status,
     Top,
+    Ui,
     Unenroll,
     Uninstall,
     Verify,
@@ -119,7 +120,7 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
             .like(prometheus(&plan.keeper))
             .like(simulate_scaling(namespace).required),
         Task::Dlq => dlq(namespace),
-        Task::Flow | Task::Graph | Task::Top => logs(namespace),
+        Task::Flow | Task::Graph | Task::Top | Task::Ui => logs(namespace),
         Task::Coverage => coverage(plan, namespace),
         Task::Render => {
             let scaled = if plan.scales {

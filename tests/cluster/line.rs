@@ -13,7 +13,7 @@ use learnflow_tests::{
     Frontend, Progress, Prometheus, SERVICES_NAMESPACE, Span, Target, progress_of, read_spans, records,
 };
 
-use crate::{Test, boards, coverage, expect, objects, stack_is_gone};
+use crate::{Test, boards, coverage, expect, objects, page, stack_is_gone};
 
 const LESSONS: usize = 500;
 const TOPIC: &str = "lesson.generated";
@@ -48,6 +48,10 @@ pub const TESTS: &[(&str, Test)] = &[
     (
         "line::each_query_of_a_board_has_an_answer",
         boards::each_query_has_an_answer,
+    ),
+    (
+        "line::the_page_is_sent_each_event_once",
+        page::the_page_is_sent_each_event_once,
     ),
     ("line::uninstall_leaves_nothing", uninstall_leaves_nothing),
 ];

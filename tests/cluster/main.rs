@@ -22,6 +22,7 @@ mod lag;
 mod line;
 mod load;
 mod neighbours;
+mod page;
 mod production;
 mod rbac;
 mod refusals;

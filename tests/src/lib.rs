@@ -4,6 +4,7 @@
 pub mod autoscaling;
 pub mod backlog;
 pub mod boards;
+pub mod browser;
 pub mod envoy;
 pub mod exposition;
 pub mod grpc;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures, each with its goal. Ratios are taken in one run, against a peer or a floor.
 
+mod browser;
 mod collector;
 mod daprd;
 mod figure;
@@ -74,6 +75,14 @@ const MEASURES: &[Measure] = &[
         take: collector::screen_latency,
     },
     Measure {
+        key: "page.bytes",
+        take: browser::page_bytes,
+    },
+    Measure {
+        key: "browser.events_per_s",
+        take: browser::events_per_second,
+    },
+    Measure {
         key: "resilience",
         take: outages::resilience,
     },
@@ -112,13 +121,14 @@ const MEASURES: &[Measure] = &[
     },
 ];
 
-impl Measure {
-    /// May it give figures that begin with `prefix`?
-    fn is_wanted(&self, prefix: &str) -> bool {
-        let below = prefix.strip_prefix(self.key).is_some_and(|rest| rest.starts_with('.'));
-        let within = prefix.strip_prefix(self.key).is_some_and(|rest| rest.starts_with('_'));
-        below || within || self.key.starts_with(prefix)
+/// Those that are named, or else those that may give figures which begin with `prefix`.
+fn wanted(prefix: &str) -> Vec<&'static Measure> {
+    let named: Vec<_> = MEASURES.iter().filter(|measure| measure.key.starts_with(prefix)).collect();
+    if !named.is_empty() {
+        return named;
     }
+    let above = |measure: &&Measure| prefix.strip_prefix(measure.key).is_some_and(|rest| rest.starts_with(['.', '_']));
+    MEASURES.iter().filter(above).collect()
 }
 
 /// A goal that is missed is a figure like any other; only what cannot be measured is an error, and does not keep the
@@ -127,7 +137,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let prefix = arguments.prefix.as_str();
     let mut figures = Vec::new();
     let mut failed = Vec::new();
-    for measure in MEASURES.iter().filter(|measure| measure.is_wanted(prefix)) {
+    for measure in wanted(prefix) {
         match (measure.take)() {
             Ok(taken) => figures.extend(taken.into_iter().filter(|figure| figure.key.starts_with(prefix))),
             Err(error) => {
@@ -167,13 +177,11 @@ mod tests {
 
     #[test]
     fn a_prefix_picks_what_may_give_such_figures() {
-        let wanted = |prefix: &str| -> Vec<&str> {
-            let measures = MEASURES.iter().filter(|measure| measure.is_wanted(prefix));
-            measures.map(|measure| measure.key).collect()
-        };
+        let wanted = |prefix: &str| -> Vec<&str> { wanted(prefix).iter().map(|measure| measure.key).collect() };
         assert_eq!(wanted("").len(), MEASURES.len());
         assert_eq!(wanted("guest.p"), ["guest.pages", "guest.publish"]);
         assert_eq!(wanted("guest.publish"), ["guest.publish"]);
+        assert_eq!(wanted("hpa.lag_drain"), ["hpa.lag_drain"]);
         assert_eq!(wanted("guest.publish.vs_noop"), ["guest.publish"]);
         assert_eq!(wanted("guest.published"), [""; 0]);
     }

@@ -44,7 +44,7 @@ enum Command {
     Lab(lab::Arguments),
     /// Make a release for this platform: the program, completions, man pages, krew manifest, checksums, SBOM
     Dist(dist::Arguments),
-    /// Build the middleware: target/wasm/learnflow.wasm, and the filter for Envoy beside it
+    /// Build the middleware: target/wasm/learnflow.wasm, and beside it the filter for Envoy and what the page of `ui` runs
     Wasm,
     #[command(name = ahead::VERB, hide = true)]
     Ahead,

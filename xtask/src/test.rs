@@ -122,6 +122,9 @@ fn all(arguments: &Arguments, tally: &mut Tally) -> Result<()> {
         let mut letters = test(&[&harness[..], &["--test", "dlq"]].concat(), &["--test-threads=1"]);
         letters.env("LEARNFLOW_TEST_PLUGIN", &plugin);
         tally.run("tests of dead letters", letters)?;
+        let mut page = test(&[&harness[..], &["--test", "page"]].concat(), &["--test-threads=1"]);
+        page.env("LEARNFLOW_TEST_PLUGIN", &plugin);
+        tally.run("tests of the page", page)?;
     }
     let mut cluster = test(&[&harness[..], &["--test", "cluster"]].concat(), &["--test-threads=1"]);
     cluster

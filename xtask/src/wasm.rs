@@ -1,4 +1,4 @@
-//! `cargo xtask wasm`: the guests, from Rust to one small .wasm each.
+//! `cargo xtask wasm`: the guests, from Rust to one small .wasm each, and what the page of the plugin runs in the browser.
 
 use std::{
     env, fs,
@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use wasm_bindgen_cli_support::Bindgen;
 
 use crate::artifacts::{self, root, target_folder};
 
@@ -21,6 +22,7 @@ struct Guest {
     stack: Option<u32>,
     /// What Debian's Rust compiles of the standard library.
     build_std: &'static str,
+    profile: &'static str,
 }
 
 /// Dapr's. A stack of 1 MiB, the default, would be sixteen pages of memory for each request under way.
@@ -30,6 +32,7 @@ const DAPR: Guest = Guest {
     file: "learnflow.wasm",
     stack: Some(16 * 1024),
     build_std: "core,panic_abort",
+    profile: "wasm",
 };
 
 /// Envoy's. It has one memory for all the calls of a thread, and allocates.
@@ -39,6 +42,17 @@ const ENVOY: Guest = Guest {
     file: "learnflow-proxy-wasm.wasm",
     stack: Some(64 * 1024),
     build_std: "std,panic_abort",
+    profile: "wasm",
+};
+
+/// The browser's, before wasm-bindgen has made the two files of it that the plugin carries.
+const BROWSER: Guest = Guest {
+    workspace: "",
+    package: "learnflow-browser",
+    file: "learnflow-page.bindgen.wasm",
+    stack: None,
+    build_std: "std,panic_abort",
+    profile: "page",
 };
 
 /// Only for the bench: the host calls of a publish, and nothing else.
@@ -48,6 +62,7 @@ const FLOOR: Guest = Guest {
     file: "floor.wasm",
     stack: Some(16 * 1024),
     build_std: "core,panic_abort",
+    profile: "wasm",
 };
 
 /// Only for the bench: the same logic, with the crate `http-wasm-guest` and all as it comes.
@@ -57,6 +72,7 @@ const PEER: Guest = Guest {
     file: "peer.wasm",
     stack: None,
     build_std: "std,panic_abort",
+    profile: "wasm",
 };
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -69,7 +85,9 @@ const PANIC: &[u8] = b"a_panic_is_left";
 
 /// Builds the guests and says what came of them.
 pub fn run() -> Result<()> {
-    for file in [build()?, build_for_envoy()?] {
+    let page = build_page()?;
+    println!("{}  {} bytes", page.display(), artifacts::size(&page)?);
+    for file in [build_guest(&DAPR)?, build_for_envoy()?] {
         let wasm = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let pages = memory_pages(&wasm).context("the guest has no memory")?;
         let plural = if pages == 1 { "" } else { "s" };
@@ -82,9 +100,28 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// Builds the guest for Dapr, into `wasm/learnflow.wasm` of the target folder.
+/// Builds what the plugin carries into `wasm` of the target folder: the guest for Dapr, `learnflow.wasm`, which is returned, and
+/// beside it what its page runs.
 pub fn build() -> Result<PathBuf> {
+    build_page()?;
     build_guest(&DAPR)
+}
+
+/// Builds `learnflow-page.wasm` and the script that loads it, `learnflow-page.js`.
+pub fn build_page() -> Result<PathBuf> {
+    let built = build_guest(&BROWSER)?;
+    let mut output = Bindgen::new()
+        .input_path(&built)
+        .no_modules(true)?
+        .typescript(false)
+        .remove_name_section(true)
+        .remove_producers_section(true)
+        .generate_output()
+        .context("wasm-bindgen cannot read what was built")?;
+    let page = built.with_file_name("learnflow-page.wasm");
+    write_if_new(&built.with_file_name("learnflow-page.js"), output.js().as_bytes())?;
+    write_if_new(&page, &output.wasm_mut().emit_wasm())?;
+    Ok(page)
 }
 
 /// Builds the one for Envoy, into `wasm/learnflow-proxy-wasm.wasm`.
@@ -113,7 +150,7 @@ fn build_guest(guest: &Guest) -> Result<PathBuf> {
             "--crate-type",
             "cdylib",
         ])
-        .args(["--profile", "wasm", "--target", TARGET, "--target-dir"])
+        .args(["--profile", guest.profile, "--target", TARGET, "--target-dir"])
         .arg(&target_folder);
     if let Some(stack) = guest.stack {
         command.args(["--", "-C"]).arg(format!("link-arg=-zstack-size={stack}"));
@@ -122,7 +159,7 @@ fn build_guest(guest: &Guest) -> Result<PathBuf> {
 
     let built = target_folder
         .join(TARGET)
-        .join("wasm")
+        .join(guest.profile)
         .join(guest.package.replace('-', "_") + ".wasm");
     let wasm = fs::read(&built).with_context(|| format!("cargo did not write {}", built.display()))?;
     if wasm.windows(PANIC.len()).any(|part| part == PANIC) {
@@ -133,15 +170,21 @@ fn build_guest(guest: &Guest) -> Result<PathBuf> {
     }
 
     let folder = target_folder.join("wasm");
+    fs::create_dir_all(&folder)?;
     let file = folder.join(guest.file);
-    if fs::read(&file).ok().as_ref() != Some(&wasm) {
-        fs::create_dir_all(&folder)?;
-        // Whoever reads it meanwhile sees the old one or the new one.
-        let new = folder.join(format!("{}.{}.new", guest.file, std::process::id()));
-        fs::write(&new, &wasm).with_context(|| format!("cannot write {}", new.display()))?;
-        fs::rename(&new, &file).with_context(|| format!("cannot write {}", file.display()))?;
-    }
+    write_if_new(&file, &wasm)?;
     Ok(file)
+}
+
+/// A file that would not change is not touched: what is built of it is not built anew.
+fn write_if_new(file: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(file).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    // Whoever reads it meanwhile sees the old one or the new one.
+    let new = file.with_extension(format!("{}.new", std::process::id()));
+    fs::write(&new, bytes).with_context(|| format!("cannot write {}", new.display()))?;
+    fs::rename(&new, file).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// What can compile for WebAssembly here.

@@ -5,12 +5,12 @@ use clap::{Args, ValueEnum};
 use learnflow_flow::Filter;
 use std::{path::PathBuf, time::Duration};
 
-/// WhichEvents events. The same flags for each of these verbs.
+/// Which events. The same flags for each of these verbs.
 #[derive(Debug, Default, Clone, Args)]
-#[command(next_help_heading = "WhichEvents events")]
+#[command(next_help_heading = "Which events")]
 pub(crate) struct WhichEvents {
-    /// Read this log instead of the cluster: what `kubectl logs` printed, a file of the node, or a packed one (gzip);
-    /// may be given several times, `-` is standard input
+    /// Read this log instead of the cluster: what `kubectl logs` printed, a file of the node, a packed one (gzip), or an
+    /// archive of `bundle` (.tar.gz); may be given several times, `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Vec<PathBuf>,
     /// Of all namespaces

@@ -193,7 +193,7 @@ fn display(address: SocketAddr) -> SocketAddr {
 }
 
 /// Where there is no browser nothing happens: the address is on the screen.
-fn open(url: &str) {
+pub(super) fn open(url: &str) {
     let program: &[&str] = if cfg!(target_os = "macos") {
         &["open"]
     } else if cfg!(windows) {

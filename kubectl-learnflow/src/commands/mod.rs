@@ -35,6 +35,7 @@ mod simulate;
 mod states;
 mod status;
 mod top;
+mod ui;
 mod uninstall;
 mod verify;
 mod version;
@@ -64,6 +65,7 @@ pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
         Verb::Dashboard(_) => true,
         Verb::Status(status) => status.watch,
         Verb::Flow(flow) => flow.follow,
+        Verb::Ui(_) => true,
         _ => false,
     };
     // Who has broken something must put it back first.
@@ -129,6 +131,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
         Verb::Top(args) => top::run(&args, global, printer).await,
         Verb::Graph(args) => graph::run(&args, global, printer).await,
         Verb::Coverage(args) => coverage::run(&args, global, printer).await,
+        Verb::Ui(args) => ui::run(&args, global, printer).await,
         Verb::Dlq(args) => dlq::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {

@@ -49,6 +49,19 @@ pub(crate) enum Seen {
 }
 
 impl Shared {
+    /// And where notes come out.
+    fn new(which: &WhichEvents, since: Option<Duration>) -> (Self, UnboundedReceiver<String>) {
+        let (notes, noted) = unbounded_channel();
+        let shared = Self {
+            names: Arc::default(),
+            counts: Arc::default(),
+            filter: Arc::new(which.filter()),
+            from: since.map(|since| Time(now().0 - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))),
+            notes,
+        };
+        (shared, noted)
+    }
+
     fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
         of.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,42 +106,44 @@ impl Events {
         follow: bool,
         global: &Global,
     ) -> Result<Self, Problem> {
-        let (notes, noted) = unbounded_channel();
-        let from = since.map(|since| Time(now().0 - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)));
-        let shared = Shared {
-            names: Arc::default(),
-            counts: Arc::default(),
-            filter: Arc::new(which.filter()),
-            from,
-            notes,
-            unread: Arc::default(),
-        };
-        let (logs, coming) = channel(OPENED.max(which.file.len()));
-        let live = follow && which.file.is_empty();
-        let merge = if live {
+        if !which.file.is_empty() {
+            return Self::saved_since(which, since);
+        }
+        let (shared, notes) = Shared::new(which, since);
+        let (logs, coming) = channel(OPENED);
+        let merge = if follow {
             Merge::live(coming, HOLD)
         } else {
             Merge::whole(coming)
         };
-        if which.file.is_empty() {
-            let cluster = Cluster::connect_for_streams(global).await?;
-            let wanted = SidecarLogs {
-                everywhere: which.all_namespaces,
-                since: from,
-                follow,
-            };
-            cluster.open_sidecar_logs(wanted, shared.clone(), logs).await?;
-        } else {
-            for file in &which.file {
-                // There is room for all.
-                let _ = logs.try_send(saved::open(file, &shared)?);
-            }
+        let cluster = Cluster::connect_for_streams(global).await?;
+        let wanted = SidecarLogs {
+            everywhere: which.all_namespaces,
+            since: shared.from,
+            follow,
+        };
+        cluster.open_sidecar_logs(wanted, shared.clone(), logs).await?;
+        Ok(Self { merge, shared, notes })
+    }
+
+    /// Opens the files that are named.
+    pub(crate) fn saved(which: &WhichEvents) -> Result<Self, Problem> {
+        Self::saved_since(which, None)
+    }
+
+    fn saved_since(which: &WhichEvents, since: Option<Duration>) -> Result<Self, Problem> {
+        let (shared, notes) = Shared::new(which, since);
+        let mut opened = Vec::new();
+        for file in &which.file {
+            opened.extend(saved::open(file, &shared)?);
         }
-        Ok(Self {
-            merge,
-            shared,
-            notes: noted,
-        })
+        let (logs, coming) = channel(opened.len().max(1));
+        for log in opened {
+            // There is room for all.
+            let _ = logs.try_send(log);
+        }
+        let merge = Merge::whole(coming);
+        Ok(Self { merge, shared, notes })
     }
 
     /// `None` at the end.

@@ -28,6 +28,15 @@ pub fn parts(_: &[&str]) -> Result<Parts> {
     refuse()
 }
 
+pub fn install_packages(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() { Ok(()) } else { refuse() }
+}
+
+/// Nothing is looked for: what is missing is named when it is started.
+pub fn on_path(_: &str) -> bool {
+    true
+}
+
 pub fn run_keeper(_: &str, _: bool) -> Result<()> {
     refuse()
 }

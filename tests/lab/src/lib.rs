@@ -33,12 +33,14 @@ mod recipes;
 mod elsewhere;
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Lab, Parts, build, parts, run_keeper, run_node};
+pub use elsewhere::{Lab, Parts, build, install_packages, on_path, parts, run_keeper, run_node};
 pub use image::write as write_image;
 #[cfg(target_os = "linux")]
 pub use lab::{Lab, build, parts};
 pub use life::{Life, tie};
 pub use paths::{Scope, Timings, cache};
+#[cfg(target_os = "linux")]
+pub use recipes::{install as install_packages, on_path};
 #[cfg(target_os = "linux")]
 pub use {builder::Parts, keeper::run as run_keeper, node::run as run_node};
 
