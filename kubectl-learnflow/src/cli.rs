@@ -1,6 +1,7 @@
 //! The command line: types and their help texts, nothing else.
 
 mod autoscaling;
+mod demo;
 mod dlq;
 mod explain;
 mod flow;
@@ -17,6 +18,7 @@ use crate::{
 pub(crate) use autoscaling::Autoscaling;
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
+pub(crate) use demo::{Demo, DemoVerb, Rehearsal};
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 pub(crate) use explain::{Explain, ExplainFormat, Explained};
 pub(crate) use flow::{Flow, FlowFormat, Graph, GraphFormat, Sort, Top, TopFormat, TopOf, WhichEvents};
@@ -91,6 +93,7 @@ pub(crate) enum Verb {
     Flow(Flow),
     Top(Top),
     Graph(Graph),
+    Demo(Demo),
     Dlq(Dlq),
     Dashboard(Dashboard),
     Enroll(Enroll),

@@ -1,5 +1,7 @@
 //! The project's own commands. `cargo xtask help` lists them.
 
+#[cfg(test)]
+mod agreement;
 mod artifacts;
 mod bench;
 mod boards;

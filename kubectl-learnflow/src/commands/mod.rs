@@ -11,6 +11,7 @@ pub(crate) mod completion;
 mod confirm;
 mod coverage;
 mod dashboard;
+mod demo;
 mod diff;
 mod dlq;
 mod enrol;
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
         Verb::Dashboard(_) => true,
         Verb::Status(status) => status.watch,
         Verb::Flow(flow) => flow.follow,
+        Verb::Demo(demo) => demo.is_endless(),
         _ => false,
     };
     // Who has broken something must put it back first.
@@ -127,6 +129,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
         Verb::Flow(args) => flow::run(&args, global, printer).await,
         Verb::Top(args) => top::run(&args, global, printer).await,
         Verb::Graph(args) => graph::run(&args, global, printer).await,
+        Verb::Demo(args) => demo::run(args, global, printer).await,
         Verb::Dlq(args) => dlq::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {

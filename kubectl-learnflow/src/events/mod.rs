@@ -1,6 +1,7 @@
 //! Events, wherever they are: in the logs of sidecars, as they are written, or in files.
 
 pub(crate) mod merge;
+mod rehearsed;
 mod saved;
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
 };
 use learnflow_flow::{Counts, Event, Filter, Names, Reader, Row, Tally, Time, Window};
 use merge::Merge;
+use rehearsed::Rehearsed;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -79,7 +81,7 @@ impl Shared {
 }
 
 impl Events {
-    /// Opens the files that are named, or else the logs of the sidecars.
+    /// Opens the rehearsal or the files that are named, or else the logs of the sidecars.
     pub(crate) async fn open(
         which: &WhichEvents,
         since: Option<Duration>,
@@ -87,7 +89,12 @@ impl Events {
         global: &Global,
     ) -> Result<Self, Problem> {
         let (notes, noted) = unbounded_channel();
-        let from = since.map(|since| Time(now().0 - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)));
+        let rehearsal = which.rehearsal.as_ref();
+        let rehearsed = rehearsal
+            .map(|settings| Rehearsed::prepare(settings, follow))
+            .transpose()?;
+        let now = rehearsed.as_ref().map_or_else(now, Rehearsed::now);
+        let from = since.map(|since| Time(now.0 - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)));
         let shared = Shared {
             names: Arc::default(),
             counts: Arc::default(),
@@ -102,7 +109,12 @@ impl Events {
         } else {
             Merge::whole(coming)
         };
-        if which.file.is_empty() {
+        if let Some(rehearsed) = rehearsed {
+            for log in rehearsed.open(&shared) {
+                // There is room for all.
+                let _ = logs.try_send(log);
+            }
+        } else if which.file.is_empty() {
             let cluster = Cluster::connect_for_streams(global).await?;
             let wanted = SidecarLogs {
                 everywhere: which.all_namespaces,
@@ -144,7 +156,7 @@ impl Events {
         global: &Global,
         printer: &Printer,
     ) -> Result<(Vec<Row>, Self), Problem> {
-        let saved = !which.file.is_empty();
+        let saved = which.are_saved();
         let window = window.or((!saved).then_some(usual));
         let mut events = Self::open(which, window.filter(|_| !saved), false, global).await?;
         let seconds = |window: Duration| Window::Seconds(u32::try_from(window.as_secs()).unwrap_or(u32::MAX));
