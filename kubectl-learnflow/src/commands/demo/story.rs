@@ -96,8 +96,8 @@ fn beats(round: &Round, policy: &Policy) -> Vec<(Time, Beat)> {
         (
             back,
             format!(
-                "\nKafka is back after {}. The sidecars find out when they try again, and the Kafka client in them looks\n\
-                 for it each 10 s only: so long some publishes wait that are made now.\n\n",
+                "\nKafka is back after {}. The sidecars notice when they try again, and the Kafka client in them looks for it\n\
+                 only every 10 s: so some publishes go on waiting, and some that are made now wait, too.\n\n",
                 format_duration(OUTAGE)
             ),
         ),
