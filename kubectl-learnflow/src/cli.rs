@@ -2,6 +2,7 @@
 
 mod autoscaling;
 mod coverage;
+mod demo;
 mod dlq;
 mod explain;
 mod flow;
@@ -20,6 +21,7 @@ pub(crate) use autoscaling::Autoscaling;
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 pub(crate) use coverage::{Coverage, CoverageFormat};
+pub(crate) use demo::{Demo, DemoVerb, Rehearsal};
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 pub(crate) use explain::{Explain, ExplainFormat, Explained};
 pub(crate) use flow::{Flow, FlowFormat, Graph, GraphFormat, Sort, Top, TopFormat, TopOf, WhichEvents};
@@ -97,6 +99,7 @@ pub(crate) enum Verb {
     Graph(Graph),
     Coverage(Coverage),
     Ui(Ui),
+    Demo(Demo),
     Dlq(Dlq),
     Dashboard(Dashboard),
     Enroll(Enroll),

@@ -34,6 +34,7 @@ mod printer;
 mod problem;
 mod quota;
 mod redact;
+mod rehearsal;
 mod remote_write;
 mod replicas;
 mod resilience;

@@ -17,10 +17,11 @@ mod rng;
 mod scenario;
 
 pub use breaker::State;
-pub use engine::simulate;
+pub use engine::{Answer, answers, simulate};
 pub(crate) use fit::{BEYOND, RATES};
 pub use fit::{Fitted, fit};
 pub use report::{Change, Report, Slice, Times};
+pub use rng::Rng;
 pub use scenario::{Arrivals, Client, Mode, Outage, Scenario, Window};
 
 #[cfg(test)]

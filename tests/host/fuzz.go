@@ -31,17 +31,11 @@ type fuzzing struct {
 
 // fuzz ends the process with 1 if a call came to harm.
 func fuzz(guest string, numbers [3]string) error {
-	var parsed [3]uint64
-	for i, text := range numbers {
-		var err error
-		if parsed[i], err = strconv.ParseUint(text, 10, 64); err != nil {
-			return err
-		}
+	of, err := parsed(numbers)
+	if err != nil {
+		return err
 	}
-	seed, first, calls := parsed[0], parsed[1], parsed[2]
-	if first > math.MaxUint64-calls {
-		return fmt.Errorf("no call has the number %d + %d", first, calls)
-	}
+	seed, first, calls := of[0], of[1], of[2]
 	f := fuzzing{guest: guest, seed: seed, first: first, end: first + calls, begun: time.Now(), beats: beats{os.NewFile(3, "beats")}}
 	f.next.Store(first)
 	// More than there are cores, so that they get in each other's way.
@@ -63,6 +57,19 @@ func fuzz(guest string, numbers [3]string) error {
 	}
 	fmt.Printf("%s\n", f.summary(calls))
 	return nil
+}
+
+// parsed is a seed, the number of the first call, and how many there are.
+func parsed(numbers [3]string) (parsed [3]uint64, err error) {
+	for i, text := range numbers {
+		if parsed[i], err = strconv.ParseUint(text, 10, 64); err != nil {
+			return parsed, err
+		}
+	}
+	if parsed[1] > math.MaxUint64-parsed[2] {
+		return parsed, fmt.Errorf("no call has the number %d + %d", parsed[1], parsed[2])
+	}
+	return parsed, nil
 }
 
 // worker has a middleware of its own, since a line that a guest logs does not say of which call it is. Calls inside of

@@ -36,7 +36,13 @@ func load(path string, call *call, pass bool) (*guest, error) {
 // middlewareOf does what daprd does with a component of type middleware.http.wasm: see
 // cmd/daprd/components/middleware_http_webassembly.go and pkg/components/middleware/http/registry.go there.
 func middlewareOf(path string, log logger.Logger) (func(http.Handler) http.Handler, error) {
-	component := middleware.Metadata{Base: metadata.Base{Properties: map[string]string{"url": "file://" + path}}}
+	return configured(path, log, map[string]string{})
+}
+
+// configured is the same with more in the component's metadata.
+func configured(path string, log logger.Logger, properties map[string]string) (func(http.Handler) http.Handler, error) {
+	properties["url"] = "file://" + path
+	component := middleware.Metadata{Base: metadata.Base{Properties: properties}}
 	return wasm.NewMiddleware(log).GetHandler(context.Background(), component)
 }
 

@@ -5,6 +5,8 @@
 //	host time CALL LOGGER NOOP GUEST… nanoseconds per call: of each round one for each guest, as JSON
 //	host answers ONE BULK             checks two files of answers against what Go's JSON makes of them
 //	host fuzz GUEST SEED FROM CALLS   sends random calls and checks what comes of each; FROM is the first one's number
+//	host random SEED FROM CALLS       prints these calls, as JSON
+//	host replay GUEST                 reads calls in that form and prints what becomes of each
 //
 // CALL is one of those in calls.go. LOGGER says who takes the lines that a guest logs: `nobody`, so that only the host
 // and the guest are measured, or `dapr`, whose logger then writes them to the null device.
@@ -38,8 +40,16 @@ func run(arguments []string) error {
 		return watched(arguments[1], [3]string(arguments[2:]))
 	case len(arguments) == 5 && arguments[0] == "fuzzing": // What the one above starts.
 		return fuzz(arguments[1], [3]string(arguments[2:]))
+	case len(arguments) == 4 && arguments[0] == "random":
+		numbers, err := parsed([3]string(arguments[1:]))
+		if err != nil {
+			return err
+		}
+		return randomCalls(numbers[0], numbers[1], numbers[2])
+	case len(arguments) == 2 && arguments[0] == "replay":
+		return replay(arguments[1], os.Stdin)
 	default:
-		err = errors.New("usage: host pages GUEST | host time CALL nobody|dapr NOOP GUEST... | host answers ONE BULK | host fuzz GUEST SEED FROM CALLS")
+		err = errors.New("usage: host pages GUEST | host time CALL nobody|dapr NOOP GUEST... | host answers ONE BULK | host fuzz GUEST SEED FROM CALLS | host random SEED FROM CALLS | host replay GUEST")
 	}
 	if err != nil {
 		return err

@@ -49,21 +49,21 @@ fn command(host: &Path, guest: &Path, seed: u64, from: u64, calls: u64) -> Comma
     command
 }
 
-fn clock() -> u64 {
+pub(crate) fn clock() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.as_secs()
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::{io::Write, path::PathBuf, sync::LazyLock};
 
     /// Built once: a program that runs is not to be written to.
-    static HOST: LazyLock<PathBuf> = LazyLock::new(|| host::build().expect("the host"));
+    pub(crate) static HOST: LazyLock<PathBuf> = LazyLock::new(|| host::build().expect("the host"));
 
     /// The guest that `cargo xtask test` has built, or the one built last.
-    fn guest() -> PathBuf {
+    pub(crate) fn guest() -> PathBuf {
         let built = || crate::artifacts::target_folder().join("wasm/learnflow.wasm");
         let guest = std::env::var_os("LEARNFLOW_WASM").map_or_else(built, PathBuf::from);
         std::path::absolute(guest).expect("a folder to be in")

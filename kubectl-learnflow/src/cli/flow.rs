@@ -1,6 +1,6 @@
 //! The verbs that show events: `flow`, `top`, `graph`.
 
-use super::parse_timeout;
+use super::{Rehearsal, parse_timeout};
 use clap::{Args, ValueEnum};
 use learnflow_flow::Filter;
 use std::{path::PathBuf, time::Duration};
@@ -28,9 +28,17 @@ pub(crate) struct WhichEvents {
     /// Only of this trace
     #[arg(long, value_name = "TRACE-ID", value_parser = trace)]
     pub(crate) trace: Option<String>,
+    /// Not a cluster's and no file's.
+    #[arg(skip)]
+    pub(crate) rehearsal: Option<Rehearsal>,
 }
 
 impl WhichEvents {
+    /// They have been written down before, and may be of any day.
+    pub(crate) fn are_saved(&self) -> bool {
+        !self.file.is_empty() || self.rehearsal.is_some()
+    }
+
     pub(crate) fn filter(&self) -> Filter {
         Filter {
             topics: self.topic.clone(),

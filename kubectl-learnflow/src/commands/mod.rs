@@ -11,6 +11,7 @@ pub(crate) mod completion;
 mod confirm;
 mod coverage;
 mod dashboard;
+mod demo;
 mod diff;
 mod dlq;
 mod enrol;
@@ -66,6 +67,7 @@ pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
         Verb::Status(status) => status.watch,
         Verb::Flow(flow) => flow.follow,
         Verb::Ui(_) => true,
+        Verb::Demo(demo) => demo.is_endless(),
         _ => false,
     };
     // Who has broken something must put it back first.
@@ -132,6 +134,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
         Verb::Graph(args) => graph::run(&args, global, printer).await,
         Verb::Coverage(args) => coverage::run(&args, global, printer).await,
         Verb::Ui(args) => ui::run(&args, global, printer).await,
+        Verb::Demo(args) => demo::run(args, global, printer).await,
         Verb::Dlq(args) => dlq::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {

@@ -1,6 +1,7 @@
 //! Events, wherever they are: in the logs of sidecars, as they are written, or in files.
 
 pub(crate) mod merge;
+mod rehearsed;
 mod saved;
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
 };
 use learnflow_flow::{Counts, Event, Filter, Names, Reader, Row, Tally, Time, Window};
 use merge::Merge;
+use rehearsed::Rehearsed;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -99,7 +101,7 @@ impl Shared {
 }
 
 impl Events {
-    /// Opens the files that are named, or else the logs of the sidecars.
+    /// Opens the rehearsal or the files that are named, or else the logs of the sidecars.
     pub(crate) async fn open(
         which: &WhichEvents,
         since: Option<Duration>,
@@ -167,7 +169,7 @@ impl Events {
         global: &Global,
         printer: &Printer,
     ) -> Result<(Vec<Row>, Self), Problem> {
-        let saved = !which.file.is_empty();
+        let saved = which.are_saved();
         let window = window.or((!saved).then_some(usual));
         let mut events = Self::open(which, window.filter(|_| !saved), false, global).await?;
         let seconds = |window: Duration| Window::Seconds(u32::try_from(window.as_secs()).unwrap_or(u32::MAX));

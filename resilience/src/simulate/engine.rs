@@ -1,7 +1,7 @@
 //! Calls, their attempts, and what Dapr does between them: `pkg/resiliency/policy.go` of daprd 1.18, which asks the breaker
 //! at each attempt, ends an attempt with its timeout (the client goes on with it), and tries again after a pause.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use super::{
     breaker::Breaker,
@@ -64,6 +64,30 @@ pub fn simulate(scenario: &Scenario) -> Report {
         engine.breaker,
         engine.record,
     )
+}
+
+/// What one call met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// When it was made, since the first call.
+    pub made: Duration,
+    pub took: Duration,
+    pub accepted: bool,
+    pub retries: u32,
+}
+
+/// The same, call by call, in the order in which they were made.
+#[must_use]
+pub fn answers(scenario: &Scenario) -> Vec<Answer> {
+    let mut engine = Engine::new(scenario);
+    engine.run();
+    let answer = |call: &Call| Answer {
+        made: Duration::from_nanos(call.made),
+        took: Duration::from_nanos(call.answered.saturating_sub(call.made)),
+        accepted: call.outcome == Some(Outcome::Accepted),
+        retries: call.retries,
+    };
+    engine.calls.iter().map(answer).collect()
 }
 
 impl<'a> Engine<'a> {

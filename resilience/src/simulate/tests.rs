@@ -249,6 +249,10 @@ proptest! {
         prop_assert_eq!(slices(|slice| slice.accepted), report.accepted);
         prop_assert_eq!(slices(|slice| slice.refused), report.refused);
         prop_assert_eq!(report.slices.last().map_or(0, |slice| slice.waiting), 0);
+        let answers = answers(&scenario);
+        prop_assert_eq!(answers.len() as u64, report.calls);
+        prop_assert_eq!(answers.iter().filter(|answer| answer.accepted).count() as u64, report.accepted);
+        prop_assert_eq!(answers.iter().map(|answer| answer.retries).max().unwrap_or(0), report.retries_at_most);
         prop_assert!(report.stopped <= report.refused);
         prop_assert!(report.waiting_at_most <= report.calls);
         if scenario.policy.breaker.is_none() {

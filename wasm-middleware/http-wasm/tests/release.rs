@@ -7,9 +7,8 @@ mod traps;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use learnflow_http_wasm::Host;
+use learnflow_host::{Backend, Instance, Module};
 use support::{Call, Guest, cases};
-use wasmi::{Caller, Engine, Extern, Instance, Linker, Module, Store};
 use wasmparser::{Operator, Parser, Payload};
 
 fn release() -> Vec<u8> {
@@ -20,197 +19,37 @@ fn release() -> Vec<u8> {
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask wasm` first", file.display()))
 }
 
-/// The store holds the call under way.
-struct Interpreted {
-    store: Store<Call>,
-    instance: Instance,
-}
+struct Interpreted(Instance<Call>);
+
+impl Backend for Call {}
 
 impl Interpreted {
     fn new() -> Self {
-        let engine = Engine::default();
-        let module = Module::new(&engine, release()).expect("the guest is valid");
-        let mut store = Store::new(&engine, Call::new("none", "", "", support::Answer::Nothing));
-        let instance = imports(&engine)
-            .instantiate_and_start(&mut store, &module)
-            .expect("the guest has its imports");
-        Self { store, instance }
+        let module = Module::new(&release()).expect("the guest is valid");
+        let nobody = Call::new("none", "", "", support::Answer::Nothing);
+        Self(Instance::new(&module, nobody).expect("the guest has its imports"))
     }
 }
 
 impl Guest for Interpreted {
     fn start(&mut self, call: Call) -> Call {
-        *self.store.data_mut() = call;
-        let run = self
-            .instance
-            .get_typed_func::<(), ()>(&self.store, "_start")
-            .expect("export");
-        run.call(&mut self.store, ()).expect("the guest must not trap");
-        self.store.data().clone()
+        *self.0.host() = call;
+        self.0.start().expect("the guest must not trap");
+        self.0.host().clone()
     }
 
     fn handle_request(&mut self, call: Call) -> (Call, u64) {
-        *self.store.data_mut() = call;
-        let run = self
-            .instance
-            .get_typed_func::<(), u64>(&self.store, "handle_request")
-            .expect("export");
-        let next = run.call(&mut self.store, ()).expect("the guest must not trap");
-        (self.store.data().clone(), next)
+        *self.0.host() = call;
+        let next = self.0.handle_request().expect("the guest must not trap");
+        (self.0.host().clone(), next)
     }
 
     fn handle_response(&mut self, call: Call, context: u32, failed: u32) -> Call {
-        *self.store.data_mut() = call;
-        let run = self
-            .instance
-            .get_typed_func::<(u32, u32), ()>(&self.store, "handle_response")
-            .expect("export");
-        run.call(&mut self.store, (context, failed))
-            .expect("the guest must not trap");
-        self.store.data().clone()
+        *self.0.host() = call;
+        let done = self.0.handle_response(context, failed);
+        done.expect("the guest must not trap");
+        self.0.host().clone()
     }
-}
-
-/// Does `work` with the guest's memory and the call.
-fn with<T>(mut caller: Caller<'_, Call>, work: impl FnOnce(&mut [u8], &mut Call) -> T) -> T {
-    let memory = caller
-        .get_export("memory")
-        .and_then(Extern::into_memory)
-        .expect("memory");
-    let (memory, call) = memory.data_and_store_mut(&mut caller);
-    work(memory, call)
-}
-
-fn at(start: u32, len: u32) -> std::ops::Range<usize> {
-    start as usize..(start as usize + len as usize)
-}
-
-fn text(memory: &[u8], start: u32, len: u32) -> String {
-    String::from_utf8(memory[at(start, len)].to_vec()).expect("UTF-8")
-}
-
-fn imports(engine: &Engine) -> Linker<Call> {
-    let mut linker = Linker::new(engine);
-    let http = "http_handler";
-    linker
-        .func_wrap(http, "enable_features", |caller: Caller<'_, Call>, features: u32| {
-            with(caller, |_, call| call.enable_features(features))
-        })
-        .and_then(|linker| {
-            linker.func_wrap(
-                http,
-                "get_config",
-                |caller: Caller<'_, Call>, buffer: u32, limit: u32| {
-                    with(caller, |memory, call| call.get_config(&mut memory[at(buffer, limit)]))
-                },
-            )
-        })
-        .and_then(|linker| {
-            linker.func_wrap(
-                http,
-                "get_source_addr",
-                |caller: Caller<'_, Call>, buffer: u32, limit: u32| {
-                    with(caller, |memory, call| {
-                        call.get_source_addr(&mut memory[at(buffer, limit)])
-                    })
-                },
-            )
-        })
-        .and_then(|linker| {
-            linker.func_wrap(http, "get_uri", |caller: Caller<'_, Call>, buffer: u32, limit: u32| {
-                with(caller, |memory, call| call.get_uri(&mut memory[at(buffer, limit)]))
-            })
-        })
-        .and_then(|linker| {
-            linker.func_wrap(
-                http,
-                "get_method",
-                |caller: Caller<'_, Call>, buffer: u32, limit: u32| {
-                    with(caller, |memory, call| call.get_method(&mut memory[at(buffer, limit)]))
-                },
-            )
-        })
-        .and_then(|linker| {
-            linker.func_wrap(
-                http,
-                "get_header_names",
-                |caller: Caller<'_, Call>, kind: u32, buffer: u32, limit: u32| {
-                    with(caller, |memory, call| {
-                        call.get_header_names(kind, &mut memory[at(buffer, limit)])
-                    })
-                },
-            )
-        })
-        .and_then(|linker| {
-            linker.func_wrap(
-                http,
-                "get_header_values",
-                |caller: Caller<'_, Call>, kind: u32, name: u32, name_len: u32, buffer: u32, limit: u32| {
-                    with(caller, |memory, call| {
-                        let name = text(memory, name, name_len);
-                        call.get_header_values(kind, &name, &mut memory[at(buffer, limit)])
-                    })
-                },
-            )
-        })
-        .and_then(|linker| {
-            linker.func_wrap(
-                http,
-                "set_header_value",
-                |caller: Caller<'_, Call>, kind: u32, name: u32, name_len: u32, value: u32, value_len: u32| {
-                    with(caller, |memory, call| {
-                        call.set_header_value(kind, &text(memory, name, name_len), &memory[at(value, value_len)]);
-                    })
-                },
-            )
-        })
-        .and_then(|linker| {
-            linker.func_wrap(
-                http,
-                "read_body",
-                |caller: Caller<'_, Call>, kind: u32, buffer: u32, limit: u32| {
-                    with(caller, |memory, call| {
-                        call.read_body(kind, &mut memory[at(buffer, limit)])
-                    })
-                },
-            )
-        })
-        .and_then(|linker| {
-            linker.func_wrap(http, "get_status_code", |caller: Caller<'_, Call>| {
-                with(caller, |_, call| call.get_status_code())
-            })
-        })
-        .and_then(|linker| {
-            linker.func_wrap(http, "set_status_code", |caller: Caller<'_, Call>, status: u32| {
-                with(caller, |_, call| call.set_status_code(status));
-            })
-        })
-        .and_then(|linker| {
-            linker.func_wrap(
-                http,
-                "log",
-                |caller: Caller<'_, Call>, level: i32, message: u32, len: u32| {
-                    with(caller, |memory, call| call.log(level, &memory[at(message, len)]))
-                },
-            )
-        })
-        .and_then(|linker| {
-            linker.func_wrap(
-                "wasi_snapshot_preview1",
-                "clock_time_get",
-                |caller: Caller<'_, Call>, clock: u32, _precision: u64, time: u32| {
-                    with(caller, |memory, call| {
-                        let Some(now) = call.clock_time_get(clock) else {
-                            return 28;
-                        };
-                        memory[at(time, 8)].copy_from_slice(&now.to_le_bytes());
-                        0_u32
-                    })
-                },
-            )
-        })
-        .expect("each import once");
-    linker
 }
 
 #[test]

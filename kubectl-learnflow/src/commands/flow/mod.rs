@@ -1,6 +1,6 @@
 //! `flow`: events as they happen.
 
-mod show;
+pub(super) mod show;
 
 use crate::{
     cli::{Flow, FlowFormat, Format, Global},
@@ -25,7 +25,7 @@ pub(crate) async fn run(args: &Flow, global: &Global, printer: &Printer) -> Resu
     }
     let last = match args.last {
         Some(last) => Some(last as usize),
-        None if args.follow || args.since.is_some() || !args.which.file.is_empty() => None,
+        None if args.follow || args.since.is_some() || args.which.are_saved() => None,
         None => Some(LAST),
     };
     let since = args.since.or(args.follow.then_some(Duration::ZERO));

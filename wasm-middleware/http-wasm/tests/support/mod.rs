@@ -3,6 +3,7 @@
 pub mod cases;
 mod configured;
 
+use learnflow_host::canonical;
 use learnflow_http_wasm::Host;
 
 pub const WALL_MS: u64 = 1_700_000_000_031;
@@ -117,21 +118,6 @@ fn write(buffer: &mut [u8], whole: &[u8]) -> u32 {
 fn write_values(buffer: &mut [u8], values: &[&str]) -> u64 {
     let whole: String = values.iter().flat_map(|value| [value, "\0"]).collect();
     (values.len() as u64) << 32 | u64::from(write(buffer, whole.as_bytes()))
-}
-
-/// Go's `textproto.CanonicalMIMEHeaderKey`, of a name that is valid.
-fn canonical(name: &str) -> String {
-    let mut first = true;
-    name.chars()
-        .map(|char| {
-            let upper = std::mem::replace(&mut first, char == '-');
-            if upper {
-                char.to_ascii_uppercase()
-            } else {
-                char.to_ascii_lowercase()
-            }
-        })
-        .collect()
 }
 
 impl Host for Call {
