@@ -6,6 +6,7 @@ mod explain;
 mod flow;
 mod simulate;
 mod support;
+mod trace;
 mod verify;
 
 use crate::{
@@ -17,12 +18,13 @@ use crate::{
 pub(crate) use autoscaling::Autoscaling;
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
-pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
+pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show, WhichKafka};
 pub(crate) use explain::{Explain, ExplainFormat, Explained};
 pub(crate) use flow::{Flow, FlowFormat, Graph, GraphFormat, Sort, Top, TopFormat, TopOf, WhichEvents};
 pub(crate) use simulate::{ControllerFlags, Mode, Rate, Simulate, SimulateAutoscaling, SimulateFormat, What};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
+pub(crate) use trace::{Trace, TraceFormat};
 pub(crate) use verify::{Consent, ReportFormat, Resilience, Subject, Verify};
 
 /// Shows every event that Dapr services send through Kafka.
@@ -91,6 +93,7 @@ pub(crate) enum Verb {
     Flow(Flow),
     Top(Top),
     Graph(Graph),
+    Trace(Trace),
     Dlq(Dlq),
     Dashboard(Dashboard),
     Enroll(Enroll),

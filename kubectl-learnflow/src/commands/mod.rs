@@ -34,6 +34,7 @@ mod simulate;
 mod states;
 mod status;
 mod top;
+mod trace;
 mod uninstall;
 mod verify;
 mod version;
@@ -127,6 +128,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
         Verb::Flow(args) => flow::run(&args, global, printer).await,
         Verb::Top(args) => top::run(&args, global, printer).await,
         Verb::Graph(args) => graph::run(&args, global, printer).await,
+        Verb::Trace(args) => trace::run(&args, global, printer).await,
         Verb::Dlq(args) => dlq::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {
