@@ -28,6 +28,7 @@ mod resilience;
 mod scaling;
 mod state;
 mod stopped;
+mod trace;
 mod verbs;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -27,8 +27,8 @@ pub(super) async fn run(args: &Trace, global: &Global, printer: &Printer) -> Res
     let timeline = timeline(&asked, &seen);
     printer.done_waiting();
     let found = !timeline.steps.is_empty();
-    // Nobody could be asked: that is no answer.
-    if !found && let (Some(problem), Err(_), Err(_), Err(_)) = (look.refused, &seen.records, &seen.kafka, &seen.spans) {
+    let nobody_answered = seen.records.is_err() && seen.kafka.is_err() && seen.spans.is_err();
+    if nobody_answered && let Some(problem) = look.refused {
         return Err(problem);
     }
     match args.output {
@@ -40,6 +40,11 @@ pub(super) async fn run(args: &Trace, global: &Global, printer: &Printer) -> Res
     }
     Ok(if found { Outcome::Good } else { Outcome::Bad })
 }
+fn only_kafka_knows() -> Problem {
+    Problem::new("Only Kafka knows the ids of events, and with --file it is not asked.")
+        .next("Add --bootstrap HOST:PORT or --component NAME; or name the event by its place in Kafka, or its trace.")
+}
+
 /// The sources, as far as they can be asked.
 struct Look<'a> {
     args: &'a Trace,
@@ -92,6 +97,9 @@ impl<'a> Look<'a> {
             Asked::Event(id) => self.search(|stored| stored.id() == Some(id), &args.topic, None).await,
             Asked::Trace(_) => Ok(Kafka::default()),
         };
+        if let (Asked::Event(_), Err(_)) = (&args.event, &kafka) {
+            return Err(self.refused.take().unwrap_or_else(only_kafka_knows));
+        }
         // From here on it is the place of the newest that has this id.
         let found = kafka.as_ref().ok().and_then(|kafka| kafka.messages.first());
         let asked = match (&args.event, found) {

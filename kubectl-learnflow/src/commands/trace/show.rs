@@ -87,8 +87,13 @@ fn words(step: &Step) -> String {
         Some(topic) => format!("{}, as a dead letter from {topic}", step.what),
         None => step.what.clone(),
     };
+    let bulk = if step.record.is_some_and(|event| event.bulk) {
+        ", in bulk"
+    } else {
+        ""
+    };
     let likely = if step.likely { " (by its time alone)" } else { "" };
-    format!("{name} {what}{attempt}{likely}")
+    format!("{name} {what}{attempt}{bulk}{likely}")
 }
 
 /// The record knows more than the span.
