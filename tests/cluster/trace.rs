@@ -112,7 +112,7 @@ fn unknown_ones_are_1(target: &Target, last: &Record) -> Result<()> {
     let far = format!("{}/0/123456789", last.topic.as_str());
     for (asked, why) in [
         (far.as_str(), "the next message will have offset"),
-        ("ffffffffffffffffffffffffffffffff", "the trace store has no span"),
+        ("ffffffffffffffffffffffffffffffff", "the trace store has none of trace"),
         ("no-such-id", "it is not among all"),
     ] {
         let (printed, said) = expect(target, &["trace", asked], 1)?;

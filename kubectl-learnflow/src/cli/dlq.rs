@@ -38,7 +38,7 @@ pub(crate) struct WhichKafka {
     #[arg(long, value_name = "NAME", value_parser = crate::config::name)]
     pub(crate) component: Option<String>,
     /// Connect to this broker instead, without a port-forward; may be several with commas between. Without --component no
-    /// cluster is asked, and nothing is encrypted
+    /// Component says how to log in, and nothing is encrypted
     #[arg(long, value_name = "HOST:PORT", value_parser = brokers)]
     pub(crate) bootstrap: Option<Brokers>,
 }

@@ -114,6 +114,12 @@ impl Record {
         })
     }
 
+    /// The place of what was delivered, as far as it is known.
+    pub(crate) fn destination(&self) -> String {
+        self.place()
+            .map_or_else(|| self.topic.clone(), |place| place.to_string())
+    }
+
     /// A record is written when the call has ended.
     pub(crate) fn begin(&self) -> Time {
         let took = self.event.us.unwrap_or(0).saturating_mul(1000);

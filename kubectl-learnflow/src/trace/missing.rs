@@ -3,6 +3,7 @@
 use super::{Asked, Evidence, Group, Hop, InKafka, Place, Step, span::Role};
 use crate::text::{count, list};
 use learnflow_core::Outcome;
+use learnflow_flow::Time;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -30,13 +31,13 @@ pub(super) fn missing(asked: &Asked, seen: &Evidence, steps: &[Step]) -> Vec<Mis
         let what = what.to_owned();
         all.extend(why.map(|why| Missing { what, why }));
     };
-    if let Asked::Event(_) = asked {
-        // Only Kafka knows ids, and there it was not found.
+    // Only Kafka knows ids; and what is not there yet has no way.
+    if matches!(asked, Asked::Event(_)) || (steps.is_empty() && way.is_to_come()) {
         add("message", way.not_in_kafka());
         return all;
     }
     match way.no_spans() {
-        Some(why) => add("HTTP request, database and all that only spans show", Some(why)),
+        Some(why) => add("spans (HTTP request, database)", Some(why)),
         None => {
             add("HTTP request", way.no_request());
             add("span of the publish", way.no_publish_span());
@@ -92,8 +93,8 @@ impl Way<'_> {
                 )
             }
             Ok(_) => format!(
-                "the trace store has no span of trace {}: it was not kept (sampling), is older than what is stored, or is on \
-                 its way (up to 15 s)",
+                "the trace store has none of trace {}: it was not kept (sampling), is older than what is stored, or they are on \
+                 their way (up to 15 s)",
                 trace.as_str()
             ),
         })
@@ -166,25 +167,21 @@ impl Way<'_> {
             (_, Err(why)) => why.clone(),
             // Each event of a bulk publish has a span, and the call has the record.
             _ if self.of(Hop::Publish).any(|step| step.record.is_some()) => return None,
-            _ => format!("it is not in the logs that were read{}", self.or_gone()),
+            _ => format!("the level of the sidecar's log is above info{}", self.or_gone()),
         })
     }
 
     /// Where the logs begin, if that is too late.
     fn or_gone(&self) -> String {
+        let millis = |time: Time| time.0.div_euclid(1_000_000);
         let begins = self.seen.records.as_ref().ok().and_then(|records| records.begins);
         let stored = self.seen.stored().next().map(|(_, stored)| stored.timestamp);
-        let spans = self
-            .seen
-            .spans()
-            .iter()
-            .map(|span| span.begin.0.div_euclid(1_000_000))
-            .min();
-        match (begins, stored.or(spans)) {
-            (Some(begins), Some(at)) if begins.0.div_euclid(1_000_000) > at => {
-                format!(". Their first record is of {begins}, later than it")
+        let seen = self.seen.spans().iter().map(|span| millis(span.begin)).min();
+        match (begins, stored.or(seen)) {
+            (Some(begins), Some(at)) if millis(begins) > at => {
+                format!("; or its record is gone, since the first that is left is of {begins}")
             }
-            _ => ", or its log is gone".into(),
+            _ => "; or the log that had its record is gone".into(),
         }
     }
 
@@ -227,7 +224,7 @@ impl Way<'_> {
 
     fn no_delivery(&self) -> Option<String> {
         let lies_nowhere = self.was_not_published() && self.seen.messages().is_empty();
-        if self.has(Hop::Delivery) || self.messages_are_to_come() || lies_nowhere {
+        if self.has(Hop::Delivery) || self.is_to_come() || lies_nowhere {
             return None;
         }
         let records = match &self.seen.records {
@@ -256,7 +253,7 @@ impl Way<'_> {
         })
     }
 
-    fn messages_are_to_come(&self) -> bool {
+    fn is_to_come(&self) -> bool {
         let nowhere = |(_, found): &(Place, InKafka)| matches!(found, InKafka::NotYet(_) | InKafka::Nowhere(_));
         self.seen.messages().first().is_some_and(nowhere)
     }

@@ -47,20 +47,6 @@ pub(crate) struct Step {
     pub(crate) likely: bool,
 }
 
-impl Hop {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Request => "HTTP request",
-            Self::Publish => "publish",
-            Self::Broker => "broker",
-            Self::Delivery => "delivery",
-            Self::DeadLetter => "dead letter",
-            Self::Work => "work",
-            Self::Database => "database",
-        }
-    }
-}
-
 /// Which span a record is of.
 type Pairs = BTreeMap<usize, Record>;
 
@@ -181,9 +167,8 @@ impl Step {
     fn seen(span: &Span, hop: Hop, depth: usize, record: Option<Record>) -> Self {
         let topic = span.topic.as_deref().unwrap_or(&span.name);
         let what = match (hop, &record) {
-            (Hop::Publish, _) => format!("→ {topic}"),
-            (Hop::Delivery, Some(record)) => delivered(record),
-            (Hop::Delivery, None) => format!("{topic} →"),
+            (Hop::Delivery, Some(record)) => record.destination(),
+            (Hop::Publish | Hop::Delivery, _) => topic.to_owned(),
             _ => span.name.clone(),
         };
         // A dead letter's record names the topic that the event had, its span the one that it lies in now.
@@ -203,14 +188,14 @@ impl Step {
 
     /// From a record whose span is not there.
     fn written(record: &Record, depth: usize) -> Self {
-        let (hop, what) = match record.publishes() {
-            true => (Hop::Publish, format!("→ {}", record.topic)),
-            false => (Hop::Delivery, delivered(record)),
+        let hop = match record.publishes() {
+            true => Hop::Publish,
+            false => Hop::Delivery,
         };
         Self {
             end: Some(record.event.at),
             record: Some(record.event),
-            ..Self::new(hop, depth, record.begin(), &record.app, what)
+            ..Self::new(hop, depth, record.begin(), &record.app, record.destination())
         }
     }
 
@@ -234,13 +219,6 @@ impl Step {
             role: None,
             likely: false,
         }
-    }
-}
-
-fn delivered(record: &Record) -> String {
-    match record.place() {
-        Some(place) => format!("{place} →"),
-        None => format!("{} →", record.topic),
     }
 }
 

@@ -19,7 +19,6 @@ use learnflow_flow::Time;
 
 /// Of a trace that has more events, so many are looked up in Kafka.
 const MESSAGES: usize = 20;
-const WITH_FILES: &str = "as with --file";
 
 pub(super) async fn run(args: &Trace, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
     let mut look = Look::new(args, global, printer).await;
@@ -40,6 +39,7 @@ pub(super) async fn run(args: &Trace, global: &Global, printer: &Printer) -> Res
     }
     Ok(if found { Outcome::Good } else { Outcome::Bad })
 }
+
 fn only_kafka_knows() -> Problem {
     Problem::new("Only Kafka knows the ids of events, and with --file it is not asked.")
         .next("Add --bootstrap HOST:PORT or --component NAME; or name the event by its place in Kafka, or its trace.")
@@ -62,10 +62,8 @@ impl<'a> Look<'a> {
             args,
             global,
             printer,
-            cluster: Err(format!("the trace store was not asked, {WITH_FILES}")),
-            broker: Err(format!(
-                "Kafka was not asked, {WITH_FILES} and without --bootstrap or --component"
-            )),
+            cluster: Err("with --file the trace store is not asked".into()),
+            broker: Err("with --file Kafka is asked only if --bootstrap or --component say how to get there".into()),
             refused: None,
         };
         let live = args.file.is_empty();
@@ -92,7 +90,7 @@ impl<'a> Look<'a> {
 
     async fn for_event(&mut self) -> Result<(Asked, Evidence), Problem> {
         let args = self.args;
-        let mut kafka = match &args.event {
+        let kafka = match &args.event {
             Asked::Place(place) => self.messages(vec![place.clone()]).await,
             Asked::Event(id) => self.search(|stored| stored.id() == Some(id), &args.topic, None).await,
             Asked::Trace(_) => Ok(Kafka::default()),
@@ -111,11 +109,11 @@ impl<'a> Look<'a> {
             spans: Ok(Vec::new()),
             dead: Ok(Vec::new()),
             groups: Ok(Vec::new()),
-            kafka: Ok(Kafka::default()),
+            kafka,
         };
         if !matches!(asked, Asked::Event(_)) {
             self.printer.waiting("reading logs");
-            let known = Known::of(&asked, kafka.as_ref().ok());
+            let known = Known::of(&asked, seen.kafka.as_ref().ok());
             let records = records::read(args, &known, self.global, self.printer).await;
             // A file that cannot be read is a wrong flag, and no source that is away.
             seen.records = match args.file.is_empty() {
@@ -123,7 +121,6 @@ impl<'a> Look<'a> {
                 false => Ok(records?),
             };
         }
-        std::mem::swap(&mut seen.kafka, &mut kafka);
         let trace = seen.trace(&asked);
         seen.spans = self.spans(trace).await;
         if let Asked::Trace(trace) = asked {
@@ -150,7 +147,7 @@ impl<'a> Look<'a> {
         let cluster = self
             .cluster
             .clone()
-            .map_err(|_| format!("Prometheus was not asked, {WITH_FILES}"))?;
+            .map_err(|_| "with --file Prometheus is not asked")?;
         let groups = cluster.group_offsets(&place.topic, place.partition).await;
         let group = |(name, next)| Group { name, next };
         self.looked(groups.map(|groups| groups.into_iter().map(group).collect()))

@@ -81,7 +81,12 @@ fn words(step: &Step) -> String {
     };
     let name = match step.hop {
         Hop::Request => "request",
-        other => other.name(),
+        Hop::Publish => "publish to",
+        Hop::Broker => "stored at",
+        Hop::Delivery => "delivery of",
+        Hop::DeadLetter => "dead letter at",
+        Hop::Work => "work",
+        Hop::Database => "database",
     };
     let what = match &step.dead_letter {
         Some(topic) => format!("{}, as a dead letter from {topic}", step.what),
@@ -101,8 +106,7 @@ fn became(step: &Step) -> (String, Tone) {
     match (&step.record, step.failed) {
         (Some(event), _) => (outcome(event), tone(event.outcome)),
         (None, Some(true)) => ("failed".into(), Tone::Bad),
-        (None, Some(false)) => plain("ok"),
-        (None, None) => plain("stored"),
+        (None, Some(false) | None) => plain("ok"),
     }
 }
 
