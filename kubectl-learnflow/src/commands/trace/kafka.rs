@@ -203,7 +203,10 @@ impl Broker {
 
     /// The topics that are meant: as they are named, or with a namespace in front; without a name all of them.
     fn named<'a>(&'a self, wanted: &[String]) -> Result<Vec<&'a str>, Problem> {
-        let meant = |topic: &&String| wanted.is_empty() || wanted.iter().any(|wanted| topic.ends_with(wanted.as_str()));
+        let is = |topic: &str, wanted: &String| {
+            topic == wanted || (!self.topics.contains_key(wanted) && topic.ends_with(wanted.as_str()))
+        };
+        let meant = |topic: &&String| wanted.is_empty() || wanted.iter().any(|wanted| is(topic, wanted));
         let topics: Vec<&str> = self.topics.keys().filter(meant).map(String::as_str).collect();
         if topics.is_empty() && !wanted.is_empty() {
             return Err(Problem::new(format!("Kafka has no topic {}.", list(wanted))));
