@@ -9,6 +9,7 @@ mod flow;
 mod simulate;
 mod support;
 mod ui;
+mod trace;
 mod verify;
 
 use crate::{
@@ -23,12 +24,14 @@ use clap_complete::ArgValueCompleter;
 pub(crate) use coverage::{Coverage, CoverageFormat};
 pub(crate) use demo::{Demo, DemoVerb, Rehearsal};
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
+pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show, WhichKafka};
 pub(crate) use explain::{Explain, ExplainFormat, Explained};
 pub(crate) use flow::{Flow, FlowFormat, Graph, GraphFormat, Sort, Top, TopFormat, TopOf, WhichEvents};
 pub(crate) use simulate::{ControllerFlags, Mode, Rate, Simulate, SimulateAutoscaling, SimulateFormat, What};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
 pub(crate) use ui::Ui;
+pub(crate) use trace::{Trace, TraceFormat};
 pub(crate) use verify::{Consent, ReportFormat, Resilience, Subject, Verify};
 
 /// Shows every event that Dapr services send through Kafka.
@@ -100,6 +103,7 @@ pub(crate) enum Verb {
     Coverage(Coverage),
     Ui(Ui),
     Demo(Demo),
+    Trace(Trace),
     Dlq(Dlq),
     Dashboard(Dashboard),
     Enroll(Enroll),

@@ -43,6 +43,7 @@ mod stack;
 #[cfg(test)]
 mod testing;
 mod text;
+mod trace;
 mod unchanged;
 mod yaml;
 

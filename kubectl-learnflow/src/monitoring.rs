@@ -16,6 +16,7 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Where the Operator lets every Prometheus of a namespace answer.
 const GOVERNING_SERVICE: &str = "prometheus-operated";
 const PORT: u16 = 9090;
+const TRACES_PORT: u16 = 16686;
 /// The gateway's series at the very most: see docs/architecture.md.
 const SERIES: u64 = 50_000;
 
@@ -167,6 +168,11 @@ impl fmt::Display for Keeper {
 impl Address {
     pub(crate) fn own() -> Self {
         Self::service(STACK_NAMESPACE, "prometheus", PORT)
+    }
+
+    /// The trace store's.
+    pub(crate) fn traces() -> Self {
+        Self::service(STACK_NAMESPACE, "traces", TRACES_PORT)
     }
 
     pub(crate) fn service(namespace: &str, name: &str, port: u16) -> Self {

@@ -15,7 +15,7 @@ use crate::{
     grafana::Host,
     kafka,
     model::Access,
-    monitoring::Keeper,
+    monitoring::{Address, Keeper},
     objects::{OUR_NAMESPACES, Object, ObjectRef, Plan, STACK_NAMESPACE},
     quota,
 };
@@ -55,6 +55,7 @@ pub(crate) enum Task {
     Simulate,
     Status,
     Top,
+    Trace,
     Ui,
     Unenroll,
     Uninstall,
@@ -122,6 +123,7 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
         Task::Dlq => dlq(namespace),
         Task::Flow | Task::Graph | Task::Top | Task::Ui => logs(namespace),
         Task::Coverage => coverage(plan, namespace),
+        Task::Trace => trace(plan, namespace),
         Task::Render => {
             let scaled = if plan.scales {
                 scaled(namespace)
@@ -382,13 +384,30 @@ fn dashboard(keeper: &Keeper) -> Permissions {
 }
 
 /// Kafka may be in another namespace, which only its Component says: there it takes the same of pods and services.
-fn dlq(namespace: &str) -> Permissions {
-    let lease = |verb| named(access(verb, "coordination.k8s.io", "leases", Some(namespace)), LEASE);
+fn broker(namespace: &str) -> Permissions {
     Permissions::default()
         .need(to("list", "dapr.io", "components,subscriptions", Some(namespace)))
         .need(to("list", "", "pods", Some(namespace)))
         .like(to("get", "", "services", Some(namespace)))
         .like(to("get,create", "", "pods/portforward", Some(namespace)))
+}
+
+/// What it may not ask, it says, and shows the rest.
+fn trace(plan: &Plan, namespace: &str) -> Permissions {
+    let Permissions { required, helpful } = logs(namespace).and(broker(namespace));
+    let set = applyset::reference(STACK_NAMESPACE);
+    Permissions::default()
+        .like(required)
+        .like(helpful)
+        .like(proxied(&Address::traces()))
+        // How far consumer groups are.
+        .like(accesses(std::iter::once(&set), &["get"]))
+        .like(prometheus(&plan.keeper))
+}
+
+fn dlq(namespace: &str) -> Permissions {
+    let lease = |verb| named(access(verb, "coordination.k8s.io", "leases", Some(namespace)), LEASE);
+    broker(namespace)
         // So that two replays do not run at a time.
         .like(to("create", "coordination.k8s.io", "leases", Some(namespace)))
         .like(["get", "patch", "delete"].map(lease))
@@ -448,7 +467,10 @@ fn grafanas() -> Vec<Access> {
 }
 
 fn prometheus(keeper: &Keeper) -> [Access; 1] {
-    let address = keeper.address();
+    proxied(&keeper.address())
+}
+
+fn proxied(address: &Address) -> [Access; 1] {
     let proxy = format!("{}/proxy", address.resource);
     [named(
         access("get", "", &proxy, Some(&address.namespace)),

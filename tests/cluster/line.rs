@@ -13,7 +13,7 @@ use learnflow_tests::{
     Frontend, Progress, Prometheus, SERVICES_NAMESPACE, Span, Target, progress_of, read_spans, records,
 };
 
-use crate::{Test, boards, coverage, expect, objects, page, stack_is_gone};
+use crate::{Test, boards, coverage, expect, objects, page, stack_is_gone, trace};
 
 const LESSONS: usize = 500;
 const TOPIC: &str = "lesson.generated";
@@ -37,6 +37,7 @@ pub const TESTS: &[(&str, Test)] = &[
         the_publish_span_names_its_topic,
     ),
     ("line::one_trace_shows_the_whole_way", one_trace_shows_the_whole_way),
+    ("line::trace_finds_each_of_twenty", trace::finds_each_of_twenty),
     (
         "line::without_the_middleware_the_topic_is_missing",
         without_the_middleware_the_topic_is_missing,

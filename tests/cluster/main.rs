@@ -30,6 +30,7 @@ mod resilience;
 mod scaling;
 mod state;
 mod stopped;
+mod trace;
 mod verbs;
 
 use std::{

@@ -30,17 +30,24 @@ pub(crate) enum DlqVerb {
     Replay(Replay),
 }
 
-/// Which Kafka. The same flags for each of these verbs.
+/// Which Kafka. The same flags for each verb that reads from it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which Kafka")]
-pub(crate) struct Letters {
+pub(crate) struct WhichKafka {
     /// The Dapr Component of type pubsub.kafka [default: the only one of the namespace]
     #[arg(long, value_name = "NAME", value_parser = crate::config::name)]
     pub(crate) component: Option<String>,
     /// Connect to this broker instead, without a port-forward; may be several with commas between. Without --component no
-    /// cluster is asked, and nothing is encrypted
+    /// Component says how to log in, and nothing is encrypted
     #[arg(long, value_name = "HOST:PORT", value_parser = brokers)]
     pub(crate) bootstrap: Option<Brokers>,
+}
+
+/// The same flags for each of these verbs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Letters {
+    #[command(flatten)]
+    pub(crate) kafka: WhichKafka,
     /// How to print it
     #[arg(
         short,

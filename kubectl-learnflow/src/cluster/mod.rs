@@ -34,6 +34,7 @@ mod scaling;
 mod service;
 mod sidecar_logs;
 mod surroundings;
+mod traces;
 
 use crate::{monitoring::Address, objects::ObjectRef, problem::Problem};
 use kube::{

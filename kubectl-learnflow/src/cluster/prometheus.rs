@@ -39,6 +39,23 @@ impl Cluster {
             .collect())
     }
 
+    /// How far each consumer group of a partition is: the offset of what it reads next.
+    pub(crate) async fn group_offsets(&self, topic: &str, partition: i32) -> Result<Vec<(String, i64)>, Problem> {
+        let which = format!(
+            "{{job=\"kafka\",namespace=\"{}\",topic=\"{topic}\",partition=\"{partition}\"}}",
+            self.namespace
+        );
+        let expression = format!(
+            "max by (group) (kafka_partition_current_offset{which} - on (learnflow_pubsub_name, topic, partition) \
+             group_right () kafka_consumer_group_lag{which})"
+        );
+        let samples = self.query(&expression).await?;
+        Ok(samples
+            .iter()
+            .map(|sample| (sample.label("group").to_owned(), sample.value as i64))
+            .collect())
+    }
+
     /// The value of an expression now, one sample a series.
     pub(crate) async fn query(&self, expression: &str) -> Result<Vec<Sample>, Problem> {
         let address = self.metrics().await?;

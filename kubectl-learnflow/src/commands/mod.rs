@@ -37,6 +37,7 @@ mod states;
 mod status;
 mod top;
 mod ui;
+mod trace;
 mod uninstall;
 mod verify;
 mod version;
@@ -135,6 +136,7 @@ async fn dispatch(cli: Cli, printer: &Arc<Printer>) -> Result<Outcome, Problem> 
         Verb::Coverage(args) => coverage::run(&args, global, printer).await,
         Verb::Ui(args) => ui::run(&args, global, printer).await,
         Verb::Demo(args) => demo::run(args, global, printer).await,
+        Verb::Trace(args) => trace::run(&args, global, printer).await,
         Verb::Dlq(args) => dlq::run(&args, global, printer).await,
         Verb::Render(args) => render::run(&args, global, printer).await,
         Verb::Status(args) => {

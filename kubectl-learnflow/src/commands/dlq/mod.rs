@@ -1,7 +1,7 @@
 //! `dlq`: dead letters in Kafka, listed, shown and sent again.
 
 mod ls;
-mod reach;
+pub(super) mod reach;
 mod replay;
 mod show;
 

@@ -2,8 +2,9 @@
 
 use crate::{
     broker::{Credentials, Kafka, Message, Partition, Way},
-    cli::{Global, Letters},
+    cli::{Global, Letters, WhichKafka},
     cluster::Cluster,
+    kafka::Component,
     model::Subscription,
     printer::{Mark, Printer},
     problem::Problem,
@@ -24,31 +25,38 @@ pub(super) struct Reach {
     subscriptions: Vec<Subscription>,
 }
 
-pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) -> Result<Reach, Problem> {
+/// Kafka; and the cluster with the Component that says how to get there, where these were asked.
+pub(in crate::commands) async fn connect(
+    which: &WhichKafka,
+    global: &Global,
+) -> Result<(Kafka, Option<(Cluster, Component)>), Problem> {
     let limit = global.request_timeout;
-    let (cluster, kafka, subscriptions) = match (&args.bootstrap, &args.component) {
-        (Some(brokers), None) => {
-            let credentials = Credentials {
-                brokers: brokers.0.clone(),
-                ..Credentials::default()
-            };
-            (
-                None,
-                Kafka::connect(&credentials, Way::Direct, limit).await?,
-                Vec::new(),
-            )
+    if let (Some(brokers), None) = (&which.bootstrap, &which.component) {
+        let credentials = Credentials {
+            brokers: brokers.0.clone(),
+            ..Credentials::default()
+        };
+        return Ok((Kafka::connect(&credentials, Way::Direct, limit).await?, None));
+    }
+    let cluster = Cluster::connect_for_streams(global).await?;
+    let component = cluster.kafka_component(which.component.as_deref()).await?;
+    let mut credentials = cluster.kafka_credentials(&component).await?;
+    let way = match &which.bootstrap {
+        Some(brokers) => {
+            credentials.brokers.clone_from(&brokers.0);
+            Way::Direct
         }
-        (bootstrap, component) => {
-            let cluster = Cluster::connect_for_streams(global).await?;
-            let component = cluster.kafka_component(component.as_deref()).await?;
-            let mut credentials = cluster.kafka_credentials(&component).await?;
-            let way = match bootstrap {
-                Some(brokers) => {
-                    credentials.brokers.clone_from(&brokers.0);
-                    Way::Direct
-                }
-                None => Way::Through(cluster.broker_streams()),
-            };
+        None => Way::Through(cluster.broker_streams()),
+    };
+    let kafka = Kafka::connect(&credentials, way, limit).await?;
+    Ok((kafka, Some((cluster, component))))
+}
+
+pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) -> Result<Reach, Problem> {
+    let (kafka, through) = connect(&args.kafka, global).await?;
+    let (cluster, subscriptions) = match through {
+        None => (None, Vec::new()),
+        Some((cluster, component)) => {
             let (subscriptions, silent) = cluster.subscriptions(&component).await?;
             if !silent.is_empty() {
                 let silent = text::list(&silent);
@@ -58,8 +66,7 @@ pub(super) async fn reach(args: &Letters, global: &Global, printer: &Printer) ->
                 );
                 printer.hint("Dead-letter topics that only these know are missing here.");
             }
-            let kafka = Kafka::connect(&credentials, way, limit).await?;
-            (Some(cluster), kafka, subscriptions)
+            (Some(cluster), subscriptions)
         }
     };
     Ok(Reach {

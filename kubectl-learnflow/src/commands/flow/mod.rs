@@ -95,7 +95,7 @@ fn all(kept: &VecDeque<Event>, events: &Events, format: FlowFormat, printer: &Pr
     Ok(())
 }
 
-fn ending(counts: Counts, printer: &Printer) {
+pub(super) fn ending(counts: Counts, printer: &Printer) {
     if counts.broken > 0 {
         let text = format!(
             "{} of {} lines begin like a record and are broken or cut",

@@ -106,7 +106,7 @@ fn spot(event: &Event) -> String {
 }
 
 /// What is not as it should be has its status with it.
-fn outcome(event: &Event) -> String {
+pub(in crate::commands) fn outcome(event: &Event) -> String {
     match (event.outcome, event.status) {
         (Outcome::Success, _) => "ok".into(),
         (other, Some(status)) => format!("{} ({status})", other.as_str()),
