@@ -30,6 +30,7 @@ mod rbac;
 mod render;
 mod rivals;
 mod scaling;
+mod signals;
 mod simulate;
 mod states;
 mod status;
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
         Verb::Dashboard(_) => true,
         Verb::Status(status) => status.watch,
         Verb::Flow(flow) => flow.follow,
+        Verb::Top(args) => top::moves(args),
         _ => false,
     };
     // Who has broken something must put it back first.

@@ -147,12 +147,13 @@ impl Events {
         let saved = !which.file.is_empty();
         let window = window.or((!saved).then_some(usual));
         let mut events = Self::open(which, window.filter(|_| !saved), false, global).await?;
-        let seconds = |window: Duration| Window::Seconds(u32::try_from(window.as_secs()).unwrap_or(u32::MAX));
         let mut tally = Tally::new(window.map_or(Window::All, seconds));
         while let Some(seen) = events.next().await {
             match seen {
                 Seen::Note(note) => printer.step(Mark::Warn, &note),
-                Seen::Event(event) => tally.add(&event),
+                Seen::Event(event) => {
+                    tally.add(&event);
+                }
             }
         }
         let now = if saved { tally.last() } else { now() };
@@ -169,6 +170,10 @@ impl Events {
     }
 }
 
-fn now() -> Time {
+pub(crate) fn seconds(window: Duration) -> Window {
+    Window::Seconds(u32::try_from(window.as_secs()).unwrap_or(u32::MAX))
+}
+
+pub(crate) fn now() -> Time {
     Time(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
 }

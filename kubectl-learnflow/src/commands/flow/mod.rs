@@ -1,6 +1,6 @@
 //! `flow`: events as they happen.
 
-mod show;
+pub(super) mod show;
 
 use crate::{
     cli::{Flow, FlowFormat, Format, Global},

@@ -65,7 +65,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-pub(super) fn tone(outcome: Outcome) -> Tone {
+pub(in crate::commands) fn tone(outcome: Outcome) -> Tone {
     match outcome {
         Outcome::Success => Tone::Plain,
         Outcome::Retry => Tone::Warn,
@@ -74,7 +74,7 @@ pub(super) fn tone(outcome: Outcome) -> Tone {
 }
 
 /// `15:04:05.154 lesson.generated[3]@42 → user-progress  ok  12ms  age 31ms`
-pub(super) fn compact(event: &Event, names: &Names) -> String {
+pub(in crate::commands) fn compact(event: &Event, names: &Names) -> String {
     let app = match names.text(event.app) {
         "" => "(unknown)",
         app => app,
