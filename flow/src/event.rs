@@ -67,6 +67,14 @@ impl Names {
         Name(next)
     }
 
+    /// The same, quicker where it is often the name it was last.
+    pub(crate) fn again(&mut self, last: &mut Name, text: &str) -> Name {
+        if self.text(*last) != text {
+            *last = self.name(text);
+        }
+        *last
+    }
+
     /// Without learning it.
     pub fn known(&self, text: &str) -> Option<Name> {
         self.known.get(text).copied()

@@ -13,7 +13,7 @@ use learnflow_tests::{
     Frontend, Progress, Prometheus, SERVICES_NAMESPACE, Span, Target, progress_of, read_spans, records,
 };
 
-use crate::{Test, boards, expect, objects, stack_is_gone};
+use crate::{Test, boards, expect, flow, objects, stack_is_gone};
 
 const LESSONS: usize = 500;
 const TOPIC: &str = "lesson.generated";
@@ -45,6 +45,7 @@ pub const TESTS: &[(&str, Test)] = &[
         "line::each_query_of_a_board_has_an_answer",
         boards::each_query_has_an_answer,
     ),
+    ("line::flow_goes_on_after_cuts", flow::goes_on_after_cuts),
     ("line::uninstall_leaves_nothing", uninstall_leaves_nothing),
 ];
 

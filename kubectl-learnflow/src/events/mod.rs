@@ -10,12 +10,12 @@ use crate::{
     problem::Problem,
 };
 use learnflow_flow::{Counts, Event, Filter, Names, Reader, Row, Tally, Time, Window};
-use merge::Merge;
+use merge::{Log, Merge};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 
 /// For how long an event waits for earlier ones of other pods. A kubelet passes on what is written within 100 ms, as a rule.
 const HOLD: Duration = Duration::from_millis(300);
@@ -46,6 +46,24 @@ pub(crate) enum Seen {
 }
 
 impl Shared {
+    /// Notes come out at the other end.
+    pub(crate) fn new(filter: Filter, from: Option<Time>) -> (Self, UnboundedReceiver<String>) {
+        let (notes, noted) = unbounded_channel();
+        let shared = Self {
+            names: Arc::default(),
+            counts: Arc::default(),
+            filter: Arc::new(filter),
+            from,
+            notes,
+        };
+        (shared, noted)
+    }
+
+    /// Whether anything of this service is meant.
+    pub(crate) fn means_service(&self, app: &str) -> bool {
+        self.filter.takes_service(app)
+    }
+
     fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
         of.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,22 +104,7 @@ impl Events {
         follow: bool,
         global: &Global,
     ) -> Result<Self, Problem> {
-        let (notes, noted) = unbounded_channel();
         let from = since.map(|since| Time(now().0 - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)));
-        let shared = Shared {
-            names: Arc::default(),
-            counts: Arc::default(),
-            filter: Arc::new(which.filter()),
-            from,
-            notes,
-        };
-        let (logs, coming) = channel(OPENED.max(which.file.len()));
-        let live = follow && which.file.is_empty();
-        let merge = if live {
-            Merge::live(coming, HOLD)
-        } else {
-            Merge::whole(coming)
-        };
         if which.file.is_empty() {
             let cluster = Cluster::connect_for_streams(global).await?;
             let wanted = SidecarLogs {
@@ -109,18 +112,37 @@ impl Events {
                 since: from,
                 follow,
             };
-            cluster.open_sidecar_logs(wanted, shared.clone(), logs).await?;
-        } else {
-            for file in &which.file {
-                // There is room for all.
-                let _ = logs.try_send(saved::open(file, &shared)?);
-            }
+            return Self::of_cluster(&cluster, wanted, which.filter()).await;
         }
-        Ok(Self {
-            merge,
-            shared,
-            notes: noted,
-        })
+        let (shared, notes) = Shared::new(which.filter(), from);
+        let (logs, coming) = channel(which.file.len());
+        for file in &which.file {
+            // There is room for all.
+            let _ = logs.try_send(saved::open(file, follow, &shared)?);
+        }
+        Ok(Self::new(coming, follow, shared, notes))
+    }
+
+    pub(crate) async fn of_cluster(cluster: &Cluster, wanted: SidecarLogs, filter: Filter) -> Result<Self, Problem> {
+        let (shared, notes) = Shared::new(filter, wanted.since);
+        let (logs, coming) = channel(OPENED);
+        let follow = wanted.follow;
+        cluster.open_sidecar_logs(wanted, shared.clone(), logs).await?;
+        Ok(Self::new(coming, follow, shared, notes))
+    }
+
+    fn new(coming: Receiver<Log>, follow: bool, shared: Shared, notes: UnboundedReceiver<String>) -> Self {
+        let merge = if follow {
+            Merge::live(coming, HOLD)
+        } else {
+            Merge::whole(coming)
+        };
+        Self { merge, shared, notes }
+    }
+
+    /// The next event, if it is here and need not wait: quicker than to ask for what may come.
+    pub(crate) fn ready(&mut self) -> Option<Event> {
+        self.merge.ready()
     }
 
     /// `None` at the end.
@@ -153,6 +175,9 @@ impl Events {
                 Seen::Note(note) => printer.step(Mark::Warn, &note),
                 Seen::Event(event) => {
                     tally.add(&event);
+                    while let Some(event) = events.ready() {
+                        tally.add(&event);
+                    }
                 }
             }
         }

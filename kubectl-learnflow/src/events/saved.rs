@@ -1,4 +1,4 @@
-//! Logs in files, plain or packed with gzip, or on standard input.
+//! Logs in files, plain or packed with gzip, or on standard input; and files that are still written to.
 
 use super::{
     Shared,
@@ -6,72 +6,156 @@ use super::{
 };
 use crate::problem::Problem;
 use flate2::read::MultiGzDecoder;
-use learnflow_flow::Reader;
+use learnflow_flow::{Event, Reader};
 use std::{
-    fs::File,
-    io::{self, BufReader, Read},
+    fs::{self, File, Metadata},
+    io::{self, BufReader, ErrorKind, Read, Seek},
     path::Path,
+    time::Duration,
 };
-use tokio::sync::mpsc::channel;
+use tokio::sync::mpsc::{Sender, channel};
 
 const AT_A_TIME: usize = 256 * 1024;
 /// What a file that is packed with gzip begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Before it is looked again whether a file has grown.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Opens all before any is read, so that a wrong name is known at once.
-pub(super) fn open(file: &Path, shared: &Shared) -> Result<Log, Problem> {
+/// Opens all before any is read, so that a wrong name is known at once. With `follow` a plain file is read on as it grows.
+pub(super) fn open(file: &Path, follow: bool, shared: &Shared) -> Result<Log, Problem> {
     let cannot = |e: io::Error| {
         Problem::new(format!("Cannot read {}: {e}.", file.display())).next("Correct --file; `-` is standard input.")
     };
-    let source: Box<dyn Read + Send> = if file.as_os_str() == "-" {
-        Box::new(io::stdin())
+    let mut follow = follow;
+    let source: Source = if file.as_os_str() == "-" {
+        Source::Stream(Box::new(io::stdin()))
     } else {
         let opened = File::open(file).map_err(cannot)?;
-        if opened.metadata().map_err(cannot)?.is_dir() {
-            return Err(cannot(io::Error::from(io::ErrorKind::IsADirectory)));
+        let metadata = opened.metadata().map_err(cannot)?;
+        if metadata.is_dir() {
+            return Err(cannot(io::Error::from(ErrorKind::IsADirectory)));
         }
-        Box::new(opened)
+        follow &= metadata.is_file();
+        Source::File(opened)
     };
     let (writer, log) = channel(BATCHES);
     let (shared, file) = (shared.clone(), file.to_owned());
     // Files block.
     std::thread::spawn(move || {
-        let mut reader = Reader::default();
-        let ended = unpacked(source).and_then(|mut source| {
-            let mut bytes = vec![0; AT_A_TIME];
-            loop {
-                let length = match source.read(&mut bytes) {
-                    Ok(0) => return Ok(()),
-                    Ok(length) => length,
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                    Err(e) => return Err(e),
-                };
-                let events = shared.read(&mut reader, &bytes[..length]);
-                // Whoever reads them has seen enough.
-                if !events.is_empty() && writer.blocking_send(events).is_err() {
-                    return Ok(());
-                }
-            }
-        });
-        let last = shared.end(&mut reader);
-        if !last.is_empty() {
-            let _ = writer.blocking_send(last);
-        }
+        let mut feed = Feed {
+            shared,
+            writer,
+            reader: Reader::default(),
+            bytes: vec![0; AT_A_TIME],
+        };
+        let ended = match source {
+            Source::File(opened) if follow => feed.follow(opened, &file),
+            Source::File(opened) => feed.unpacked(Box::new(opened)),
+            Source::Stream(stream) => feed.unpacked(stream),
+        };
+        feed.end();
         if let Err(e) = ended {
-            shared.note(format!("{} could not be read to its end: {e}", file.display()));
+            feed.shared
+                .note(format!("{} could not be read to its end: {e}", file.display()));
         }
     });
     Ok(log)
 }
 
-fn unpacked(mut source: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
-    let mut begin = Vec::new();
-    source.by_ref().take(2).read_to_end(&mut begin)?;
-    let packed = begin == GZIP;
-    let whole = io::Cursor::new(begin).chain(source);
-    Ok(if packed {
-        Box::new(MultiGzDecoder::new(BufReader::with_capacity(AT_A_TIME, whole)))
-    } else {
-        Box::new(whole)
-    })
+enum Source {
+    File(File),
+    Stream(Box<dyn Read + Send>),
 }
+
+/// From bytes to whoever wants the events in them.
+struct Feed {
+    shared: Shared,
+    writer: Sender<Vec<Event>>,
+    reader: Reader,
+    bytes: Vec<u8>,
+}
+
+impl Feed {
+    /// Reads to the end. False: whoever reads the events has seen enough.
+    fn all(&mut self, source: &mut dyn Read) -> io::Result<bool> {
+        loop {
+            let length = match source.read(&mut self.bytes) {
+                Ok(0) => return Ok(true),
+                Ok(length) => length,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            };
+            let read = self.bytes.get(..length).unwrap_or_default();
+            let events = self.shared.read(&mut self.reader, read);
+            if !events.is_empty() && self.writer.blocking_send(events).is_err() {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn unpacked(&mut self, mut source: Box<dyn Read + Send>) -> io::Result<()> {
+        let mut begin = Vec::new();
+        source.by_ref().take(2).read_to_end(&mut begin)?;
+        let packed = begin == GZIP;
+        let mut whole = io::Cursor::new(begin).chain(source);
+        if packed {
+            self.all(&mut MultiGzDecoder::new(BufReader::with_capacity(AT_A_TIME, whole)))
+        } else {
+            self.all(&mut whole)
+        }
+        .map(drop)
+    }
+
+    /// Goes on with what has this name: when another file takes it, with that one; when it is emptied, from its beginning.
+    fn follow(&mut self, mut file: File, name: &Path) -> io::Result<()> {
+        let mut begin = Vec::new();
+        file.by_ref().take(2).read_to_end(&mut begin)?;
+        file.rewind()?;
+        if begin == GZIP {
+            return self.unpacked(Box::new(file));
+        }
+        while self.all(&mut file)? && !self.writer.is_closed() {
+            std::thread::sleep(PAUSE);
+            let named = match fs::metadata(name) {
+                Ok(named) => named,
+                // It has gone, and the next is not there yet.
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            if !is_same(&file.metadata()?, &named) {
+                // What was still written to the one before.
+                self.all(&mut file)?;
+                self.end();
+                file = File::open(name)?;
+            } else if named.len() < file.stream_position()? {
+                self.end();
+                file.rewind()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The file is at its end: what is left is a line, and what comes is another file.
+    fn end(&mut self) {
+        let last = self.shared.end(&mut std::mem::take(&mut self.reader));
+        if !last.is_empty() {
+            let _ = self.writer.blocking_send(last);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Elsewhere a file that is open keeps its name.
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+#[cfg(all(test, unix))]
+#[path = "saved_tests.rs"]
+mod tests;

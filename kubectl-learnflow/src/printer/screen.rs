@@ -7,7 +7,7 @@ use crossterm::{
     execute,
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
-use ratatui::{Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, buffer::Buffer};
+use ratatui::{Terminal, backend::CrosstermBackend, buffer::Buffer};
 use std::{
     io::{self, IsTerminal, Write},
     sync::{
@@ -62,8 +62,8 @@ impl<'a> Screen<'a> {
     /// In a corner of nothing, as a test has it.
     #[cfg(test)]
     pub(super) fn of_size(printer: &'a Printer, width: u16, height: u16) -> Self {
-        let viewport = Viewport::Fixed(ratatui::layout::Rect::new(0, 0, width, height));
-        let options = TerminalOptions { viewport };
+        let viewport = ratatui::Viewport::Fixed(ratatui::layout::Rect::new(0, 0, width, height));
+        let options = ratatui::TerminalOptions { viewport };
         let terminal = Terminal::with_options(CrosstermBackend::new(Out(printer)), options);
         let terminal = terminal.expect("a fixed size is not asked for");
         Self { terminal, printer }

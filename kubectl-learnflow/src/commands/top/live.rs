@@ -14,7 +14,7 @@ use crate::{
     problem::Problem,
 };
 use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use learnflow_flow::Window;
 use std::{pin::pin, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
@@ -49,10 +49,8 @@ async fn watch(events: &mut Events, state: &mut State, saved: bool, printer: &Pr
             seen = events.next(), if !state.ended => {
                 take(seen, state);
                 for _ in 0..IN_ONE_GO {
-                    match events.next().now_or_never() {
-                        Some(seen) if !state.ended => take(seen, state),
-                        _ => break,
-                    }
+                    let Some(event) = events.ready() else { break };
+                    state.see(&event);
                 }
                 continue;
             }

@@ -319,4 +319,4 @@ fn beside(sort: Sort, step: isize) -> Sort {
 
 #[cfg(test)]
 #[path = "state_tests.rs"]
-mod tests;
+pub(super) mod tests;

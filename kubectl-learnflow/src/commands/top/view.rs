@@ -23,7 +23,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const DISPENSABLE: [usize; rows::COLUMNS] = [10, 5, 7, 9, 8, 2, 6, 3, 4, 1, 0];
 const GAP: usize = 2;
 /// A name is cut before a figure is left out, but not shorter than this.
-const SHORTEST: usize = 12;
+const SHORTEST: usize = 11;
 
 const KEYS: &str = "q quit  ↑↓ choose  enter deeper  esc back  / filter  ←→ sort  r reverse  space pause  ? help";
 
@@ -89,16 +89,15 @@ pub(super) fn draw(state: &State, color: bool, buffer: &mut Buffer) {
         paragraph(&help.join("\n"), area, buffer);
         return;
     }
-    let width = usize::from(area.width);
+    let head = lines.header.then(|| top(&mut area));
     let (header, cells) = match state.level.place {
         Place::Events(..) => (vec![plain("LAST EVENTS, the newest first")], events(state, &area)),
         _ => (header(state), figures(state, &area)),
     };
-    let widths = widths(&header, &cells, width);
-    if lines.header {
-        let bold = Style::default().add_modifier(Modifier::BOLD);
-        line(&header, &widths, false, top(&mut area), buffer);
-        buffer.set_style(Rect { y: area.y.saturating_sub(1), height: 1, ..area }, bold);
+    let widths = widths(&header, &cells, usize::from(area.width));
+    if let Some(head) = head {
+        line(&header, &widths, false, head, buffer);
+        buffer.set_style(head, Style::default().add_modifier(Modifier::BOLD));
     }
     if cells.is_empty() {
         paragraph(&empty(state), area, buffer);
