@@ -22,8 +22,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// The columns in the order in which a narrow terminal does without them: the last two stay whatever happens.
 const DISPENSABLE: [usize; rows::COLUMNS] = [10, 5, 7, 9, 8, 2, 6, 3, 4, 1, 0];
 const GAP: usize = 2;
-/// A name is cut before a figure is left out, but not shorter than this.
-const SHORTEST: usize = 11;
+/// A name is cut before a figure is left out, but not shorter than a fifth of the width, within these.
+const SHORTEST: (usize, usize) = (11, 24);
 
 const KEYS: &str = "q quit  ↑↓ choose  enter deeper  esc back  / filter  ←→ sort  r reverse  space pause  ? help";
 
@@ -175,7 +175,8 @@ fn widths(header: &[(String, Tone)], rows: &[Vec<(String, Tone)>], width: usize)
     }
     let sum = |widths: &[usize]| widths.iter().filter(|width| **width > 0).map(|width| width + GAP).sum::<usize>();
     let room = width + GAP;
-    let names: usize = wanted.iter().take(2).map(|name| (*name).min(SHORTEST) + GAP).sum();
+    let shortest = (width / 5).clamp(SHORTEST.0, SHORTEST.1);
+    let names: usize = wanted.iter().take(2).map(|name| (*name).min(shortest) + GAP).sum();
     for column in DISPENSABLE.iter().take(rows::COLUMNS - 2) {
         if names + sum(&wanted[2..]) > room {
             wanted[*column] = 0;
@@ -234,7 +235,7 @@ fn title(state: &State, area: Rect, buffer: &mut Buffer) {
     let right = said.join(", ");
     let width = usize::from(area.width);
     let left = width.saturating_sub(right.width() + GAP);
-    if left < SHORTEST {
+    if left < SHORTEST.0 {
         buffer.set_string(area.x, area.y, cut(&text, width), Style::default());
         return;
     }
