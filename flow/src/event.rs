@@ -59,7 +59,10 @@ impl Names {
         if let Some(name) = self.known.get(text) {
             return *name;
         }
-        let Some(next) = u32::try_from(self.texts.len()).ok().filter(|_| self.texts.len() < Self::MOST) else {
+        let Some(next) = u32::try_from(self.texts.len())
+            .ok()
+            .filter(|_| self.texts.len() < Self::MOST)
+        else {
             return Name::OTHERS;
         };
         self.texts.push(text.into());

@@ -134,7 +134,8 @@ impl Reader {
         self.stamp = at.or(self.stamp);
         let read = record(text).map(|(record, behind)| (record, Identity::of(text, behind)));
         // Without a time it has no place.
-        let Some((record, identity, at)) = read.and_then(|(record, whose)| Some((record, whose, whose.at.or(at)?))) else {
+        let Some((record, identity, at)) = read.and_then(|(record, whose)| Some((record, whose, whose.at.or(at)?)))
+        else {
             self.counts.broken += 1;
             return None;
         };

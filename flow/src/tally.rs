@@ -145,7 +145,9 @@ impl Tally {
             series.slots.pop_front();
         }
         let at = series.slots.partition_point(|slot| slot.number < number);
-        let Some(slot) = series.slots.get_mut(at) else { return flow };
+        let Some(slot) = series.slots.get_mut(at) else {
+            return flow;
+        };
         slot.outcomes[place(event.outcome)] += 1;
         if let Some(us) = event.us {
             slot.us.add(us as f64);

@@ -139,7 +139,11 @@ impl Open {
 
     /// A place for the log of this pod. `None`: nothing of it is meant, or there are too many; that is said once.
     fn place(&self, pod: &PartialObjectMeta<Pod>) -> Option<OwnedSemaphorePermit> {
-        if pod.annotations().get(APP_ID).is_some_and(|app| !self.shared.means_service(app)) {
+        if pod
+            .annotations()
+            .get(APP_ID)
+            .is_some_and(|app| !self.shared.means_service(app))
+        {
             return None;
         }
         let place = self.places.clone().try_acquire_owned().ok();

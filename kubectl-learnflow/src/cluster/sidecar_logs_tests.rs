@@ -49,7 +49,10 @@ fn cluster(
     let service = tower::service_fn(move |request: Request<Body>| {
         let (pods, log, asked, now) = (pods.clone(), log.clone(), asked.clone(), now.clone());
         async move {
-            let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+            let (path, query) = (
+                request.uri().path().to_owned(),
+                request.uri().query().unwrap_or_default().to_owned(),
+            );
             if path.ends_with("/log") {
                 asked.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 sleep(Duration::from_millis(5)).await;
@@ -90,7 +93,9 @@ async fn opened(cluster: &Cluster, follow: bool, filter: Filter) -> Events {
         since: None,
         follow,
     };
-    Events::of_cluster(cluster, wanted, filter).await.expect("a list of pods")
+    Events::of_cluster(cluster, wanted, filter)
+        .await
+        .expect("a list of pods")
 }
 
 /// How many events there are, and what was said.
@@ -106,13 +111,21 @@ async fn all(mut events: Events) -> (usize, Vec<String>) {
 }
 
 fn pods(number: usize) -> Vec<(String, String, String)> {
-    let pod = |number: usize| ("shop".to_owned(), format!("pod-{number}"), format!("app-{}", number % 10));
+    let pod = |number: usize| {
+        (
+            "shop".to_owned(),
+            format!("pod-{number}"),
+            format!("app-{}", number % 10),
+        )
+    };
     (0..number).map(pod).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_pods_are_read_and_are_no_storm() {
-    let (cluster, most) = cluster(pods(1_000), |_, _| text((0..3).map(|offset| line("a", offset)).collect()));
+    let (cluster, most) = cluster(pods(1_000), |_, _| {
+        text((0..3).map(|offset| line("a", offset)).collect())
+    });
     let (count, notes) = all(opened(&cluster, false, Filter::default()).await).await;
     assert_eq!((count, notes), (3_000, vec![]));
     assert!(most.load(Ordering::SeqCst) <= ASKED, "{most:?}");
@@ -171,10 +184,16 @@ async fn a_connection_that_breaks_shows_nothing_twice_and_loses_nothing() {
     // Each answer breaks off a bit later, somewhere in a line; as the API server does, it begins at the second that is asked for.
     let log = move |_: &str, query: &str| {
         let time = asked.fetch_add(1, Ordering::SeqCst);
-        let since = query.split("sinceTime=").nth(1).and_then(|rest| rest.get(..)).unwrap_or_default();
+        let since = query
+            .split("sinceTime=")
+            .nth(1)
+            .and_then(|rest| rest.get(..))
+            .unwrap_or_default();
         let since = since.split('&').next().unwrap_or_default().replace("%3A", ":");
         let since = since.trim_end_matches('Z').to_owned();
-        let from = whole.split_inclusive('\n').take_while(|line| line.get(..since.len()) < Some(since.as_str()));
+        let from = whole
+            .split_inclusive('\n')
+            .take_while(|line| line.get(..since.len()) < Some(since.as_str()));
         let from: usize = from.map(str::len).sum();
         let until = (whole.len() * (time + 1) / 5 + 77).min(whole.len());
         let part = Bytes::from(whole.get(from..until.max(from)).unwrap_or_default().to_owned());

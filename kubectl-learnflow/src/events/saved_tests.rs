@@ -41,7 +41,8 @@ impl Followed {
 
     fn append(&self, text: &str) {
         let file = fs::OpenOptions::new().create(true).append(true).open(self.file());
-        file.and_then(|mut file| file.write_all(text.as_bytes())).expect("written");
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .expect("written");
     }
 
     /// Waits until so many have been seen.
@@ -70,7 +71,9 @@ fn a_file_that_is_renamed_while_it_is_written_loses_nothing() {
                 // In two pieces, so that lines are met half written.
                 let text = line(generation * 400 + offset);
                 let (begin, end) = text.split_at(100);
-                log.write_all(begin.as_bytes()).and_then(|()| log.write_all(end.as_bytes())).expect("written");
+                log.write_all(begin.as_bytes())
+                    .and_then(|()| log.write_all(end.as_bytes()))
+                    .expect("written");
                 if offset == 300 {
                     // It has its name for a while, and is written to for a while without it.
                     thread::sleep(PAUSE * 3);
@@ -92,7 +95,11 @@ fn a_file_that_is_emptied_is_read_from_its_beginning() {
     followed.append(&line(100)[..150]);
     followed.wait(100);
     thread::sleep(PAUSE * 3);
-    File::options().write(true).open(followed.file()).and_then(|file| file.set_len(0)).expect("emptied");
+    File::options()
+        .write(true)
+        .open(followed.file())
+        .and_then(|file| file.set_len(0))
+        .expect("emptied");
     followed.append(&(101..150).map(line).collect::<String>());
     followed.wait(149);
     assert_eq!(followed.seen, (0..100).chain(101..150).collect::<Vec<_>>());

@@ -138,7 +138,12 @@ fn watched(target: &Target) -> Result<Vec<f64>> {
     flow.kill()?;
     flow.wait()?;
     let seen = reader.join().map_err(|_| anyhow::anyhow!("the reader panicked"))??;
-    ensure!(seen.len() == 2 * LESSONS, "{} of {} events were seen", seen.len(), 2 * LESSONS);
+    ensure!(
+        seen.len() == 2 * LESSONS,
+        "{} of {} events were seen",
+        seen.len(),
+        2 * LESSONS
+    );
     Ok(seen)
 }
 
@@ -220,7 +225,9 @@ fn log(records: usize, format: Format) -> String {
     // Numbers that look random, the same each time.
     let mut state = 1_u64;
     let mut random = |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
     for number in 0..records {

@@ -40,7 +40,9 @@ pub(in super::super) fn more(state: &mut State, names: &mut Names, events: &[Of]
     for of in events {
         for time in 0..of.times {
             let dir = if of.partition.is_some() { "deliver" } else { "publish" };
-            let spot = of.partition.map(|number| format!(",\"partition\":{number},\"offset\":{offset},\"age_ms\":40"));
+            let spot = of
+                .partition
+                .map(|number| format!(",\"partition\":{number},\"offset\":{offset},\"age_ms\":40"));
             let record = format!(
                 "{{\"lf\":1,\"dir\":\"{dir}\",\"pubsub\":\"p\",\"topic\":\"{}\",\"outcome\":\"{}\",\"status\":200,\"us\":{}{}}}",
                 of.topic,
@@ -93,7 +95,12 @@ fn press(state: &mut State, names: &Names, keys: &str) {
 }
 
 fn three() -> (State, Names) {
-    let of = |topic, times, us| Of { topic, times, us, ..PUBLISH };
+    let of = |topic, times, us| Of {
+        topic,
+        times,
+        us,
+        ..PUBLISH
+    };
     seen(TopOf::Topics, &[of("a", 30, 1), of("b", 20, 2), of("c", 10, 3)])
 }
 
@@ -118,7 +125,15 @@ fn what_is_chosen_stays_chosen_wherever_it_moves() {
     press(&mut state, &names, "↓");
     assert_eq!(state.level.at, 1);
     // `b` comes first now.
-    more(&mut state, &mut names, &[Of { topic: "b", times: 50, ..PUBLISH }]);
+    more(
+        &mut state,
+        &mut names,
+        &[Of {
+            topic: "b",
+            times: 50,
+            ..PUBLISH
+        }],
+    );
     assert_eq!((topics(&state), state.level.at), (vec!["b", "a", "c"], 0));
     press(&mut state, &names, "r");
     assert_eq!(state.level.at, 2);
@@ -127,7 +142,15 @@ fn what_is_chosen_stays_chosen_wherever_it_moves() {
 #[test]
 fn who_has_chosen_nothing_sees_what_is_first() {
     let (mut state, mut names) = three();
-    more(&mut state, &mut names, &[Of { topic: "c", times: 90, ..PUBLISH }]);
+    more(
+        &mut state,
+        &mut names,
+        &[Of {
+            topic: "c",
+            times: 90,
+            ..PUBLISH
+        }],
+    );
     assert_eq!((topics(&state), state.level.at), (vec!["c", "a", "b"], 0));
 }
 
@@ -138,7 +161,11 @@ fn a_filter_leaves_the_names_with_it_in_them() {
         &[
             PUBLISH,
             DELIVER,
-            Of { topic: "quiz", app: "quiz-maker", ..PUBLISH },
+            Of {
+                topic: "quiz",
+                app: "quiz-maker",
+                ..PUBLISH
+            },
         ],
     );
     press(&mut state, &names, "/QUIX⌫");
@@ -156,10 +183,23 @@ fn a_filter_leaves_the_names_with_it_in_them() {
 
 #[test]
 fn from_a_topic_to_its_partitions_to_their_events_and_back() {
-    let deliver = |partition, times| Of { partition: Some(partition), times, ..DELIVER };
+    let deliver = |partition, times| Of {
+        partition: Some(partition),
+        times,
+        ..DELIVER
+    };
     let (mut state, names) = seen(
         TopOf::Topics,
-        &[PUBLISH, deliver(0, 6), deliver(3, 2), Of { topic: "other", times: 99, ..PUBLISH }],
+        &[
+            PUBLISH,
+            deliver(0, 6),
+            deliver(3, 2),
+            Of {
+                topic: "other",
+                times: 99,
+                ..PUBLISH
+            },
+        ],
     );
     press(&mut state, &names, "↓⏎");
     assert_eq!(topics(&state), ["lesson.generated"; 2]);
@@ -168,7 +208,14 @@ fn from_a_topic_to_its_partitions_to_their_events_and_back() {
     assert_eq!(state.items.last(), Some(&Item::Partition(row + 1, partition)));
     press(&mut state, &names, "↓↓↓⏎");
     assert_eq!(state.lines.len(), 2);
-    assert!(state.lines.iter().all(|(line, _)| line.contains("lesson.generated[3]@")), "{:?}", state.lines);
+    assert!(
+        state
+            .lines
+            .iter()
+            .all(|(line, _)| line.contains("lesson.generated[3]@")),
+        "{:?}",
+        state.lines
+    );
     press(&mut state, &names, "⏎⎋");
     assert_eq!(state.level.at, 3, "where one was");
     press(&mut state, &names, "↑↑↑⏎");
@@ -181,12 +228,22 @@ fn from_a_topic_to_its_partitions_to_their_events_and_back() {
 fn a_service_has_its_topics() {
     let (mut state, names) = seen(
         TopOf::Services,
-        &[PUBLISH, Of { topic: "other", ..PUBLISH }, DELIVER],
+        &[
+            PUBLISH,
+            Of {
+                topic: "other",
+                ..PUBLISH
+            },
+            DELIVER,
+        ],
     );
     press(&mut state, &names, "⏎");
     assert_eq!(topics(&state), ["lesson.generated", "other"]);
     press(&mut state, &names, "↓⏎");
-    assert_eq!(state.path().collect::<Vec<_>>(), ["services", "course-agent", "other publish"]);
+    assert_eq!(
+        state.path().collect::<Vec<_>>(),
+        ["services", "course-agent", "other publish"]
+    );
 }
 
 #[test]
@@ -204,7 +261,13 @@ fn a_pause_holds_the_figures_and_counts_on() {
 #[test]
 fn the_chosen_line_is_always_seen() {
     let topics: Vec<String> = (0..50).map(|number| format!("t{number:02}")).collect();
-    let events: Vec<Of> = topics.into_iter().map(|topic| Of { topic: topic.leak(), ..PUBLISH }).collect();
+    let events: Vec<Of> = topics
+        .into_iter()
+        .map(|topic| Of {
+            topic: topic.leak(),
+            ..PUBLISH
+        })
+        .collect();
     let (mut state, names) = seen(TopOf::Topics, &events);
     for (key, at, top) in [
         (Key::Last, 49, 40),
@@ -227,13 +290,22 @@ fn the_chosen_line_is_always_seen() {
 
 #[test]
 fn events_and_notes_that_are_kept_are_bounded() {
-    let (mut state, names) = seen(TopOf::Topics, &[Of { times: 1_000, ..PUBLISH }]);
+    let (mut state, names) = seen(
+        TopOf::Topics,
+        &[Of {
+            times: 1_000,
+            ..PUBLISH
+        }],
+    );
     press(&mut state, &names, "⏎⏎");
     assert_eq!(state.lines.len(), RECENT);
     for number in 0..1_000 {
         state.note(number.to_string());
     }
-    assert_eq!((state.notes.len(), state.notes.back().map(String::as_str)), (NOTES, Some("999")));
+    assert_eq!(
+        (state.notes.len(), state.notes.back().map(String::as_str)),
+        (NOTES, Some("999"))
+    );
 }
 
 /// Whatever is pressed, in whatever order.

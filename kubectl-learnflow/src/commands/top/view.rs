@@ -62,7 +62,10 @@ impl Lines {
     }
 
     fn count(self) -> u16 {
-        [self.title, self.header, self.note, self.keys].map(u16::from).iter().sum()
+        [self.title, self.header, self.note, self.keys]
+            .map(u16::from)
+            .iter()
+            .sum()
     }
 }
 
@@ -85,7 +88,12 @@ pub(super) fn draw(state: &State, color: bool, buffer: &mut Buffer) {
     }
     if state.help {
         let notes = state.notes.iter().map(|note| format!("‼ {}", harmless(note)));
-        let help: Vec<String> = HELP.iter().map(ToString::to_string).chain([String::new()]).chain(notes).collect();
+        let help: Vec<String> = HELP
+            .iter()
+            .map(ToString::to_string)
+            .chain([String::new()])
+            .chain(notes)
+            .collect();
         paragraph(&help.join("\n"), area, buffer);
         return;
     }
@@ -126,7 +134,9 @@ fn seen<'a>(state: &'a State, area: &Rect) -> impl Iterator<Item = &'a Item> {
 
 fn figures(state: &State, area: &Rect) -> Vec<Vec<(String, Tone)>> {
     let figures = |item: &Item| {
-        let (Item::Row(row) | Item::Partition(row, _)) = *item else { return None };
+        let (Item::Row(row) | Item::Partition(row, _)) = *item else {
+            return None;
+        };
         let row = state.figures.get(row)?;
         let Item::Partition(_, number) = *item else {
             return Some(rows::cells(row, state.of).to_vec());
@@ -173,7 +183,13 @@ fn widths(header: &[(String, Tone)], rows: &[Vec<(String, Tone)>], width: usize)
     if wanted.len() < rows::COLUMNS {
         return vec![width];
     }
-    let sum = |widths: &[usize]| widths.iter().filter(|width| **width > 0).map(|width| width + GAP).sum::<usize>();
+    let sum = |widths: &[usize]| {
+        widths
+            .iter()
+            .filter(|width| **width > 0)
+            .map(|width| width + GAP)
+            .sum::<usize>()
+    };
     let room = width + GAP;
     let shortest = (width / 5).clamp(SHORTEST.0, SHORTEST.1);
     let names: usize = wanted.iter().take(2).map(|name| (*name).min(shortest) + GAP).sum();
@@ -294,7 +310,10 @@ fn cut(text: &str, width: usize) -> String {
 
 /// Takes the first line off.
 fn top(area: &mut Rect) -> Rect {
-    let first = Rect { height: area.height.min(1), ..*area };
+    let first = Rect {
+        height: area.height.min(1),
+        ..*area
+    };
     area.y += first.height;
     area.height -= first.height;
     first
@@ -304,7 +323,11 @@ fn top(area: &mut Rect) -> Rect {
 fn bottom(area: &mut Rect) -> Rect {
     let height = area.height.min(1);
     area.height -= height;
-    Rect { y: area.y + area.height, height, ..*area }
+    Rect {
+        y: area.y + area.height,
+        height,
+        ..*area
+    }
 }
 
 #[cfg(test)]

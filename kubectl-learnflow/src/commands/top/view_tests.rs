@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::TopOf;
 use crate::{
     commands::top::state::{
         Key,
@@ -6,7 +7,6 @@ use crate::{
     },
     testing::same_as_file,
 };
-use crate::cli::TopOf;
 use learnflow_flow::Names;
 use ratatui::{Terminal, backend::TestBackend};
 
@@ -41,9 +41,21 @@ fn lessons() -> (State, Names) {
             PUBLISH,
             deliver(0, 6),
             deliver(3, 2),
-            Of { outcome: "retry", ..deliver(3, 1) },
-            Of { topic: "user.signed-up.with.a.name.that.goes.on", times: 3, us: 70_000, ..PUBLISH },
-            Of { topic: "evil\\u001b[2J\\u202e.topic", times: 1, ..PUBLISH },
+            Of {
+                outcome: "retry",
+                ..deliver(3, 1)
+            },
+            Of {
+                topic: "user.signed-up.with.a.name.that.goes.on",
+                times: 3,
+                us: 70_000,
+                ..PUBLISH
+            },
+            Of {
+                topic: "evil\\u001b[2J\\u202e.topic",
+                times: 1,
+                ..PUBLISH
+            },
         ],
     )
 }
@@ -60,7 +72,10 @@ fn pressed(keys: &[Key]) -> (State, Names) {
 fn same(name: &str, state: &mut State, sizes: &[(u16, u16)]) {
     let pictures = sizes.iter().map(|(width, height)| {
         let picture = picture(state, *width, *height);
-        assert!(picture.lines().all(|line| line.width() <= usize::from(*width) + 1), "{picture}");
+        assert!(
+            picture.lines().all(|line| line.width() <= usize::from(*width) + 1),
+            "{picture}"
+        );
         format!("--- {width}×{height}\n{picture}")
     });
     same_as_file(&format!("tests/cases/top/{name}.txt"), &pictures.collect::<String>());
@@ -68,13 +83,27 @@ fn same(name: &str, state: &mut State, sizes: &[(u16, u16)]) {
 
 #[test]
 fn all_topics_on_terminals_of_many_sizes() {
-    let sizes = [(130, 10), (80, 10), (60, 8), (40, 10), (24, 6), (12, 4), (10, 3), (6, 2), (1, 1)];
+    let sizes = [
+        (130, 10),
+        (80, 10),
+        (60, 8),
+        (40, 10),
+        (24, 6),
+        (12, 4),
+        (10, 3),
+        (6, 2),
+        (1, 1),
+    ];
     same("all", &mut lessons().0, &sizes);
 }
 
 #[test]
 fn a_topic_and_its_partitions() {
-    same("one", &mut pressed(&[Key::Enter, Key::Down, Key::Down]).0, &[(110, 9), (40, 10)]);
+    same(
+        "one",
+        &mut pressed(&[Key::Enter, Key::Down, Key::Down]).0,
+        &[(110, 9), (40, 10)],
+    );
 }
 
 #[test]
