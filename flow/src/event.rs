@@ -41,6 +41,11 @@ pub struct Event {
     pub trace: Option<TraceId>,
 }
 
+impl Name {
+    /// What stands for all names that there is no room for.
+    pub const OTHERS: Self = Self(1);
+}
+
 impl Names {
     /// More than any cluster has. What comes beyond it shares one name, so that hostile names cannot fill the memory.
     const MOST: usize = 100_000;
@@ -54,17 +59,23 @@ impl Names {
         if let Some(name) = self.known.get(text) {
             return *name;
         }
-        let text = if self.texts.len() < Self::MOST {
-            text
-        } else {
-            Self::OTHERS
+        let Some(next) = u32::try_from(self.texts.len())
+            .ok()
+            .filter(|_| self.texts.len() < Self::MOST)
+        else {
+            return Name::OTHERS;
         };
-        let next = Name(u32::try_from(self.texts.len()).unwrap_or(u32::MAX));
-        let name = *self.known.entry(text.into()).or_insert(next);
-        if name == next {
-            self.texts.push(text.into());
+        self.texts.push(text.into());
+        self.known.insert(text.into(), Name(next));
+        Name(next)
+    }
+
+    /// The same, quicker where it is often the name it was last.
+    pub(crate) fn again(&mut self, last: &mut Name, text: &str) -> Name {
+        if self.text(*last) != text {
+            *last = self.name(text);
         }
-        name
+        *last
     }
 
     /// Without learning it.
@@ -73,7 +84,7 @@ impl Names {
     }
 }
 
-/// The empty name is the default one.
+/// The empty name is the first and default one.
 impl Default for Names {
     fn default() -> Self {
         let mut names = Self {
@@ -81,6 +92,7 @@ impl Default for Names {
             known: HashMap::new(),
         };
         names.name("");
+        names.name(Self::OTHERS);
         names
     }
 }
@@ -105,7 +117,7 @@ mod tests {
         for number in 0..Names::MOST + 10 {
             names.name(&number.to_string());
         }
-        assert!(names.texts.len() <= Names::MOST + 1);
+        assert_eq!(names.texts.len(), Names::MOST);
         let beyond = names.name("one more");
         assert_eq!(names.text(beyond), Names::OTHERS);
     }

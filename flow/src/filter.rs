@@ -15,16 +15,23 @@ pub struct Filter {
 
 impl Filter {
     pub fn takes(&self, event: &Event, names: &Names) -> bool {
-        let among =
-            |wanted: &[String], text: &str| wanted.is_empty() || wanted.iter().any(|wanted| matches(wanted, text));
         among(&self.topics, names.text(event.topic))
-            && among(&self.services, names.text(event.app))
+            && self.takes_service(names.text(event.app))
             && (self.outcomes.is_empty() || self.outcomes.contains(&event.outcome))
             && self
                 .trace
                 .as_ref()
                 .is_none_or(|wanted| event.trace.is_some_and(|trace| trace.as_str() == wanted))
     }
+
+    /// Whether it takes anything of this service.
+    pub fn takes_service(&self, app: &str) -> bool {
+        among(&self.services, app)
+    }
+}
+
+fn among(wanted: &[String], text: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|wanted| matches(wanted, text))
 }
 
 /// The name itself, or with `*` for any part of it.

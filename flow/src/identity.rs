@@ -1,6 +1,10 @@
 //! Whose line it is, and of when: what daprd itself says in each.
 
 use crate::Time;
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
+
+type Finding = LazyLock<Finder<'static>>;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Identity<'a> {
@@ -10,55 +14,55 @@ pub(crate) struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// From a line in daprd's text or JSON format that holds a record.
-    pub(crate) fn of(text: &'a str) -> Self {
+    /// From a line in daprd's text or JSON format that holds a record, and what stands `behind` its message.
+    pub(crate) fn of(text: &'a str, behind: &'a str) -> Self {
         if text.starts_with('{') {
             return Self {
-                at: json(text, "time").and_then(Time::parse),
-                app: json(text, "app_id").unwrap_or_default(),
-                instance: json(text, "instance").unwrap_or_default(),
+                at: json(text, &TIME).and_then(Time::parse),
+                app: json(text, &APP).unwrap_or_default(),
+                instance: json(text, &INSTANCE).unwrap_or_default(),
             };
         }
         let at = text
             .strip_prefix("time=\"")
-            .and_then(|rest| Time::parse(rest.split_once('"')?.0));
-        // Behind the message, which nothing of a caller's can end: its quotes are escaped.
-        let fields = message_end(text).map_or("", |end| text.get(end..).unwrap_or_default());
+            .and_then(|rest| Time::parse(until(rest, b'"')?));
         Self {
             at,
-            app: word(fields, " app_id=").unwrap_or_default(),
-            instance: word(fields, " instance=").unwrap_or_default(),
+            app: word(behind, &APP_WORD).unwrap_or_default(),
+            instance: word(behind, &INSTANCE_WORD).unwrap_or_default(),
         }
     }
 }
 
-/// Just behind the quote that ends the message. A record ends with a brace, so it is the first quote behind one.
-fn message_end(text: &str) -> Option<usize> {
-    memchr::memmem::find(text.as_bytes(), b"}\" ").map(|at| at + 2)
+static TIME: Finding = LazyLock::new(|| Finder::new("\"time\":\""));
+static APP: Finding = LazyLock::new(|| Finder::new("\"app_id\":\""));
+static INSTANCE: Finding = LazyLock::new(|| Finder::new("\"instance\":\""));
+static APP_WORD: Finding = LazyLock::new(|| Finder::new(" app_id="));
+static INSTANCE_WORD: Finding = LazyLock::new(|| Finder::new(" instance="));
+
+fn until(text: &str, end: u8) -> Option<&str> {
+    text.get(..memchr::memchr(end, text.as_bytes())?)
 }
 
-fn word<'a>(fields: &'a str, name: &str) -> Option<&'a str> {
-    let at = memchr::memmem::find(fields.as_bytes(), name.as_bytes())?;
-    let rest = fields.get(at + name.len()..)?;
+fn word<'a>(fields: &'a str, name: &Finder) -> Option<&'a str> {
+    let at = name.find(fields.as_bytes())?;
+    let rest = fields.get(at + name.needle().len()..)?;
     let word = match rest.strip_prefix('"') {
-        Some(quoted) => quoted.split_once('"')?.0,
-        None => rest.split(' ').next()?,
+        Some(quoted) => until(quoted, b'"')?,
+        None => until(rest, b' ').unwrap_or(rest),
     };
     (!word.is_empty()).then_some(word)
 }
 
 /// A field of the JSON object. Names of apps and pods have no quotes in them, and a quote inside another value stands
 /// behind a backslash, so that `,"app_id":"` is only ever a field.
-fn json<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+fn json<'a>(text: &'a str, name: &Finder) -> Option<&'a str> {
     let mut rest = text;
     loop {
-        let at = memchr::memmem::find(rest.as_bytes(), name.as_bytes())?;
-        let before = at.checked_sub(2).and_then(|from| rest.get(from..at));
-        let after = rest.get(at + name.len()..)?;
-        if matches!(before, Some("{\"" | ",\""))
-            && let Some(value) = after.strip_prefix("\":\"")
-        {
-            return value.split_once('"').map(|(value, _)| value);
+        let at = name.find(rest.as_bytes())?;
+        let after = rest.get(at + name.needle().len()..)?;
+        if matches!(rest.as_bytes().get(at.checked_sub(1)?), Some(b'{' | b',')) {
+            return until(after, b'"');
         }
         rest = after;
     }
@@ -77,15 +81,16 @@ mod tests {
         ] {
             let at = Time::parse("2026-01-15T10:00:01.5Z");
             let (app, instance) = ("course-agent", "agent-1");
-            assert_eq!(Identity::of(line), Identity { at, app, instance }, "{line}");
+            let behind = line.split_once("}\"").expect("a message").1;
+            assert_eq!(Identity::of(line, behind), Identity { at, app, instance }, "{line}");
         }
     }
 
     #[test]
     fn what_is_not_there_is_empty() {
         for line in ["", "{", r#"time="x" msg="{}" "#, r#"{"app_id":1}"#, r#"{"app_id":"x"#] {
-            let _ = Identity::of(line);
+            let _ = Identity::of(line, line);
         }
-        assert_eq!(Identity::of("x"), Identity::default());
+        assert_eq!(Identity::of("x", ""), Identity::default());
     }
 }

@@ -1,13 +1,17 @@
 //! From the bytes of a log to events.
 
-use crate::{Event, Names, Time, identity::Identity, line::Line};
-use learnflow_core::{Record, find};
+use crate::{Event, Name, Names, Time, identity::Identity, line::Line};
+use learnflow_core::Fields;
 use memchr::memmem::Finder;
 use serde::Serialize;
 use std::sync::LazyLock;
 
 /// What every record begins with, as both of daprd's formats quote it.
-static RECORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""{\"lf\":1,\"dir\":\""#));
+static RECORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BEGIN));
+const BEGIN: &str = r#""{\"lf\":1,\"dir\":\""#;
+/// What stands before it: in the text format, in the JSON format. A quote inside another field stands behind a backslash, so that
+/// nothing that a caller can bring into the log looks like this.
+const BEFORE: [&str; 2] = [" msg=", "\"msg\":"];
 
 /// How many lines there were, of which kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -26,21 +30,21 @@ pub struct Reader {
     rest: Vec<u8>,
     /// The line so far that the container runtime has split.
     parts: Vec<u8>,
-    buffer: Room,
     counts: Counts,
     /// What the runtime says of when the last record was written.
     stamp: Option<Time>,
     /// Records that are no later than this have been read before.
     after: Option<Time>,
+    /// The names of the record before, which are often those of the next.
+    last: Last,
 }
 
-#[derive(Debug)]
-struct Room(learnflow_core::Buffer);
-
-impl Default for Room {
-    fn default() -> Self {
-        Self([0; _])
-    }
+#[derive(Debug, Default)]
+struct Last {
+    app: Name,
+    pod: Name,
+    pubsub: Name,
+    topic: Name,
 }
 
 impl Reader {
@@ -68,7 +72,8 @@ impl Reader {
     pub fn read(&mut self, bytes: &[u8], names: &mut Names, mut take: impl FnMut(Event)) {
         let mut from = 0;
         for end in memchr::memchr_iter(b'\n', bytes) {
-            let line = &bytes[from..end];
+            // However it comes, no more of it is looked at.
+            let line = &bytes[from..end.min(from + Self::LONGEST + 1)];
             from = end + 1;
             let event = if self.rest.is_empty() {
                 self.line(line, names)
@@ -127,24 +132,23 @@ impl Reader {
             return None;
         }
         self.stamp = at.or(self.stamp);
-        let identity = Identity::of(text);
-        let record = find(text, &mut self.buffer.0).and_then(|record| Record::read(record).ok());
+        let read = record(text).map(|(record, behind)| (record, Identity::of(text, behind)));
         // Without a time it has no place.
-        let (Some(record), Some(at)) = (record, identity.at.or(at)) else {
+        let Some((record, identity, at)) = read.and_then(|(record, whose)| Some((record, whose, whose.at.or(at)?)))
+        else {
             self.counts.broken += 1;
             return None;
         };
         self.counts.events += 1;
-        let route = record.topic.is_empty();
-        let topic = if route { record.route } else { record.topic };
+        let last = &mut self.last;
         Some(Event {
             at,
-            app: names.name(identity.app),
-            pod: names.name(identity.instance),
+            app: names.again(&mut last.app, identity.app),
+            pod: names.again(&mut last.pod, identity.instance),
             direction: record.direction,
-            pubsub: names.name(record.pubsub.as_str()),
-            topic: names.name(topic.as_str()),
-            route,
+            pubsub: record.pubsub.then(|name| names.again(&mut last.pubsub, name)),
+            topic: record.place.then(|name| names.again(&mut last.topic, name)),
+            route: record.is_route,
             outcome: record.outcome,
             status: record.status,
             us: record.us,
@@ -161,6 +165,13 @@ impl Reader {
         let room = (Self::LONGEST + 1).saturating_sub(self.rest.len());
         self.rest.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
+}
+
+/// The record in a line of daprd's log, and what stands behind its message.
+fn record(text: &str) -> Option<(Fields<'_>, &str)> {
+    let (before, rest) = text.split_at_checked(RECORD.find(text.as_bytes())?)?;
+    BEFORE.iter().any(|wanted| before.ends_with(wanted)).then_some(())?;
+    Fields::in_log(rest.get(BEGIN.len()..)?).ok()
 }
 
 /// A container runtime splits long lines only, and says so behind the time.

@@ -88,6 +88,35 @@ fn what_was_read_before_is_left_out() {
     assert_eq!((count, reader.counts().broken), (records, 0));
 }
 
+/// Some lines of a log.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let line = |log: &'static str| {
+        let lines: Vec<String> = log.lines().map(|line| format!("{line}\n")).collect();
+        proptest::sample::select(lines)
+    };
+    prop_oneof![
+        line(TEXT).prop_map(String::into_bytes),
+        line(JSON).prop_map(String::into_bytes),
+        (line(TEXT), 20_usize..300).prop_map(|(line, part)| on_disk(&line, part).into_bytes()),
+        Just(BEGIN.as_bytes().to_vec()),
+        Just(b"2026-01-15T10:00:01.5Z stdout P ".to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..100),
+    ]
+}
+
+/// Where, how much is lost, and what comes in its place.
+fn harm() -> impl Strategy<Value = (prop::sample::Index, usize, Vec<u8>)> {
+    let put = prop_oneof![
+        Just(vec![]),
+        Just(b"\n".to_vec()),
+        Just(b"\\".to_vec()),
+        Just(b"\"".to_vec()),
+        Just(BEGIN.as_bytes().to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..4),
+    ];
+    (any::<prop::sample::Index>(), 0_usize..120, put)
+}
+
 proptest! {
     #[test]
     fn anything_may_come(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
@@ -110,6 +139,39 @@ proptest! {
         }
         events.extend(reader.end(&mut names));
         prop_assert_eq!(events, whole);
+    }
+
+    /// Whatever a log is made of and whatever has become of it: it is read the same however it comes, and each line is counted.
+    #[test]
+    fn a_mangled_log_is_read_the_same_however_it_comes(
+        pieces in proptest::collection::vec(piece(), 0..12),
+        harm in proptest::collection::vec(harm(), 0..6),
+        cuts in proptest::collection::vec(0_usize..200, 1..60),
+    ) {
+        let mut log = pieces.concat();
+        for (at, length, put) in harm {
+            let from = at.index(log.len() + 1);
+            let to = (from + length).min(log.len());
+            log.splice(from..to, put);
+        }
+        let (whole, _, counts) = events(&log);
+        let lines = log.split(|byte| *byte == b'\n').count() - usize::from(log.is_empty() || log.ends_with(b"\n"));
+        prop_assert_eq!(counts.lines, lines as u64);
+        prop_assert_eq!(counts.events, whole.len() as u64);
+        // One more for parts whose last one never came.
+        prop_assert!(counts.events + counts.broken <= counts.lines + 1);
+        let (mut reader, mut names, mut parts, mut rest) = (Reader::default(), Names::default(), Vec::new(), &log[..]);
+        for cut in cuts.iter().cycle() {
+            let (now, later) = rest.split_at((*cut).min(rest.len()));
+            reader.read(now, &mut names, |event| parts.push(event));
+            rest = later;
+            if rest.is_empty() || cuts.iter().all(|cut| *cut == 0) {
+                break;
+            }
+        }
+        reader.read(rest, &mut names, |event| parts.push(event));
+        parts.extend(reader.end(&mut names));
+        prop_assert_eq!((parts, reader.counts()), (whole, counts));
     }
 
     /// A damaged byte spoils its line and no other.

@@ -108,6 +108,11 @@ impl Slot {
 /// Slots of a window. The one that is being filled comes on top, so that a whole window is always there.
 const SLOTS: i64 = 10;
 
+/// More flows, and more partitions of one, than anybody has. What comes beyond is added to one flow of others, so that hostile
+/// names and numbers cannot fill the memory.
+const MOST_FLOWS: usize = 10_000;
+const MOST_PARTITIONS: usize = 10_000;
+
 impl Tally {
     pub fn new(window: Window) -> Self {
         Self {
@@ -118,14 +123,25 @@ impl Tally {
         }
     }
 
-    /// An event that is older than the window counts among its oldest.
-    pub fn add(&mut self, event: &Event) {
+    /// An event that is older than the window counts among its oldest. Says where it was added.
+    pub fn add(&mut self, event: &Event) -> Flow {
         self.first = Some(self.first.map_or(event.at, |first| first.min(event.at)));
         self.last = self.last.max(event.at);
         let number = self.slot(event.at);
-        let series = self.flows.entry(Flow::of(event)).or_default();
+        let mut flow = Flow::of(event);
+        if self.flows.len() >= MOST_FLOWS && !self.flows.contains_key(&flow) {
+            flow = Flow {
+                topic: Name::OTHERS,
+                route: false,
+                app: Name::OTHERS,
+                ..flow
+            };
+        }
+        let series = self.flows.entry(flow).or_default();
         series.last = series.last.max(event.at);
-        if let Some(partition) = event.partition {
+        if let Some(partition) = event.partition
+            && (series.partitions.len() < MOST_PARTITIONS || series.partitions.contains_key(&partition))
+        {
             *series.partitions.entry(partition).or_default() += 1;
         }
         if series.slots.back().is_none_or(|slot| slot.number < number) {
@@ -135,7 +151,9 @@ impl Tally {
             series.slots.pop_front();
         }
         let at = series.slots.partition_point(|slot| slot.number < number);
-        let Some(slot) = series.slots.get_mut(at) else { return };
+        let Some(slot) = series.slots.get_mut(at) else {
+            return flow;
+        };
         slot.outcomes[place(event.outcome)] += 1;
         if let Some(us) = event.us {
             slot.us.add(us as f64);
@@ -143,6 +161,7 @@ impl Tally {
         if let Some(age) = event.age_ms {
             slot.age_ms.add(age as f64);
         }
+        flow
     }
 
     /// The figures of all flows that had an event in the window that ends `now`, by topic, publishers first.

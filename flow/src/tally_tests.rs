@@ -21,7 +21,9 @@ fn log(lines: &[(i64, &str, &str, &str)]) -> String {
 
 fn tally(window: Window, log: &str) -> (Tally, Names) {
     let (mut reader, mut names, mut tally) = (Reader::default(), Names::default(), Tally::new(window));
-    reader.read(log.as_bytes(), &mut names, |event| tally.add(&event));
+    reader.read(log.as_bytes(), &mut names, |event| {
+        tally.add(&event);
+    });
     assert_eq!(reader.counts().broken, 0);
     (tally, names)
 }

@@ -23,14 +23,13 @@ use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 pub(crate) use coverage::{Coverage, CoverageFormat};
 pub(crate) use demo::{Demo, DemoVerb, Rehearsal};
-pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show};
 pub(crate) use dlq::{Dlq, DlqVerb, Letters, LettersFormat, Ls, Replay, Show, WhichKafka};
 pub(crate) use explain::{Explain, ExplainFormat, Explained};
 pub(crate) use flow::{Flow, FlowFormat, Graph, GraphFormat, Sort, Top, TopFormat, TopOf, WhichEvents};
 pub(crate) use simulate::{ControllerFlags, Mode, Rate, Simulate, SimulateAutoscaling, SimulateFormat, What};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
-pub(crate) use ui::Ui;
+pub(crate) use ui::{EventPage, Ui};
 pub(crate) use trace::{Trace, TraceFormat};
 pub(crate) use verify::{Consent, ReportFormat, Resilience, Subject, Verify};
 

@@ -3,6 +3,10 @@
 //! stdout is data, stderr is progress and hints. Whatever is written passes here, so here is where
 //! text from a cluster is made harmless, colours are decided, and a closed pipe is noticed.
 
+mod screen;
+
+pub(crate) use screen::Screen;
+
 use crate::{
     cli::Format,
     problem::Problem,

@@ -13,7 +13,7 @@ use learnflow_tests::{
     Frontend, Progress, Prometheus, SERVICES_NAMESPACE, Span, Target, progress_of, read_spans, records,
 };
 
-use crate::{Test, boards, coverage, expect, objects, page, stack_is_gone, trace};
+use crate::{Test, boards, coverage, expect, flow, objects, page, stack_is_gone, trace};
 
 const LESSONS: usize = 500;
 const TOPIC: &str = "lesson.generated";
@@ -54,6 +54,7 @@ pub const TESTS: &[(&str, Test)] = &[
         "line::the_page_is_sent_each_event_once",
         page::the_page_is_sent_each_event_once,
     ),
+    ("line::flow_goes_on_after_cuts", flow::goes_on_after_cuts),
     ("line::uninstall_leaves_nothing", uninstall_leaves_nothing),
 ];
 

@@ -13,6 +13,7 @@ mod enrolment;
 mod fault_table;
 mod faults;
 mod fields;
+mod flow;
 mod gate;
 mod golden;
 mod grafana;

@@ -4,6 +4,7 @@ mod browser;
 mod collector;
 mod daprd;
 mod figure;
+mod flow;
 mod guest;
 mod hpa;
 mod lag;
@@ -69,6 +70,22 @@ const MEASURES: &[Measure] = &[
     Measure {
         key: "collector.cpu",
         take: collector::cpu,
+    },
+    Measure {
+        key: "flow.records_per_s",
+        take: flow::records_per_second,
+    },
+    Measure {
+        key: "flow.vs_jq",
+        take: flow::against_jq,
+    },
+    Measure {
+        key: "flow.memory",
+        take: flow::memory,
+    },
+    Measure {
+        key: "flow.live_latency",
+        take: flow::live_latency,
     },
     Measure {
         key: "flow.screen_latency",

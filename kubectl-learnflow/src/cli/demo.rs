@@ -1,6 +1,6 @@
 //! The rehearsal: `demo`, and the verbs that show events on it.
 
-use super::{Flow, Graph, Top};
+use super::{Flow, Graph, EventPage, Top};
 use clap::{Args, Subcommand};
 
 /// Show it without a cluster: a rehearsal, on this machine alone
@@ -26,7 +26,11 @@ pub(crate) struct Demo {
 impl Demo {
     /// Until Ctrl-C.
     pub(crate) fn is_endless(&self) -> bool {
-        matches!(&self.verb, Some(DemoVerb::Flow(flow)) if flow.follow)
+        match &self.verb {
+            Some(DemoVerb::Flow(flow)) => flow.follow,
+            Some(DemoVerb::Ui(page)) => page.export.is_none(),
+            _ => false,
+        }
     }
 }
 
@@ -40,6 +44,8 @@ pub(crate) enum DemoVerb {
     Top(Top),
     /// Show who publishes to which topic of the rehearsal, and who receives from it
     Graph(Graph),
+    /// Watch the rehearsal in the browser, as `ui` shows a cluster
+    Ui(EventPage),
     /// Print the lines of the rehearsal's sidecars, as `kubectl logs` would: for --file of any verb
     Log,
 }

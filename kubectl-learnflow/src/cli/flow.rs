@@ -93,8 +93,8 @@ impl EventOutcome {
 /// Without -f it shows the last 20 and ends; -f shows what happens from now on, until Ctrl-C.
 #[derive(Debug, Args)]
 pub(crate) struct Flow {
-    /// Go on with what happens
-    #[arg(short, long, conflicts_with = "file")]
+    /// Go on with what happens; with --file, with what is written to it, also when it is rotated
+    #[arg(short, long)]
     pub(crate) follow: bool,
     /// Only what happened in this time before now; -f goes on from there
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
@@ -121,6 +121,9 @@ pub(crate) enum FlowFormat {
 ///
 /// Adds up what the sidecars wrote down in --window: events a second, how many were taken, how long calls took, how old events
 /// were when they were delivered, attempts that failed, and how evenly partitions are used.
+///
+/// On a terminal the table moves, until `q`; `?` shows the keys. Printed once where stdout is no terminal, with --once and with
+/// -o json.
 #[derive(Debug, Args)]
 pub(crate) struct Top {
     /// What a row is
@@ -132,6 +135,12 @@ pub(crate) struct Top {
     /// What comes first
     #[arg(long, value_name = "COLUMN", default_value = "rate")]
     pub(crate) sort: Sort,
+    /// Print it once and end, on a terminal too
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// With --file: go on with what is written to it
+    #[arg(short, long, requires = "file", conflicts_with = "once")]
+    pub(crate) follow: bool,
     #[command(flatten)]
     pub(crate) which: WhichEvents,
     /// How to print it
@@ -147,15 +156,21 @@ pub(crate) enum TopOf {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sort {
-    /// The most events a second first
-    Rate,
+    Name,
     /// The least success first
     Success,
+    /// The most events a second first
+    Rate,
     /// The slowest first
+    P50,
     P95,
+    P99,
     /// The oldest events first
     Age,
-    Name,
+    /// The most first
+    Retries,
+    /// The least even first
+    Skew,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -18,11 +18,17 @@ use kube::{
 use learnflow_flow::{Reader, Time};
 use std::{
     collections::{BTreeSet, HashSet},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
-    sync::mpsc::{Sender, channel},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{Sender, channel},
+    },
     time::sleep,
 };
 
@@ -31,6 +37,12 @@ const INJECTED: &str = "dapr.io/sidecar-injected=true";
 const SIDECAR: &str = "daprd";
 const AT_A_TIME: usize = 64 * 1024;
 const PAUSE: Duration = Duration::from_secs(1);
+/// Logs that are open at once: each is a connection.
+const MOST: usize = 1_000;
+/// Logs that are asked for at once, so that a thousand of them are no storm.
+const ASKED: usize = 32;
+/// The annotation with which a pod names its app.
+const APP_ID: &str = "dapr.io/app-id";
 
 /// Which logs.
 pub(crate) struct SidecarLogs {
@@ -50,6 +62,7 @@ struct Tail {
     shared: Shared,
     /// Namespaces of which it was said that their logs may not be read.
     closed: Arc<Mutex<BTreeSet<String>>>,
+    asking: Arc<Semaphore>,
     explain: Box<dyn Fn(kube::Error) -> Problem + Send + Sync>,
 }
 
@@ -71,6 +84,9 @@ impl Cluster {
         let list = api.list(&ListParams::default().labels(INJECTED)).await;
         let pods = list.map_err(self.list_of("Pods", place))?;
         let closed = Arc::<Mutex<BTreeSet<String>>>::default();
+        let asking = Arc::new(Semaphore::new(ASKED));
+        let open = Open::new(shared.clone());
+        allow_files();
         let client = self.impatient.clone();
         let explain = self.explain("read the log");
         let explain: Arc<dyn Fn(kube::Error) -> Problem + Send + Sync> = Arc::new(explain);
@@ -84,17 +100,18 @@ impl Cluster {
                 follow,
                 shared: shared.clone(),
                 closed: closed.clone(),
+                asking: asking.clone(),
                 explain: Box::new(move |e| explain(e)),
             }
         };
         if follow {
-            tokio::spawn(watch(api, tail, logs));
+            tokio::spawn(watch(api, tail, open, logs));
         } else {
             tokio::spawn(async move {
                 for pod in &pods.items {
-                    let (writer, log) = channel(BATCHES);
-                    tokio::spawn(tail(pod).run(writer));
-                    if logs.send(log).await.is_err() {
+                    if let Some(place) = open.place(pod)
+                        && !give(tail(pod), place, &logs).await
+                    {
                         return;
                     }
                 }
@@ -104,8 +121,70 @@ impl Cluster {
     }
 }
 
+/// Which logs may be opened, and how many still.
+struct Open {
+    places: Arc<Semaphore>,
+    shared: Shared,
+    full: AtomicBool,
+}
+
+impl Open {
+    fn new(shared: Shared) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(MOST)),
+            shared,
+            full: AtomicBool::new(false),
+        }
+    }
+
+    /// A place for the log of this pod. `None`: nothing of it is meant, or there are too many; that is said once.
+    fn place(&self, pod: &PartialObjectMeta<Pod>) -> Option<OwnedSemaphorePermit> {
+        if pod
+            .annotations()
+            .get(APP_ID)
+            .is_some_and(|app| !self.shared.means_service(app))
+        {
+            return None;
+        }
+        let place = self.places.clone().try_acquire_owned().ok();
+        if place.is_none() && !self.full.swap(true, Ordering::Relaxed) {
+            self.shared.note(format!(
+                "More than {MOST} sidecars: the rest are left out. Choose with --namespace or --service"
+            ));
+        }
+        place
+    }
+}
+
+/// Gives out a log, which has its place until it ends. False when nobody looks any more.
+async fn give(tail: Tail, place: OwnedSemaphorePermit, logs: &Sender<Log>) -> bool {
+    let (writer, log) = channel(BATCHES);
+    tokio::spawn(async move {
+        tail.run(writer).await;
+        drop(place);
+    });
+    logs.send(log).await.is_ok()
+}
+
+/// As many connections as the system lets a process have: by default it is fewer.
+fn allow_files() {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            // Where that is refused, what cannot be opened is named.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+        }
+    }
+}
+
 /// Opens a log for each pod there is, and each that comes.
-async fn watch(api: Api<PartialObjectMeta<Pod>>, tail: impl Fn(&PartialObjectMeta<Pod>) -> Tail, logs: Sender<Log>) {
+async fn watch(
+    api: Api<PartialObjectMeta<Pod>>,
+    tail: impl Fn(&PartialObjectMeta<Pod>) -> Tail,
+    places: Open,
+    logs: Sender<Log>,
+) {
     // Each pod once; its log begins anew by itself.
     let mut open = HashSet::new();
     let config = watcher::Config::default().labels(INJECTED);
@@ -130,10 +209,11 @@ async fn watch(api: Api<PartialObjectMeta<Pod>>, tail: impl Fn(&PartialObjectMet
                 continue;
             }
         };
-        if open.insert(pod.uid().unwrap_or_default()) {
-            let (writer, log) = channel(BATCHES);
-            tokio::spawn(tail(&pod).run(writer));
-            if logs.send(log).await.is_err() {
+        if !open.contains(&pod.uid().unwrap_or_default())
+            && let Some(place) = places.place(&pod)
+        {
+            open.insert(pod.uid().unwrap_or_default());
+            if !give(tail(&pod), place, &logs).await {
                 return;
             }
         }
@@ -179,7 +259,9 @@ impl Tail {
             timestamps: true,
             ..LogParams::default()
         };
+        let asking = self.asking.acquire().await;
         let mut stream = self.api.log_stream(&self.pod, &params).await.map_err(&self.explain)?;
+        drop(asking);
         let mut bytes = vec![0; AT_A_TIME];
         loop {
             match stream.read(&mut bytes).await {
@@ -219,3 +301,7 @@ impl Tail {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "sidecar_logs_tests.rs"]
+mod tests;

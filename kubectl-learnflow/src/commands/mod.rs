@@ -32,6 +32,7 @@ mod rbac;
 mod render;
 mod rivals;
 mod scaling;
+mod signals;
 mod simulate;
 mod states;
 mod status;
@@ -69,6 +70,7 @@ pub(crate) fn run(cli: Cli, printer: &Arc<Printer>) -> ExitCode {
         Verb::Flow(flow) => flow.follow,
         Verb::Ui(_) => true,
         Verb::Demo(demo) => demo.is_endless(),
+        Verb::Top(args) => top::moves(args),
         _ => false,
     };
     // Who has broken something must put it back first.

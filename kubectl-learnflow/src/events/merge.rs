@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc::Receiver,
+    sync::mpsc::{Receiver, error::TryRecvError},
     time::{Instant, sleep_until},
 };
 
@@ -118,6 +118,11 @@ impl Merge {
         }
     }
 
+    /// The next event, if it is here and need not wait.
+    pub(crate) fn ready(&mut self) -> Option<Event> {
+        if self.may_go() { self.pop() } else { None }
+    }
+
     fn may_go(&self) -> bool {
         let Some(head) = self.heads.peek() else { return false };
         let all_here = self.all_have_come && self.waiting.is_empty();
@@ -134,7 +139,16 @@ impl Merge {
         event
     }
 
-    fn wait_for(&self, mut log: Log) {
+    /// What is there already is taken at once: it may be earlier than what others have.
+    fn wait_for(&mut self, mut log: Log) {
+        match log.try_recv() {
+            Ok(events) => self.take(Some(events), log),
+            Err(TryRecvError::Disconnected) => {}
+            Err(TryRecvError::Empty) => self.wait(log),
+        }
+    }
+
+    fn wait(&self, mut log: Log) {
         self.waiting.push(async move { (log.recv().await, log) }.boxed());
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod merge;
 mod rehearsed;
 mod saved;
 
+
 use crate::{
     cli::{Global, WhichEvents},
     cluster::{Cluster, SidecarLogs},
@@ -11,14 +12,14 @@ use crate::{
     problem::Problem,
 };
 use learnflow_flow::{Counts, Event, Filter, Names, Reader, Row, Tally, Time, Window};
-use merge::Merge;
+use merge::{Log, Merge};
 use rehearsed::Rehearsed;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 
 /// For how long an event waits for earlier ones of other pods. A kubelet passes on what is written within 100 ms, as a rule.
 const HOLD: Duration = Duration::from_millis(300);
@@ -51,17 +52,23 @@ pub(crate) enum Seen {
 }
 
 impl Shared {
-    /// And where notes come out.
-    fn new(which: &WhichEvents, since: Option<Duration>) -> (Self, UnboundedReceiver<String>) {
+    /// Notes come out at the other end.
+    pub(crate) fn new(filter: Filter, from: Option<Time>) -> (Self, UnboundedReceiver<String>) {
         let (notes, noted) = unbounded_channel();
         let shared = Self {
             names: Arc::default(),
             counts: Arc::default(),
-            filter: Arc::new(which.filter()),
-            from: since.map(|since| Time(now().0 - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))),
+            filter: Arc::new(filter),
+            from,
             notes,
+            unread: Arc::default(),
         };
         (shared, noted)
+    }
+
+    /// Whether anything of this service is meant.
+    pub(crate) fn means_service(&self, app: &str) -> bool {
+        self.filter.takes_service(app)
     }
 
     fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -108,44 +115,69 @@ impl Events {
         follow: bool,
         global: &Global,
     ) -> Result<Self, Problem> {
-        if !which.file.is_empty() {
-            return Self::saved_since(which, since);
+        if let Some(settings) = &which.rehearsal {
+            let rehearsed = Rehearsed::prepare(settings, follow)?;
+            let from = since.map(|since| before(rehearsed.now(), since));
+            let (shared, notes) = Shared::new(which.filter(), from);
+            return Ok(Self::of(rehearsed.open(&shared), follow, shared, notes));
         }
-        let (shared, notes) = Shared::new(which, since);
-        let (logs, coming) = channel(OPENED);
-        let merge = if follow {
-            Merge::live(coming, HOLD)
-        } else {
-            Merge::whole(coming)
-        };
+        let from = since.map(|since| before(now(), since));
+        if !which.file.is_empty() {
+            return Self::in_files(which, from, follow);
+        }
         let cluster = Cluster::connect_for_streams(global).await?;
         let wanted = SidecarLogs {
             everywhere: which.all_namespaces,
-            since: shared.from,
+            since: from,
             follow,
         };
-        cluster.open_sidecar_logs(wanted, shared.clone(), logs).await?;
-        Ok(Self { merge, shared, notes })
+        Self::of_cluster(&cluster, wanted, which.filter()).await
     }
 
     /// Opens the files that are named.
     pub(crate) fn saved(which: &WhichEvents) -> Result<Self, Problem> {
-        Self::saved_since(which, None)
+        Self::in_files(which, None, false)
     }
 
-    fn saved_since(which: &WhichEvents, since: Option<Duration>) -> Result<Self, Problem> {
-        let (shared, notes) = Shared::new(which, since);
+    fn in_files(which: &WhichEvents, from: Option<Time>, follow: bool) -> Result<Self, Problem> {
+        let (shared, notes) = Shared::new(which.filter(), from);
         let mut opened = Vec::new();
         for file in &which.file {
-            opened.extend(saved::open(file, &shared)?);
+            opened.extend(saved::open(file, follow, &shared)?);
         }
+        Ok(Self::of(opened, follow, shared, notes))
+    }
+
+    /// Of these logs, and no others.
+    fn of(opened: Vec<Log>, follow: bool, shared: Shared, notes: UnboundedReceiver<String>) -> Self {
         let (logs, coming) = channel(opened.len().max(1));
         for log in opened {
             // There is room for all.
             let _ = logs.try_send(log);
         }
-        let merge = Merge::whole(coming);
-        Ok(Self { merge, shared, notes })
+        Self::new(coming, follow, shared, notes)
+    }
+
+    pub(crate) async fn of_cluster(cluster: &Cluster, wanted: SidecarLogs, filter: Filter) -> Result<Self, Problem> {
+        let (shared, notes) = Shared::new(filter, wanted.since);
+        let (logs, coming) = channel(OPENED);
+        let follow = wanted.follow;
+        cluster.open_sidecar_logs(wanted, shared.clone(), logs).await?;
+        Ok(Self::new(coming, follow, shared, notes))
+    }
+
+    fn new(coming: Receiver<Log>, follow: bool, shared: Shared, notes: UnboundedReceiver<String>) -> Self {
+        let merge = if follow {
+            Merge::live(coming, HOLD)
+        } else {
+            Merge::whole(coming)
+        };
+        Self { merge, shared, notes }
+    }
+
+    /// The next event, if it is here and need not wait: quicker than to ask for what may come.
+    pub(crate) fn ready(&mut self) -> Option<Event> {
+        self.merge.ready()
     }
 
     /// `None` at the end.
@@ -172,12 +204,16 @@ impl Events {
         let saved = which.are_saved();
         let window = window.or((!saved).then_some(usual));
         let mut events = Self::open(which, window.filter(|_| !saved), false, global).await?;
-        let seconds = |window: Duration| Window::Seconds(u32::try_from(window.as_secs()).unwrap_or(u32::MAX));
         let mut tally = Tally::new(window.map_or(Window::All, seconds));
         while let Some(seen) = events.next().await {
             match seen {
                 Seen::Note(note) => printer.step(Mark::Warn, &note),
-                Seen::Event(event) => tally.add(&event),
+                Seen::Event(event) => {
+                    tally.add(&event);
+                    while let Some(event) = events.ready() {
+                        tally.add(&event);
+                    }
+                }
             }
         }
         let now = if saved { tally.last() } else { now() };
@@ -197,6 +233,14 @@ impl Events {
     pub(crate) fn counts(&self) -> Counts {
         *Shared::lock(&self.shared.counts)
     }
+}
+
+pub(crate) fn seconds(window: Duration) -> Window {
+    Window::Seconds(u32::try_from(window.as_secs()).unwrap_or(u32::MAX))
+}
+
+fn before(now: Time, since: Duration) -> Time {
+    Time(now.0 - i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 pub(crate) fn now() -> Time {

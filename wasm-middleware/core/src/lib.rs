@@ -52,7 +52,7 @@ pub use answer::Answer;
 pub use call::{Headers, publish_outcome};
 pub use config::{Attributes, Config, ConfigError, Why};
 pub use log::{Buffer, find};
-pub use read::ReadError;
+pub use read::{Fields, Name, ReadError};
 pub use record::{Direction, Outcome, PREFIX, Record};
 pub use text::Text;
 pub use trace::{TraceId, TraceParent};

@@ -163,7 +163,7 @@ fn peak(target: &Target) -> Result<f64> {
     Ok(most)
 }
 
-fn peak_of(status: &str) -> Option<f64> {
+pub(super) fn peak_of(status: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024.0 / 1e6)

@@ -2,7 +2,7 @@
 
 mod story;
 
-use super::{flow, graph, top};
+use super::{flow, graph, top, ui};
 use crate::{
     cli::{Demo, DemoVerb, Global, Rehearsal, WhichEvents},
     model::Outcome,
@@ -10,8 +10,9 @@ use crate::{
     problem::Problem,
     rehearsal,
 };
+use std::sync::Arc;
 
-pub(super) async fn run(args: Demo, global: &Global, printer: &Printer) -> Result<Outcome, Problem> {
+pub(super) async fn run(args: Demo, global: &Global, printer: &Arc<Printer>) -> Result<Outcome, Problem> {
     let settings = args.rehearsal;
     match args.verb {
         None => story::tell(&settings, global, printer).await,
@@ -26,6 +27,10 @@ pub(super) async fn run(args: Demo, global: &Global, printer: &Printer) -> Resul
         Some(DemoVerb::Graph(mut graph)) => {
             rehearse(&mut graph.which, settings, printer)?;
             graph::run(&graph, global, printer).await
+        }
+        Some(DemoVerb::Ui(mut page)) => {
+            rehearse(&mut page.which, settings, printer)?;
+            ui::run(&page.from_now_on(), global, printer).await
         }
         Some(DemoVerb::Log) => log(&settings, printer),
     }

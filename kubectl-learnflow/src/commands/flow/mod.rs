@@ -28,7 +28,9 @@ pub(crate) async fn run(args: &Flow, global: &Global, printer: &Printer) -> Resu
         None if args.follow || args.since.is_some() || args.which.are_saved() => None,
         None => Some(LAST),
     };
-    let since = args.since.or(args.follow.then_some(Duration::ZERO));
+    // A file that is followed is shown from its beginning.
+    let from_now = args.follow && args.which.file.is_empty();
+    let since = args.since.or(from_now.then_some(Duration::ZERO));
     let mut events = Events::open(&args.which, since, args.follow, global).await?;
     if args.follow {
         printer.hint("Waiting for events. Ctrl-C ends it.");

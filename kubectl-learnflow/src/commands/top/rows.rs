@@ -2,10 +2,10 @@
 
 use crate::{
     cli::{Sort, TopOf},
-    printer::{Table, plain, success},
+    printer::{Table, Tone, plain, success},
     text::format_seconds,
 };
-use learnflow_flow::{Names, Row};
+use learnflow_flow::{Flow, Names, Row};
 use serde::Serialize;
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -13,6 +13,8 @@ use std::{cmp::Ordering, collections::BTreeMap};
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Figures {
+    #[serde(skip)]
+    pub(super) flow: Flow,
     pub(super) topic: String,
     pub(super) service: String,
     pub(super) dir: &'static str,
@@ -31,24 +33,19 @@ pub(super) struct Figures {
     #[serde(skip_serializing_if = "Option::is_none")]
     age_p95: Option<f64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    partitions: BTreeMap<u32, u64>,
+    pub(super) partitions: BTreeMap<u32, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skew: Option<f64>,
 }
 
-pub(super) fn rows(rows: Vec<Row>, names: &Names, of: TopOf) -> Vec<Figures> {
-    let mut figures: Vec<Figures> = rows.into_iter().map(|row| figures(row, names)).collect();
-    let key = |figures: &Figures| match of {
-        TopOf::Topics => (figures.topic.clone(), figures.dir == "deliver", figures.service.clone()),
-        TopOf::Services => (figures.service.clone(), figures.dir == "deliver", figures.topic.clone()),
-    };
-    figures.sort_by_key(key);
-    figures
+pub(super) fn rows(rows: Vec<Row>, names: &Names) -> Vec<Figures> {
+    rows.into_iter().map(|row| figures(row, names)).collect()
 }
 
 fn figures(row: Row, names: &Names) -> Figures {
     let topic = names.text(row.flow.topic);
     Figures {
+        flow: row.flow,
         // Of a bulk delivery only its route is known.
         topic: if row.flow.route {
             format!("(bulk) {topic}")
@@ -72,49 +69,88 @@ fn figures(row: Row, names: &Names) -> Figures {
     }
 }
 
-/// Rows that are equal in this stay in the order of their names.
-pub(super) fn sort(rows: &mut [Figures], by: Sort) {
+/// Rows that are equal in this are in the order of their names.
+pub(super) fn sort(rows: &mut [Figures], by: Sort, reverse: bool, of: TopOf) {
     let most = |a: Option<f64>, b: Option<f64>| b.partial_cmp(&a).unwrap_or(Ordering::Equal);
-    rows.sort_by(|a, b| match by {
-        Sort::Rate => most(Some(a.rate), Some(b.rate)),
-        Sort::Success => most(Some(b.success), Some(a.success)),
-        Sort::P95 => most(a.p95, b.p95),
-        Sort::Age => most(a.age_p95, b.age_p95),
-        Sort::Name => Ordering::Equal,
+    let name = |a: &Figures, b: &Figures| {
+        let (topic, service) = (a.topic.cmp(&b.topic), a.service.cmp(&b.service));
+        // Publishers before receivers.
+        let dir = b.dir.cmp(a.dir);
+        match of {
+            TopOf::Topics => topic.then(dir).then(service),
+            TopOf::Services => service.then(dir).then(topic),
+        }
+    };
+    rows.sort_by(|a, b| {
+        let order = match by {
+            Sort::Name => name(a, b),
+            Sort::Success => most(Some(b.success), Some(a.success)),
+            Sort::Rate => most(Some(a.rate), Some(b.rate)),
+            Sort::P50 => most(a.p50, b.p50),
+            Sort::P95 => most(a.p95, b.p95),
+            Sort::P99 => most(a.p99, b.p99),
+            Sort::Age => most(a.age_p95, b.age_p95),
+            Sort::Retries => b.retries.cmp(&a.retries),
+            Sort::Skew => most(a.skew, b.skew),
+        };
+        if reverse { order.reverse() } else { order }.then_with(|| name(a, b))
     });
 }
 
-pub(super) fn table(rows: &[Figures], of: TopOf) -> Table {
-    let first: [&str; 2] = match of {
+pub(super) const COLUMNS: usize = 11;
+
+pub(super) fn header(of: TopOf) -> [&'static str; COLUMNS] {
+    let [one, two] = match of {
         TopOf::Topics => ["TOPIC", "SERVICE"],
         TopOf::Services => ["SERVICE", "TOPIC"],
     };
-    let mut table = Table::new(&[
-        first[0], first[1], "DIR", "SUCCESS", "RPS", "P50", "P95", "P99", "AGE_P95", "RETRIES", "SKEW",
-    ]);
-    for row in rows {
-        let time = |seconds: Option<f64>| plain(seconds.map_or_else(|| "-".into(), format_seconds));
-        let (one, two) = match of {
-            TopOf::Topics => (&row.topic, &row.service),
-            TopOf::Services => (&row.service, &row.topic),
-        };
-        table.rows.push(vec![
-            plain(one.clone()),
-            plain(two.clone()),
-            plain(row.dir),
-            success(Some(row.success)),
-            plain(format!("{:.1}", row.rate)),
-            time(row.p50),
-            time(row.p95),
-            time(row.p99),
-            time(row.age_p95),
-            plain(if row.dir == "deliver" {
-                row.retries.to_string()
-            } else {
-                "-".into()
-            }),
-            plain(row.skew.map_or_else(|| "-".into(), |skew| format!("{skew:.1}"))),
-        ]);
+    [
+        one, two, "DIR", "SUCCESS", "RPS", "P50", "P95", "P99", "AGE_P95", "RETRIES", "SKEW",
+    ]
+}
+
+/// Where the column is that it is sorted by.
+pub(super) fn place(by: Sort) -> usize {
+    match by {
+        Sort::Name => 0,
+        Sort::Success => 3,
+        Sort::Rate => 4,
+        Sort::P50 => 5,
+        Sort::P95 => 6,
+        Sort::P99 => 7,
+        Sort::Age => 8,
+        Sort::Retries => 9,
+        Sort::Skew => 10,
     }
+}
+
+pub(super) fn cells(row: &Figures, of: TopOf) -> [(String, Tone); COLUMNS] {
+    let time = |seconds: Option<f64>| plain(seconds.map_or_else(|| "-".into(), format_seconds));
+    let (one, two) = match of {
+        TopOf::Topics => (&row.topic, &row.service),
+        TopOf::Services => (&row.service, &row.topic),
+    };
+    [
+        plain(one.clone()),
+        plain(two.clone()),
+        plain(row.dir),
+        success(Some(row.success)),
+        plain(format!("{:.1}", row.rate)),
+        time(row.p50),
+        time(row.p95),
+        time(row.p99),
+        time(row.age_p95),
+        plain(if row.dir == "deliver" {
+            row.retries.to_string()
+        } else {
+            "-".into()
+        }),
+        plain(row.skew.map_or_else(|| "-".into(), |skew| format!("{skew:.1}"))),
+    ]
+}
+
+pub(super) fn table(rows: &[Figures], of: TopOf) -> Table {
+    let mut table = Table::new(&header(of));
+    table.rows = rows.iter().map(|row| cells(row, of).to_vec()).collect();
     table
 }

@@ -43,7 +43,7 @@ pub(super) enum Source {
 impl Source {
     pub(super) fn saved(args: &Ui, printer: &Arc<Printer>) -> Self {
         Self::Saved(Arc::new(Saved {
-            which: args.which.clone(),
+            which: args.page.which.clone(),
             speed: args.speed,
             printer: Arc::clone(printer),
         }))

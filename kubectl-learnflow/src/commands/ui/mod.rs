@@ -20,41 +20,42 @@ use tokio::net::TcpListener;
 const WINDOW: Duration = Duration::from_secs(600);
 
 pub(crate) async fn run(args: &Ui, global: &Global, printer: &Arc<Printer>) -> Result<Outcome, Problem> {
-    let saved = !args.which.file.is_empty();
-    if saved && args.which.file.iter().any(|file| file.as_os_str() == "-") {
+    let page = &args.page;
+    let saved = !page.which.file.is_empty();
+    if saved && page.which.file.iter().any(|file| file.as_os_str() == "-") {
         return Err(
             Problem::new("--file - can be read only once, and a page is loaded again and again.")
                 .next("Write it into a file first, and name that."),
         );
     }
     // What is in files may be of any day: without a window all of it counts.
-    let window = args
+    let window = page
         .window
         .or((!saved).then_some(WINDOW))
         .map_or(0, |window| window.as_secs());
-    if let Some(file) = &args.export {
-        let since = (!saved).then_some(args.window.unwrap_or(WINDOW));
-        let events = Events::open(&args.which, since, false, global).await?;
+    if let Some(file) = &page.export {
+        let since = (!saved).then_some(page.window.unwrap_or(WINDOW));
+        let events = Events::open(&page.which, since, false, global).await?;
         return export::write(events, window, file, printer).await;
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.map_err(|e| {
-        Problem::new(format!("Cannot listen on 127.0.0.1:{}: {e}.", args.port))
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, page.port)).await.map_err(|e| {
+        Problem::new(format!("Cannot listen on 127.0.0.1:{}: {e}.", page.port))
             .next("Choose another one with --port; --port 0 takes a free port.")
     })?;
-    let port = listener.local_addr().map_or(args.port, |address| address.port());
+    let port = listener.local_addr().map_or(page.port, |address| address.port());
     let (source, pump) = if saved {
         // They are opened for each page: this is so that a wrong name is known at once.
-        Events::saved(&args.which)?;
+        Events::saved(&page.which)?;
         (Source::saved(args, printer), None)
     } else {
-        let (source, pump) = feed::live(Events::open(&args.which, Some(args.since), true, global).await?);
+        let (source, pump) = feed::live(Events::open(&page.which, Some(args.since), true, global).await?);
         (source, Some(pump))
     };
     let (door, token) = Door::new(port)?;
     let url = format!("http://127.0.0.1:{port}/?token={token}");
     printer.data_line(Tone::Plain, &url);
     printer.hint("Open it in a browser of this machine; the address works once. Ctrl-C ends it.");
-    if args.open {
+    if page.open {
         super::dashboard::open(&url);
     }
     let served = server::serve(listener, door, source, window, printer);

@@ -1,6 +1,7 @@
 //! When an experiment must end early. It is asked only where something is waited for: a write that is under way is waited
 //! out, or it might come true after it was undone.
 
+use crate::commands::signals::asked;
 use std::time::Duration;
 use tokio::{sync::watch, time::sleep};
 
@@ -52,29 +53,5 @@ impl Stop {
             why = stopped => Err(why),
             ended = wait => Ok(ended),
         }
-    }
-}
-
-/// Ctrl-C, `kill`, or a terminal that is closed.
-#[cfg(unix)]
-async fn asked() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let of = |kind: SignalKind| async move {
-        match signal(kind) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = of(SignalKind::interrupt()) => {}
-        () = of(SignalKind::terminate()) => {}
-        () = of(SignalKind::hangup()) => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn asked() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
     }
 }

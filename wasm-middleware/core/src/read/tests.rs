@@ -125,6 +125,24 @@ proptest! {
         }
     }
 
+    /// Whatever becomes of a record's bytes: in a log it is read as it is by itself.
+    #[test]
+    fn in_a_log_it_is_the_same(record in record(), at in any::<prop::sample::Index>(), byte in proptest::option::of(" -~")) {
+        let mut line = Line::new();
+        record.write(&mut line);
+        let mut text = String::from(line.as_str());
+        if let Some(byte) = byte {
+            let at = at.index(text.len());
+            text.replace_range(at..=at, &byte);
+        }
+        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"") + "\" app_id=x";
+        let quoted = PREFIX.replace('"', "\\\"");
+        if let Some(rest) = escaped.strip_prefix(&quoted) {
+            let read = Fields::in_log(rest).map(|(fields, _)| fields.record());
+            prop_assert_eq!(read.ok(), Record::read(&text).ok());
+        }
+    }
+
     #[test]
     fn half_a_line_is_refused(record in record(), at in any::<prop::sample::Index>()) {
         let mut line = Line::new();
