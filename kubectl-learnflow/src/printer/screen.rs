@@ -99,7 +99,9 @@ impl<'a> Screen<'a> {
         #[cfg(unix)]
         nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP).map_err(|e| failed(e.into()))?;
         take(&mut Out(self.printer)).map_err(failed)?;
-        self.terminal.clear().map_err(failed)
+        // Not `clear`: it asks the terminal where the cursor is, and somebody else reads the answer.
+        let size = self.terminal.size().map_err(failed)?;
+        self.terminal.resize(size.into()).map_err(failed)
     }
 }
 
