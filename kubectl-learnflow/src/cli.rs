@@ -8,8 +8,8 @@ mod explain;
 mod flow;
 mod simulate;
 mod support;
-mod ui;
 mod trace;
+mod ui;
 mod verify;
 
 use crate::{
@@ -29,8 +29,8 @@ pub(crate) use flow::{Flow, FlowFormat, Graph, GraphFormat, Sort, Top, TopFormat
 pub(crate) use simulate::{ControllerFlags, Mode, Rate, Simulate, SimulateAutoscaling, SimulateFormat, What};
 use std::{path::PathBuf, time::Duration};
 pub(crate) use support::{Bundle, Check, CheckFormat, Completion, Dashboard, ManPages, Page, Rbac, RbacFormat, Shell};
-pub(crate) use ui::{EventPage, Ui};
 pub(crate) use trace::{Trace, TraceFormat};
+pub(crate) use ui::{EventPage, Ui};
 pub(crate) use verify::{Consent, ReportFormat, Resilience, Subject, Verify};
 
 /// Shows every event that Dapr services send through Kafka.

@@ -140,11 +140,18 @@ const MEASURES: &[Measure] = &[
 
 /// Those that are named, or else those that may give figures which begin with `prefix`.
 fn wanted(prefix: &str) -> Vec<&'static Measure> {
-    let named: Vec<_> = MEASURES.iter().filter(|measure| measure.key.starts_with(prefix)).collect();
+    let named: Vec<_> = MEASURES
+        .iter()
+        .filter(|measure| measure.key.starts_with(prefix))
+        .collect();
     if !named.is_empty() {
         return named;
     }
-    let above = |measure: &&Measure| prefix.strip_prefix(measure.key).is_some_and(|rest| rest.starts_with(['.', '_']));
+    let above = |measure: &&Measure| {
+        prefix
+            .strip_prefix(measure.key)
+            .is_some_and(|rest| rest.starts_with(['.', '_']))
+    };
     MEASURES.iter().filter(above).collect()
 }
 

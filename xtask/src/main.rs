@@ -1,8 +1,8 @@
 //! The project's own commands. `cargo xtask help` lists them.
 
-mod ahead;
 #[cfg(test)]
 mod agreement;
+mod ahead;
 mod artifacts;
 mod bench;
 mod boards;

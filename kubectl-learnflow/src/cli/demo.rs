@@ -1,6 +1,6 @@
 //! The rehearsal: `demo`, and the verbs that show events on it.
 
-use super::{Flow, Graph, EventPage, Top};
+use super::{EventPage, Flow, Graph, Top};
 use clap::{Args, Subcommand};
 
 /// Show it without a cluster: a rehearsal, on this machine alone

@@ -4,7 +4,6 @@ pub(crate) mod merge;
 mod rehearsed;
 mod saved;
 
-
 use crate::{
     cli::{Global, WhichEvents},
     cluster::{Cluster, SidecarLogs},

@@ -41,7 +41,8 @@ pub(super) fn open(file: &Path, follow: bool, shared: &Shared) -> Result<Vec<Log
     let name = file.to_string_lossy();
     if name.ends_with(".tar.gz") || name.ends_with(".tgz") {
         let logs = logs_of_archive(opened).map_err(cannot)?.into_iter();
-        let logs = logs.map(|(name, bytes)| log(Source::Stream(Box::new(Cursor::new(bytes))), Path::new(&name), shared));
+        let logs =
+            logs.map(|(name, bytes)| log(Source::Stream(Box::new(Cursor::new(bytes))), Path::new(&name), shared));
         return Ok(logs.collect());
     }
     let source = if follow && metadata.is_file() {

@@ -63,6 +63,8 @@ pub(super) async fn tell(settings: &Rehearsal, global: &Global, printer: &Printe
         what: TopOf::Topics,
         window: None,
         sort: Sort::Rate,
+        once: true,
+        follow: false,
         which,
         output: TopFormat::Table,
     };

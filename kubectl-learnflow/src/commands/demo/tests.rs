@@ -6,12 +6,14 @@ use crate::{
 };
 use clap::Parser;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// What it printed on stdout and stderr, by a clock that nobody waits for; `None` where it had to be ended.
 fn demo(line: &[&str], patience: Duration) -> (Option<Result<Outcome, Problem>>, String, String) {
     let (printer, out, err) = captured();
+    let printer = Arc::new(printer);
     let cli = Cli::try_parse_from([&["x", "demo"], line].concat()).expect("good flags");
     let Verb::Demo(args) = cli.verb else {
         panic!("another verb")
