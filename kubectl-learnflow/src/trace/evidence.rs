@@ -126,12 +126,12 @@ impl Record {
         Time(self.event.at.0.saturating_sub(i64::try_from(took).unwrap_or(i64::MAX)))
     }
 
-    /// The call was under way then.
+    /// The call was under way then, give or take what lies between its end and its line in the log.
     pub(crate) fn spans(&self, timestamp: i64) -> bool {
-        // Kafka's time is that of the same sidecar, in milliseconds.
         const TOLERANCE: i64 = 5;
         let millis = |time: Time| time.0.div_euclid(1_000_000);
-        (millis(self.begin()) - TOLERANCE..=millis(self.event.at) + TOLERANCE).contains(&timestamp)
+        // Kafka's time is that of the same sidecar, in milliseconds.
+        (millis(self.begin()) - TOLERANCE..=millis(self.event.at)).contains(&timestamp)
     }
 }
 
@@ -160,6 +160,16 @@ impl Parent {
         let TraceParent { trace, sampled } = TraceParent::parse(text.as_bytes())?;
         let span = text.get(36..52)?.to_owned();
         Some(Self { trace, span, sampled })
+    }
+}
+
+impl InKafka {
+    /// Where the event of a dead letter was.
+    pub(crate) fn origin(&self) -> Option<&Place> {
+        match self {
+            Self::Here(stored) => stored.origin.as_ref(),
+            _ => None,
+        }
     }
 }
 
@@ -230,7 +240,8 @@ impl Evidence {
             Asked::Place(place) => vec![place.clone()],
             Asked::Trace(_) | Asked::Event(_) => self.records().iter().filter_map(Record::place).collect(),
         };
-        places.extend(self.messages().iter().map(|(place, _)| place.clone()));
+        let messages = self.messages().iter();
+        places.extend(messages.map(|(place, found)| found.origin().unwrap_or(place).clone()));
         places.sort();
         places.dedup();
         places

@@ -76,12 +76,12 @@ pub(super) fn steps(asked: &Asked, seen: &Evidence) -> Vec<Step> {
     }
     let depth = deepest(&steps, Hop::Publish);
     steps.extend(deliveries.iter().map(|record| Step::written(record, depth)));
+    let dead = seen.dead.iter().flatten().map(|(place, stored)| (place, stored));
     steps.extend(
         seen.stored()
-            .map(|(place, stored)| Step::stored(Hop::Broker, place, stored, depth)),
+            .chain(dead)
+            .map(|(place, stored)| Step::stored(place, stored, depth)),
     );
-    let dead = seen.dead.iter().flatten();
-    steps.extend(dead.map(|(place, stored)| Step::stored(Hop::DeadLetter, place, stored, depth)));
     in_order(&mut steps);
     count_attempts(&mut steps);
     steps
@@ -199,7 +199,11 @@ impl Step {
         }
     }
 
-    fn stored(hop: Hop, place: &Place, stored: &Stored, depth: usize) -> Self {
+    fn stored(place: &Place, stored: &Stored, depth: usize) -> Self {
+        let hop = match stored.origin {
+            None => Hop::Broker,
+            Some(_) => Hop::DeadLetter,
+        };
         let at = Time(stored.timestamp.saturating_mul(1_000_000));
         Self::new(hop, depth, at, "Kafka", place.to_string())
     }

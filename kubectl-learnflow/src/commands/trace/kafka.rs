@@ -13,6 +13,7 @@ use crate::{
 };
 use learnflow_flow::Time;
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -74,6 +75,13 @@ struct Left {
     partition: Partition,
     first: i64,
     end: i64,
+}
+
+/// Those of dead letters that are not there themselves.
+fn origins(messages: &[(Place, InKafka)]) -> BTreeSet<Place> {
+    let all = messages.iter().filter_map(|(_, found)| found.origin());
+    let is_there = |origin: &&Place| messages.iter().any(|(place, _)| place == *origin);
+    all.filter(|origin| !is_there(origin)).cloned().collect()
 }
 
 impl Broker {
@@ -139,7 +147,7 @@ impl Broker {
             .search(of_it, &topics, From::of(Some(since), None), printer)
             .await?;
         let found = messages.into_iter().filter_map(|(place, found)| match found {
-            InKafka::Here(stored) => Some((place, *stored)),
+            InKafka::Here(stored) if stored.origin.is_some() => Some((place, *stored)),
             _ => None,
         });
         let found: Vec<_> = found.collect();
@@ -188,10 +196,15 @@ impl Broker {
             }
             left.retain(|left| left.first < left.end);
         }
-        // The newest first.
+        // Of a dead letter the event itself is meant.
+        for origin in origins(&messages) {
+            let found = self.at(&origin).await?;
+            messages.push((origin, found));
+        }
+        // The newest first, and events before dead letters.
         messages.sort_by_key(|(_, found)| match found {
-            InKafka::Here(stored) => std::cmp::Reverse(stored.timestamp),
-            _ => std::cmp::Reverse(0),
+            InKafka::Here(stored) => (stored.origin.is_some(), Reverse(stored.timestamp)),
+            _ => (false, Reverse(i64::MIN)),
         });
         let more = if left.is_empty() { "all" } else { "the newest" };
         let searched = format!("{more} {read} messages {} in {}", from.words(), list(&topics));

@@ -101,7 +101,7 @@ impl<'a> Look<'a> {
         // From here on it is the place of the newest that has this id.
         let found = kafka.as_ref().ok().and_then(|kafka| kafka.messages.first());
         let asked = match (&args.event, found) {
-            (Asked::Event(_), Some((place, _))) => Asked::Place(place.clone()),
+            (Asked::Event(_), Some((place, found))) => Asked::Place(found.origin().unwrap_or(place).clone()),
             (asked, _) => asked.clone(),
         };
         let mut seen = Evidence {

@@ -9,6 +9,7 @@ use crate::{
 use learnflow_flow::{Event, Names, Reader};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// 10:00:00 on a day, in milliseconds.
 const BEGIN: i64 = 1_768_471_200_000;
@@ -72,6 +73,8 @@ struct InCase {
     time: i64,
     traceparent: Option<String>,
     id: Option<String>,
+    /// It is a dead letter of this one.
+    of: Option<String>,
     body: Option<String>,
     expired: Option<i64>,
     next: Option<i64>,
@@ -98,10 +101,24 @@ struct SpanInCase {
 
 impl InCase {
     fn place(&self) -> Place {
-        match Asked::parse(&self.at) {
-            Ok(Asked::Place(place)) => place,
-            other => panic!("{} is no place: {other:?}", self.at),
-        }
+        place(&self.at)
+    }
+
+    /// What Dapr adds to a dead letter.
+    fn headers(&self) -> BTreeMap<String, Vec<u8>> {
+        let Some(of) = &self.of else { return BTreeMap::new() };
+        let Place {
+            topic,
+            partition,
+            offset,
+        } = place(of);
+        let all = [
+            ("__topic", topic),
+            ("__partition", partition.to_string()),
+            ("__offset", offset.to_string()),
+            ("__timestamp", BEGIN.to_string()),
+        ];
+        all.map(|(name, value)| (name.to_owned(), value.into_bytes())).into()
     }
 
     fn stored(&self) -> Stored {
@@ -111,7 +128,7 @@ impl InCase {
             offset: 0,
             timestamp: BEGIN + self.time,
             key: None,
-            headers: Default::default(),
+            headers: self.headers(),
             value: Some(self.body.clone().unwrap_or_else(|| event.to_string()).into_bytes()),
         })
     }
@@ -142,6 +159,13 @@ impl SpanInCase {
                 "status": if self.failed { json!({ "code": 2 }) } else { json!({}) },
             }] }],
         })
+    }
+}
+
+fn place(given: &str) -> Place {
+    match Asked::parse(given) {
+        Ok(Asked::Place(place)) => place,
+        other => panic!("{given} is no place: {other:?}"),
     }
 }
 
