@@ -55,9 +55,11 @@ function showDetail({ event, steps, leftOut }) {
   write(byId("detail-note"), missing(event, steps, leftOut));
   const spans = byId("spans");
   spans.hidden = event.trace === null;
-  const run = element("code", {}, "kubectl learnflow dashboard traces");
-  const path = element("code", {}, `/trace/${event.trace}`);
-  spans.replaceChildren("Its spans: run ", run, " and add ", path, " to the address that it prints.");
+  const whole = element("code", {}, `kubectl learnflow trace ${event.trace}`);
+  // Where there is a trace store, the plugin leads to it.
+  const { traces } = document.documentElement.dataset;
+  const link = traces && element("a", { href: `${traces}/trace/${event.trace}`, target: "_blank", rel: "noreferrer" }, "Its spans");
+  spans.replaceChildren(...(link ? [link, " in the trace store. "] : []), "With the database and Kafka: ", whole);
 }
 
 // Bars between the first and the last moment; what waited in Kafka goes ahead of a delivery.

@@ -1,5 +1,5 @@
-//! What the page of `ui` is sent on a cluster: what was, and what happens while it is open, each event once. What a browser
-//! shows of it is in tests/page.
+//! What the page of `ui` is sent on a cluster: what was, and what happens while it is open, each event once; and its link to
+//! the traces. What a browser shows of it is in tests/page.
 
 use std::{
     io::{Read, Write},
@@ -30,6 +30,19 @@ pub fn the_page_is_sent_each_event_once(target: &Target) -> Result<()> {
     let cookie = cookie
         .and_then(|cookie| cookie.split(';').next())
         .context(opened.clone())?;
+
+    let mut html = String::new();
+    let as_ever = format!("Cookie: {cookie}\r\nConnection: close\r\n");
+    ask(host, "/", &as_ever)?.read_to_string(&mut html)?;
+    let traces = html
+        .split_once("data-traces=\"")
+        .and_then(|(_, rest)| rest.split_once('"'));
+    let (traces, _) = traces.context("no link to the traces")?;
+    let services = ureq::get(format!("{traces}/api/services"))
+        .call()?
+        .body_mut()
+        .read_to_string()?;
+    ensure!(services.contains("course-agent"), "{services}");
 
     let mut stream = ask(host, "/events?from=0", &format!("Cookie: {cookie}\r\n"))?;
     stream.set_read_timeout(Some(Duration::from_millis(500)))?;

@@ -36,19 +36,37 @@ pub(crate) fn script() -> &'static str {
     &SCRIPT
 }
 
-/// `window`: seconds that figures look back; 0: all there is.
-pub(crate) fn html(mode: Mode, window: u64) -> String {
-    let mode = match mode {
+/// What the page is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings<'a> {
+    pub(crate) mode: Mode,
+    /// Seconds that figures look back; 0: all there is.
+    pub(crate) window: u64,
+    /// Where spans can be looked at.
+    pub(crate) traces: Option<&'a str>,
+    pub(crate) rehearsal: bool,
+}
+
+pub(crate) fn html(settings: &Settings) -> String {
+    let mode = match settings.mode {
         Mode::Live => "live",
         Mode::Saved => "saved",
         Mode::Whole => "whole",
     };
-    HTML.replace(SETTINGS, &format!(r#"data-mode="{mode}" data-window="{window}""#))
+    let window = settings.window;
+    let mut told = format!(r#"data-mode="{mode}" data-window="{window}""#);
+    if let Some(url) = settings.traces {
+        told += &format!(r#" data-traces="{url}""#);
+    }
+    if settings.rehearsal {
+        told += " data-rehearsal";
+    }
+    HTML.replace(SETTINGS, &told)
 }
 
 /// With the style, the script, the .wasm and `data` in it, which is lines of a log, packed and in base64. What may run is
 /// named by its hash.
-pub(crate) fn whole(window: u64, data: &str) -> String {
+pub(crate) fn whole(settings: &Settings, data: &str) -> String {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     let (style, script) = (STYLE, script());
     let policy = format!(
@@ -61,7 +79,7 @@ pub(crate) fn whole(window: u64, data: &str) -> String {
         "<script type=\"text/plain\" id=\"wasm\">{}</script>\n<script type=\"text/plain\" id=\"data\">{data}</script>\n",
         STANDARD.encode(WASM)
     );
-    html(Mode::Whole, window)
+    html(settings)
         .replace(LINKED_STYLE, &format!("{policy}\n<style>{style}</style>"))
         .replace(
             LINKED_SCRIPT,
@@ -81,7 +99,13 @@ mod tests {
 
     #[test]
     fn one_file_has_all_of_it_and_links_nowhere() {
-        let whole = whole(60, "AAAA");
+        let mut settings = Settings {
+            mode: Mode::Whole,
+            window: 60,
+            traces: None,
+            rehearsal: false,
+        };
+        let whole = whole(&settings, "AAAA");
         assert!(whole.contains(r#"data-mode="whole" data-window="60""#));
         assert!(!whole.contains("page.css\"") && !whole.contains("src=\"page.js\""));
         assert_eq!(
@@ -90,7 +114,8 @@ mod tests {
             "a script may not have this in it"
         );
         assert_eq!(whole.matches("</style>").count(), 1);
-        assert!(html(Mode::Saved, 0).contains(LINKED_SCRIPT) && html(Mode::Saved, 0).contains(LINKED_STYLE));
+        settings.mode = Mode::Saved;
+        assert!(html(&settings).contains(LINKED_SCRIPT) && html(&settings).contains(LINKED_STYLE));
     }
 
     #[test]

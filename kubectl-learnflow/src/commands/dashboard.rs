@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{
     io::IsTerminal,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -68,12 +68,8 @@ impl Way {
 
 pub(super) async fn run(cluster: &Cluster, args: &Dashboard, printer: &Printer) -> Result<Outcome, Problem> {
     let page = find(cluster, args.page).await?;
-    let address = SocketAddr::new(args.address, args.port);
-    let listener = TcpListener::bind(address).await.map_err(|e| {
-        Problem::new(format!("Cannot listen on {address}: {e}."))
-            .next("Choose another one with --port or --address; --port 0 takes a free port.")
-    })?;
-    let address = listener.local_addr().unwrap_or(address);
+    let gate = Gate::open(page, SocketAddr::new(args.address, args.port)).await?;
+    let (address, page) = (gate.address, &gate.page);
     if !address.ip().is_loopback() {
         printer.step(
             Mark::Warn,
@@ -83,12 +79,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Dashboard, printer: &Printer) 
             printer.hint("It has no password of its own and reads with your permissions.");
         }
     }
-    let (scheme, path) = match &page.way {
-        Way::At(address) if address.tls => ("https", &*address.path),
-        Way::At(address) => ("http", &*address.path),
-        Way::Ours(..) => ("http", ""),
-    };
-    let url = format!("{scheme}://{}{path}/", display(address));
+    let url = gate.url("/");
     printer.data_line(Tone::Plain, &url);
     if page.page == Page::Grafana {
         let (secret, key) = PASSWORD;
@@ -101,23 +92,69 @@ pub(super) async fn run(cluster: &Cluster, args: &Dashboard, printer: &Printer) 
     if !args.no_open && std::io::stdout().is_terminal() {
         open(&url);
     }
-    // All in this one task's set: when the command ends, so do the connections.
-    let mut open = tokio::task::JoinSet::new();
-    let cluster = Arc::new(cluster.clone());
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((connection, _)) = accepted else {
-                    // Out of file descriptors, for a moment.
-                    sleep(POLL).await;
-                    continue;
-                };
-                let (cluster, page) = (cluster.clone(), page.clone());
-                open.spawn(async move { serve(&cluster, &page, connection).await });
-            }
-            Some(ended) = open.join_next() => {
-                if let Ok(Err(problem)) = ended {
-                    printer.problem(&problem);
+    gate.lead(cluster, printer).await
+}
+
+/// The traces of this cluster at a free port of this machine alone, where they are installed.
+pub(super) async fn traces(cluster: &Cluster) -> Result<Gate, Problem> {
+    Gate::open(
+        find(cluster, Some(Page::Traces)).await?,
+        (Ipv4Addr::LOCALHOST, 0).into(),
+    )
+    .await
+}
+
+/// A port of this machine, and the page that it leads to.
+pub(super) struct Gate {
+    listener: TcpListener,
+    address: SocketAddr,
+    page: Found,
+}
+
+impl Gate {
+    async fn open(page: Found, address: SocketAddr) -> Result<Self, Problem> {
+        let listener = TcpListener::bind(address).await.map_err(|e| {
+            Problem::new(format!("Cannot listen on {address}: {e}."))
+                .next("Choose another one with --port or --address; --port 0 takes a free port.")
+        })?;
+        let address = listener.local_addr().unwrap_or(address);
+        Ok(Self {
+            listener,
+            address,
+            page,
+        })
+    }
+
+    /// Of something on the page.
+    pub(super) fn url(&self, path: &str) -> String {
+        let (scheme, before) = match &self.page.way {
+            Way::At(address) if address.tls => ("https", &*address.path),
+            Way::At(address) => ("http", &*address.path),
+            Way::Ours(..) => ("http", ""),
+        };
+        format!("{scheme}://{}{before}{path}", display(self.address))
+    }
+
+    /// Leads there, without end.
+    pub(super) async fn lead(self, cluster: &Cluster, printer: &Printer) -> Result<Outcome, Problem> {
+        // All in this one task's set: when the command ends, so do the connections.
+        let mut open = tokio::task::JoinSet::new();
+        let cluster = Arc::new(cluster.clone());
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => {
+                    let Ok((connection, _)) = accepted else {
+                        // Out of file descriptors, for a moment.
+                        sleep(POLL).await;
+                        continue;
+                    };
+                    let (cluster, page) = (cluster.clone(), self.page.clone());
+                    open.spawn(async move { serve(&cluster, &page, connection).await });
+                }
+                Some(ended) = open.join_next() => {
+                    if let Ok(Err(problem)) = ended {
+                        printer.problem(&problem);
+                    }
                 }
             }
         }

@@ -175,7 +175,8 @@ fn outcome(round: &Round) -> String {
 const NEXT: &str = "
 Look around in it:
   kubectl learnflow demo flow --topic 'lesson.*' --outcome retry --outcome drop
-  kubectl learnflow demo flow -f
+  kubectl learnflow demo top
+  kubectl learnflow demo ui --open
   kubectl learnflow demo graph -o mermaid
 The real thing, where your services run:
   kubectl learnflow install --namespace NAMESPACE --dry-run

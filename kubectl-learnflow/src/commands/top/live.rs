@@ -29,6 +29,9 @@ pub(super) async fn run(args: &Top, global: &Global, printer: &Printer) -> Resul
     let window = args.window.or((!saved).then_some(WINDOW));
     let mut events = Events::open(&args.which, window.filter(|_| !saved), !saved, global).await?;
     let mut state = State::new(args.what, args.sort, window.map_or(Window::All, events::seconds));
+    if args.which.rehearsal.is_some() {
+        state.level.name += " of a rehearsal";
+    }
     let shown = watch(&mut events, &mut state, saved, printer).await;
     // What was said on the screen has gone with it.
     for note in &state.notes {

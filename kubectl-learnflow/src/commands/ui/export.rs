@@ -1,7 +1,7 @@
 //! The page and its events in one file that needs no server.
 
 use crate::{
-    assets::page,
+    assets::page::{self, Settings},
     events::{Events, Seen},
     model::Outcome,
     printer::{Mark, Printer},
@@ -15,7 +15,12 @@ use std::{collections::VecDeque, fs, io::Write, path::Path};
 /// A browser holds these without effort; packed, an event is a few dozen bytes.
 const MOST: usize = 200_000;
 
-pub(super) async fn write(mut events: Events, window: u64, file: &Path, printer: &Printer) -> Result<Outcome, Problem> {
+pub(super) async fn write(
+    mut events: Events,
+    settings: &Settings<'_>,
+    file: &Path,
+    printer: &Printer,
+) -> Result<Outcome, Problem> {
     let mut lines = VecDeque::new();
     let mut left_out = 0_u64;
     while let Some(seen) = events.next().await {
@@ -36,7 +41,7 @@ pub(super) async fn write(mut events: Events, window: u64, file: &Path, printer:
         packed.write_all(line.as_bytes()).map_err(cannot)?;
     }
     let data = STANDARD.encode(packed.finish().map_err(cannot)?);
-    let html = page::whole(window, &data);
+    let html = page::whole(settings, &data);
     fs::write(file, &html).map_err(cannot)?;
     if left_out > 0 {
         printer.step(Mark::Warn, &format!("{left_out} earlier events are left out"));

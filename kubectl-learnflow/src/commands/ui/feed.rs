@@ -49,10 +49,6 @@ impl Source {
         }))
     }
 
-    pub(super) fn is_live(&self) -> bool {
-        matches!(self, Self::Live(_))
-    }
-
     /// From the event of this number on, and the number that it really begins with.
     pub(super) fn lines(&self, from: u64) -> Result<(u64, Lines), Problem> {
         match self {

@@ -4,7 +4,12 @@ use super::{
     door::{Door, Entry},
     feed::{Lines, Source},
 };
-use crate::{assets::page, model::Outcome, printer::Printer, problem::Problem};
+use crate::{
+    assets::page::{self, Settings},
+    model::Outcome,
+    printer::Printer,
+    problem::Problem,
+};
 use futures::StreamExt;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -48,15 +53,10 @@ pub(super) async fn serve(
     listener: TcpListener,
     door: Door,
     source: Source,
-    window: u64,
+    settings: &Settings<'_>,
     printer: &Printer,
 ) -> Result<Outcome, Problem> {
-    let mode = if source.is_live() {
-        page::Mode::Live
-    } else {
-        page::Mode::Saved
-    };
-    let html = page::html(mode, window);
+    let html = page::html(settings);
     let server = Arc::new(Server { door, source, html });
     // All in this one task's set: when the command ends, so do the connections.
     let mut open = JoinSet::new();
