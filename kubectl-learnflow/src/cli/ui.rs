@@ -44,7 +44,7 @@ pub(crate) struct EventPage {
 
 impl EventPage {
     /// As a rehearsal has it: from its beginning.
-    pub(crate) fn from_now_on(self) -> Ui {
+    pub(crate) fn begun_now(self) -> Ui {
         Ui {
             page: self,
             since: Duration::ZERO,

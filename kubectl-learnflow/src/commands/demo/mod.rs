@@ -30,7 +30,7 @@ pub(super) async fn run(args: Demo, global: &Global, printer: &Arc<Printer>) -> 
         }
         Some(DemoVerb::Ui(mut page)) => {
             rehearse(&mut page.which, settings, printer)?;
-            ui::run(&page.from_now_on(), global, printer).await
+            ui::run(&page.begun_now(), global, printer).await
         }
         Some(DemoVerb::Log) => log(&settings, printer),
     }
