@@ -18,6 +18,8 @@ use crate::{Test, expect};
 const PER_SECOND: u32 = 50;
 const BYSTANDER_PER_SECOND: u32 = 10;
 const BYSTANDER: &str = include_str!("../cases/downtime/bystander.yaml");
+/// A consumer that is killed while it joins its group keeps the others waiting for a minute, the one in its place too.
+const STORED: Duration = Duration::from_secs(240);
 /// How a team runs its services that must not lose a call when pods are replaced.
 const CAREFUL: &str = include_str!("../cases/downtime/careful.json");
 const PLAIN_CONFIGURATION: &str = include_str!("../cases/downtime/plain-configuration.yaml");
@@ -234,7 +236,10 @@ impl<'a> Line<'a> {
             let tally = services.stop()?;
             if tally.failures.is_empty() {
                 // None is on its way when the first command begins.
-                return progress_of(self.target, before + tally.accepted, Duration::from_secs(90)).map(|_| ());
+                let stored = progress_of(self.target, before + tally.accepted, STORED)?.lessons - before;
+                let accepted = tally.accepted;
+                ensure!(stored >= accepted, "{accepted} lessons accepted, {stored} stored");
+                return Ok(());
             }
             explain(&tally.failures, &[]);
             ensure!(Instant::now() < deadline, "calls fail before anything is done");
@@ -266,7 +271,7 @@ impl<'a> Line<'a> {
             ensure!(number == 0, "{name}: {number} calls to {who} failed");
         }
         ensure!(dark.is_empty(), "{name}: no metrics from {dark:?}");
-        let Progress { lessons, .. } = progress_of(self.target, before + tally.accepted, Duration::from_secs(90))?;
+        let Progress { lessons, .. } = progress_of(self.target, before + tally.accepted, STORED)?;
         let stored = lessons - before;
         ensure!(
             stored == tally.accepted,
