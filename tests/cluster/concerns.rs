@@ -97,6 +97,8 @@ fn shown_by_status(target: &Target) -> Result<()> {
 
 /// In place, as Dapr does at a change of policies: its `/metrics` would be broken afterwards.
 fn no_sidecar_was_restarted(target: &Target) -> Result<()> {
+    // A pod that is being made, for which there was no quota before, has no log yet.
+    target.wait_for_services()?;
     for service in SERVICES {
         let selector = format!("--selector=app.kubernetes.io/name={service}");
         let arguments = [

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use learnflow_tests::{Failure, Load, Progress, SERVICES_NAMESPACE, Tally, Target, Timeline, progress_of};
 use serde_json::{Map, Value, json};
 
@@ -273,11 +273,10 @@ impl<'a> Line<'a> {
         ensure!(dark.is_empty(), "{name}: no metrics from {dark:?}");
         let Progress { lessons, .. } = progress_of(self.target, before + tally.accepted, STORED)?;
         let stored = lessons - before;
-        ensure!(
-            stored == tally.accepted,
-            "{name}: {} lessons accepted, {stored} stored",
-            tally.accepted
-        );
+        if stored != tally.accepted {
+            let (dead, _) = expect(self.target, &["dlq", "ls"], 0)?;
+            bail!("{name}: {} lessons accepted, {stored} stored\n{dead}", tally.accepted);
+        }
         ensure!(
             bystander_pods(self.target)? == self.pods,
             "{name}: the bystander was replaced"
