@@ -274,7 +274,7 @@ impl<'a> Line<'a> {
         let Progress { lessons, .. } = progress_of(self.target, before + tally.accepted, STORED)?;
         let stored = lessons - before;
         if stored != tally.accepted {
-            let (dead, _) = expect(self.target, &["dlq", "ls"], 0)?;
+            let (dead, _) = expect(self.target, &["dlq", "ls", "--component=kafka-pubsub"], 0)?;
             bail!("{name}: {} lessons accepted, {stored} stored\n{dead}", tally.accepted);
         }
         ensure!(
