@@ -29,8 +29,8 @@ pub(crate) struct Merge {
     heads: BinaryHeap<Head>,
     /// For how long an event waits for earlier ones of other logs; `None`: until all have said theirs.
     hold: Option<Duration>,
-    /// When batches came, and the time of the last event of each.
-    arrived: VecDeque<(Instant, Time)>,
+    /// In the order in which they came.
+    arrived: VecDeque<Arrived>,
     /// Events up to here have waited long enough.
     released: Time,
 }
@@ -38,7 +38,11 @@ pub(crate) struct Merge {
 struct Head {
     events: VecDeque<Event>,
     log: Log,
+    arrived: Arrived,
 }
+
+/// When a batch came, and the time of the last event in it.
+type Arrived = (Instant, Time);
 
 impl Head {
     fn at(&self) -> Time {
@@ -105,10 +109,10 @@ impl Merge {
                 .map(|(hold, (arrived, _))| *arrived + hold);
             tokio::select! {
                 log = self.coming.recv(), if !self.all_have_come => match log {
-                    Some(log) => self.wait_for(log),
+                    Some(log) => self.wait_for(log, None),
                     None => self.all_have_come = true,
                 },
-                Some((events, log)) = self.waiting.next(), if !self.waiting.is_empty() => self.take(events, log),
+                Some((events, log)) = self.waiting.next(), if !self.waiting.is_empty() => self.take(events, log, Instant::now()),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     if let Some((_, last)) = self.arrived.pop_front() {
                         self.released = self.released.max(last);
@@ -133,16 +137,24 @@ impl Merge {
         let mut head = self.heads.peek_mut()?;
         let event = head.events.pop_front();
         if head.events.is_empty() {
-            let Head { log, .. } = PeekMut::pop(head);
-            self.wait_for(log);
+            let Head { log, arrived, .. } = PeekMut::pop(head);
+            self.wait_for(log, Some(arrived));
         }
         event
     }
 
-    /// What is there already is taken at once: it may be earlier than what others have.
-    fn wait_for(&mut self, mut log: Log) {
+    /// What is there already is taken at once: it may be earlier than what others have. It came while the batch before it was
+    /// held, as much later as its events are; if it were held anew, each would fall further behind.
+    fn wait_for(&mut self, mut log: Log, before: Option<Arrived>) {
         match log.try_recv() {
-            Ok(events) => self.take(Some(events), log),
+            Ok(events) => {
+                let now = Instant::now();
+                let came = before.zip(events.last()).map_or(now, |((arrived, at), last)| {
+                    let later = u64::try_from(last.at.0.saturating_sub(at.0)).unwrap_or_default();
+                    (arrived + Duration::from_nanos(later)).min(now)
+                });
+                self.take(Some(events), log, came);
+            }
             Err(TryRecvError::Disconnected) => {}
             Err(TryRecvError::Empty) => self.wait(log),
         }
@@ -153,17 +165,20 @@ impl Merge {
     }
 
     /// A log whose writer has gone is at its end.
-    fn take(&mut self, events: Option<Vec<Event>>, log: Log) {
+    fn take(&mut self, events: Option<Vec<Event>>, log: Log, came: Instant) {
         let Some(events) = events else { return };
         let Some(last) = events.last() else {
-            return self.wait_for(log);
+            return self.wait_for(log, None);
         };
+        let arrived = (came, last.at);
         if self.hold.is_some() {
-            self.arrived.push_back((Instant::now(), last.at));
+            let place = self.arrived.partition_point(|(other, _)| *other <= came);
+            self.arrived.insert(place, arrived);
         }
         self.heads.push(Head {
             events: events.into(),
             log,
+            arrived,
         });
     }
 }

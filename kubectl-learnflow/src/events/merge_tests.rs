@@ -87,3 +87,25 @@ async fn a_log_that_is_far_ahead_waits() {
     drop(behind);
     assert_eq!(rest(&mut merge).await.len(), BATCHES);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_live_one_does_not_fall_behind() {
+    const HOLD: Duration = Duration::from_millis(300);
+    let (logs, coming) = channel(8);
+    let mut merge = Merge::live(coming, HOLD);
+    let writer = open(&logs).await;
+    let begin = Instant::now();
+    // More often than each is held.
+    tokio::spawn(async move {
+        for _ in 0..50 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let now = i64::try_from(begin.elapsed().as_nanos()).expect("a short time");
+            writer.send(vec![event(now)]).await.expect("somebody reads");
+        }
+    });
+    for _ in 0..50 {
+        let at = merge.next().await.expect("an event").at.0;
+        let late = begin.elapsed() - Duration::from_nanos(u64::try_from(at).expect("after the beginning"));
+        assert!(late < HOLD + Duration::from_millis(20), "{late:?}");
+    }
+}
