@@ -83,10 +83,10 @@ pub(crate) fn format_bytes(bytes: u64) -> String {
 
 /// `1 thing`, `2 things`.
 pub(crate) fn count(n: usize, thing: &str) -> String {
-    if n == 1 {
-        format!("1 {thing}")
-    } else {
-        format!("{n} {thing}s")
+    match n {
+        1 => format!("1 {thing}"),
+        _ if thing.ends_with("sh") => format!("{n} {thing}es"),
+        _ => format!("{n} {thing}s"),
     }
 }
 

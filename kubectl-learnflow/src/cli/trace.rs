@@ -21,8 +21,8 @@ pub(crate) struct Trace {
     /// CloudEvent (event:ID, if it looks like one of the others)
     #[arg(value_name = "EVENT", value_parser = Asked::parse)]
     pub(crate) event: Asked,
-    /// Read this log instead of the cluster: what `kubectl logs` printed, a file of the node, or a packed one (gzip);
-    /// may be given several times, `-` is standard input. The trace store is not asked then, and Kafka only with --component or
+    /// Read this log instead of the cluster: what `kubectl logs` printed, a file of the node, a packed one (gzip), or an archive of
+    /// `bundle` (.tar.gz); may be given several times, `-` is standard input. The trace store is not asked then, and Kafka only with --component or
     /// --bootstrap
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Vec<PathBuf>,

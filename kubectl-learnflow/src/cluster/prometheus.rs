@@ -42,8 +42,9 @@ impl Cluster {
     /// How far each consumer group of a partition is: the offset of what it reads next.
     pub(crate) async fn group_offsets(&self, topic: &str, partition: i32) -> Result<Vec<(String, i64)>, Problem> {
         let which = format!(
-            "{{job=\"kafka\",namespace=\"{}\",topic=\"{topic}\",partition=\"{partition}\"}}",
-            self.namespace
+            "{{job=\"kafka\",namespace=\"{}\",topic=\"{}\",partition=\"{partition}\"}}",
+            self.namespace,
+            quoted(topic)
         );
         let expression = format!(
             "max by (group) (kafka_partition_current_offset{which} - on (learnflow_pubsub_name, topic, partition) \
@@ -107,6 +108,11 @@ fn samples(answer: &str) -> Result<Vec<Sample>, String> {
     Ok(samples.collect())
 }
 
+/// Within a string of PromQL: whoever writes a log can name a topic as he likes.
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 fn escape(query: &str) -> String {
     let mut safe = String::with_capacity(query.len() * 2);
     for byte in query.bytes() {
@@ -138,6 +144,11 @@ mod tests {
         let answer = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
         assert_eq!(samples(answer).expect_err("an error"), "parse error");
         assert!(samples("<html>").is_err());
+    }
+
+    #[test]
+    fn a_name_ends_no_string() {
+        assert_eq!(quoted("a\"} or up{b=\"\\\n"), "a\\\"} or up{b=\\\"\\\\\\n");
     }
 
     #[test]

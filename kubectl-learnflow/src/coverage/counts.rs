@@ -1,8 +1,7 @@
 //! What one sidecar has counted, and what its records add up to: the same things under the same keys.
 
-use super::Direction;
 use crate::exposition;
-use learnflow_core::{Direction as Way, Outcome};
+use learnflow_core::{Direction, Outcome};
 use learnflow_flow::{Event, Names};
 use std::collections::BTreeMap;
 
@@ -59,11 +58,11 @@ impl Key {
     pub(crate) fn of(event: &Event, names: &Names, prefix: &str) -> Option<Self> {
         let (pubsub, topic) = (names.text(event.pubsub), names.text(event.topic));
         match (event.direction, event.bulk) {
-            (Way::Deliver, true) => Some(Self::new(What::DeliveredInBulk, "", BULK)),
+            (Direction::Deliver, true) => Some(Self::new(What::DeliveredInBulk, "", BULK)),
             _ if event.outcome != Outcome::Success => None,
-            (Way::Publish, true) => Some(Self::new(What::PublishedInBulk, pubsub, topic)),
-            (Way::Publish, false) => Some(Self::new(What::Published, pubsub, topic)),
-            (Way::Deliver, false) => {
+            (Direction::Publish, true) => Some(Self::new(What::PublishedInBulk, pubsub, topic)),
+            (Direction::Publish, false) => Some(Self::new(What::Published, pubsub, topic)),
+            (Direction::Deliver, false) => {
                 let topic = topic.strip_prefix(prefix).unwrap_or(topic);
                 Some(Self::new(What::Delivered, pubsub, topic))
             }

@@ -1,6 +1,7 @@
 //! What four sources tell.
 
-use super::{Counts, Direction};
+use super::Counts;
+use learnflow_core::Direction;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,

@@ -10,7 +10,8 @@ mod why;
 use counts::BULK;
 pub(crate) use counts::{Counters, Counts, Key, What};
 pub(crate) use evidence::{Component, Evidence, Sidecar, Spans, Subscriber};
-use serde::Serialize;
+use learnflow_core::Direction;
+use serde::{Serialize, Serializer};
 use std::{collections::BTreeSet, time::Duration};
 pub(crate) use why::Why;
 
@@ -21,22 +22,6 @@ const DAPR: &str = "(Dapr)";
 /// A span is sent, counted and scraped each 5 s: between two looks there may be so much more or less of them.
 const SPANS_APART: Duration = Duration::from_secs(15);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Direction {
-    Publish,
-    Deliver,
-}
-
-impl Direction {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Publish => "publish",
-            Self::Deliver => "deliver",
-        }
-    }
-}
-
 /// One service's part in one topic. What is not known is absent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,6 +31,7 @@ pub(crate) struct Row {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) pubsub: String,
     pub(crate) topic: String,
+    #[serde(serialize_with = "named")]
     pub(crate) dir: Direction,
     /// By how much the topic grew in Kafka, whoever published.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +56,10 @@ impl Row {
             Direction::Deliver => format!("{} → {}", self.topic, self.service),
         }
     }
+}
+
+fn named<S: Serializer>(dir: &Direction, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(dir.as_str())
 }
 
 /// What a row is of.

@@ -55,11 +55,11 @@ fn clock(start: Time, since: Duration) -> Clock {
 
 /// In daprd's text format.
 fn logged(record: &str, at: Time, pod: &Pod) -> String {
-    let time = jiff::Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or_default();
+    let time = at.rfc3339();
     let record = record.replace('\\', r"\\").replace('"', "\\\"");
     let Pod { app, name } = pod;
     format!(
-        "time=\"{time:.9}\" level=info msg=\"{record}\" app_id={app} component=\"{COMPONENT}\" instance={name} \
+        "time=\"{time}\" level=info msg=\"{record}\" app_id={app} component=\"{COMPONENT}\" instance={name} \
          scope=dapr.runtime type=log ver=rehearsal\n"
     )
 }

@@ -147,9 +147,7 @@ impl Stored {
             event,
         }
     }
-}
 
-impl Stored {
     pub(crate) fn id(&self) -> Option<&str> {
         self.event.as_ref()?.id.as_deref()
     }

@@ -101,8 +101,7 @@ impl Way<'_> {
     }
 
     fn no_trace(&self) -> String {
-        let mut stored = self.seen.stored().peekable();
-        match stored.peek() {
+        match self.seen.stored().next() {
             Some(_) => "neither the message nor a record has a traceparent".into(),
             None => "no record has it, and the message was not read".into(),
         }
@@ -143,7 +142,7 @@ impl Way<'_> {
             let apps: Vec<&str> = apps.into_iter().collect();
             why.push_str(&format!(
                 "; at its time {} without a trace, of {}",
-                count(records.untraced.len(), "publish").replace("publishs", "publishes"),
+                count(records.untraced.len(), "publish"),
                 list(&apps)
             ));
         }

@@ -12,6 +12,7 @@ pub(super) struct Tree<'a> {
     spans: &'a [Span],
     by_id: HashMap<&'a str, usize>,
 }
+
 impl<'a> Tree<'a> {
     pub(super) fn of(spans: &'a [Span]) -> Self {
         let by_id = spans.iter().enumerate().map(|(at, span)| (span.id.as_str(), at));

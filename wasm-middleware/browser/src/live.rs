@@ -12,7 +12,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 const KEPT: usize = 20_000;
 /// Topics that are counted apart: whoever makes names up cannot make the page slow. The rest is one.
 const TOPICS: usize = 500;
-const OTHERS: &str = "(others)";
 /// Rows of the table.
 const ROWS: usize = 200;
 /// Steps of a timeline.
@@ -63,12 +62,12 @@ impl Live {
             if self.topics.len() < TOPICS {
                 self.topics.insert(event.topic);
             } else {
-                event.topic = self.names.name(OTHERS);
+                event.topic = Name::OTHERS;
             }
         }
-        self.tally.add(&event);
+        let flow = self.tally.add(&event);
         let next = self.arrows.len();
-        let arrow = *self.arrows.entry(Flow::of(&event)).or_insert(next);
+        let arrow = *self.arrows.entry(flow).or_insert(next);
         if arrow == self.pulses.len() {
             self.pulses.push([0; 2]);
         }

@@ -6,7 +6,7 @@ use crate::{Text, TraceId};
 pub const PREFIX: &str = r#"{"lf":1,"dir":""#;
 
 /// Which way the event went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// From the app to the broker.
     Publish,

@@ -3,11 +3,12 @@
 use crate::{
     cluster::Cluster,
     commands::enrolled_sidecars::EnrolledSidecars,
-    coverage::{Direction, Evidence, Spans},
+    coverage::{Evidence, Spans},
     model::Sample,
     problem::Problem,
 };
 use futures::try_join;
+use learnflow_core::Direction;
 use learnflow_flow::Time;
 use std::{collections::BTreeMap, time::Duration};
 

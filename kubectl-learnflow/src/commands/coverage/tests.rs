@@ -2,10 +2,11 @@ use super::*;
 use crate::{
     cli::{Cli, Verb},
     cluster::fake::Fake,
-    coverage::{Direction, Why},
+    coverage::Why,
     printer::tests::captured,
 };
 use clap::Parser;
+use learnflow_core::Direction;
 use serde_json::{Value, json};
 
 fn args(line: &[&str]) -> Coverage {

@@ -118,15 +118,7 @@ fn waits_at(publish: &Publish, at: Time) -> bool {
 
 fn count_that(waiting: usize) -> String {
     let verb = if waiting == 1 { "waits" } else { "wait" };
-    format!("{} {verb}", count_of(waiting))
-}
-
-/// `1 publish`, `2 publishes`.
-fn count_of(publishes: usize) -> String {
-    match publishes {
-        1 => "1 publish".into(),
-        many => format!("{many} publishes"),
-    }
+    format!("{} {verb}", count(waiting, "publish"))
 }
 
 /// What the policy says to a publish that fails.
@@ -164,7 +156,7 @@ fn outcome(round: &Round) -> String {
     format!(
         "\nThat was {}, {} of them made while Kafka was away: {refused}, and the longest took {}.\n\
          {} passed the middleware, {} have a record. By topic:\n\n",
-        count_of(round.publishes.len()),
+        count(round.publishes.len(), "publish"),
         meanwhile.count(),
         format_seconds(longest.unwrap_or_default() as f64 / 1e9),
         count(round.calls, "call"),

@@ -43,9 +43,8 @@ pub(super) struct Shown<'a> {
 impl<'a> Shown<'a> {
     pub(super) fn of(event: &Event, names: &'a Names) -> Self {
         let topic = names.text(event.topic);
-        let time = jiff::Timestamp::from_nanosecond(i128::from(event.at.0));
         Self {
-            time: time.map(|time| time.to_string()).unwrap_or_default(),
+            time: event.at.rfc3339(),
             app: names.text(event.app),
             pod: names.text(event.pod),
             dir: event.direction.as_str(),

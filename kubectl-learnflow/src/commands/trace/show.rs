@@ -27,7 +27,7 @@ pub(super) fn print(asked: &Asked, timeline: &Timeline, printer: &Printer) {
         ("Place", places),
         ("Event", timeline.events.clone()),
         ("Trace", trace.into_iter().collect()),
-        ("Begins", vec![stamp(first.begin)]),
+        ("Begins", vec![first.begin.rfc3339()]),
     ] {
         for value in values {
             printer.data_line(Tone::Plain, &format!("{:<8}{value}", format!("{name}:")));
@@ -138,11 +138,6 @@ impl Scale {
     }
 }
 
-fn stamp(time: Time) -> String {
-    let time = jiff::Timestamp::from_nanosecond(i128::from(time.0));
-    time.map(|time| time.to_string()).unwrap_or_default()
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document<'a> {
@@ -180,7 +175,7 @@ struct Shown<'a> {
 pub(super) fn document(timeline: &Timeline) -> Document<'_> {
     let shown = timeline.steps.iter().map(|step| Shown {
         hop: step.hop,
-        time: stamp(step.begin),
+        time: step.begin.rfc3339(),
         us: took(step).map(|nanos| nanos / 1000),
         depth: step.depth,
         service: &step.service,
