@@ -1,6 +1,7 @@
 //! One publish or one delivery.
 
 use crate::Time;
+use foldhash::fast::RandomState;
 use learnflow_core::{Direction, Outcome, TraceId};
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ pub struct Name(u32);
 #[derive(Debug)]
 pub struct Names {
     texts: Vec<Box<str>>,
-    known: HashMap<Box<str>, Name>,
+    known: HashMap<Box<str>, Name, RandomState>,
 }
 
 /// A record, with when and where it was written.
@@ -89,7 +90,7 @@ impl Default for Names {
     fn default() -> Self {
         let mut names = Self {
             texts: Vec::new(),
-            known: HashMap::new(),
+            known: HashMap::default(),
         };
         names.name("");
         names.name(Self::OTHERS);

@@ -15,13 +15,18 @@ pub struct Filter {
 
 impl Filter {
     pub fn takes(&self, event: &Event, names: &Names) -> bool {
-        among(&self.topics, names.text(event.topic))
+        self.takes_topic(names.text(event.topic))
             && self.takes_service(names.text(event.app))
             && (self.outcomes.is_empty() || self.outcomes.contains(&event.outcome))
             && self
                 .trace
                 .as_ref()
                 .is_none_or(|wanted| event.trace.is_some_and(|trace| trace.as_str() == wanted))
+    }
+
+    /// Whether it takes anything of this topic.
+    pub fn takes_topic(&self, topic: &str) -> bool {
+        among(&self.topics, topic)
     }
 
     /// Whether it takes anything of this service.

@@ -103,11 +103,12 @@ impl Reader {
     pub fn line(&mut self, line: &[u8], names: &mut Names) -> Option<Event> {
         self.counts.lines += 1;
         // As a rule, a line is no record, and nothing else has to be known of it.
-        if RECORD.find(line).is_none() && self.parts.is_empty() && !might_be_part(line) {
+        let found = RECORD.find(line);
+        if found.is_none() && self.parts.is_empty() && !might_be_part(line) {
             return None;
         }
         let Ok(text) = str::from_utf8(line) else {
-            self.counts.broken += u64::from(RECORD.find(line).is_some());
+            self.counts.broken += u64::from(found.is_some());
             self.parts.clear();
             return None;
         };
@@ -120,19 +121,24 @@ impl Reader {
                 return None;
             }
             let whole = std::mem::take(&mut self.parts);
-            RECORD.find(&whole)?;
-            return self.event(line.at, str::from_utf8(&whole).unwrap_or_default(), names);
+            let found = RECORD.find(&whole)?;
+            return self.event(line.at, str::from_utf8(&whole).unwrap_or_default(), found, names);
         }
-        RECORD.find(line.text.as_bytes())?;
-        self.event(line.at, line.text, names)
+        // With something in front of it, its place is another one.
+        let found = match line.text.len() == text.len() {
+            true => found?,
+            false => RECORD.find(line.text.as_bytes())?,
+        };
+        self.event(line.at, line.text, found, names)
     }
 
-    fn event(&mut self, at: Option<Time>, text: &str, names: &mut Names) -> Option<Event> {
+    /// `found`: where its record begins.
+    fn event(&mut self, at: Option<Time>, text: &str, found: usize, names: &mut Names) -> Option<Event> {
         if at.is_some() && at <= self.after {
             return None;
         }
         self.stamp = at.or(self.stamp);
-        let read = record(text).map(|(record, behind)| (record, Identity::of(text, behind)));
+        let read = record(text, found).map(|(record, behind)| (record, Identity::of(text, behind)));
         // Without a time it has no place.
         let Some((record, identity, at)) = read.and_then(|(record, whose)| Some((record, whose, whose.at.or(at)?)))
         else {
@@ -167,9 +173,9 @@ impl Reader {
     }
 }
 
-/// The record in a line of daprd's log, and what stands behind its message.
-fn record(text: &str) -> Option<(Fields<'_>, &str)> {
-    let (before, rest) = text.split_at_checked(RECORD.find(text.as_bytes())?)?;
+/// The record that begins there in a line of daprd's log, and what stands behind its message.
+fn record(text: &str, found: usize) -> Option<(Fields<'_>, &str)> {
+    let (before, rest) = text.split_at_checked(found)?;
     BEFORE.iter().any(|wanted| before.ends_with(wanted)).then_some(())?;
     Fields::in_log(rest.get(BEGIN.len()..)?).ok()
 }

@@ -3,16 +3,12 @@ use crate::Time;
 use learnflow_core::Direction;
 use proptest::prelude::*;
 
+#[path = "../fuzz/checks.rs"]
+mod checks;
+use checks::{events, is_read_the_same_however_it_comes};
+
 const TEXT: &str = include_str!("../../tests/cases/records.text.log");
 const JSON: &str = include_str!("../../tests/cases/records.json.log");
-
-fn events(bytes: &[u8]) -> (Vec<Event>, Names, Counts) {
-    let (mut reader, mut names, mut events) = (Reader::default(), Names::default(), Vec::new());
-    reader.read(bytes, &mut names, |event| events.push(event));
-    events.extend(reader.end(&mut names));
-    let counts = reader.counts();
-    (events, names, counts)
-}
 
 #[test]
 fn the_golden_logs_in_both_formats() {
@@ -126,19 +122,7 @@ proptest! {
     /// However a log is cut into reads, the same events are in it.
     #[test]
     fn cuts_do_not_matter(cuts in proptest::collection::vec(1_usize..900, 1..40)) {
-        let (whole, ..) = events(TEXT.as_bytes());
-        let (mut reader, mut names, mut events) = (Reader::default(), Names::default(), Vec::new());
-        let mut rest = TEXT.as_bytes();
-        for cut in cuts.iter().cycle() {
-            let (now, later) = rest.split_at((*cut).min(rest.len()));
-            reader.read(now, &mut names, |event| events.push(event));
-            rest = later;
-            if rest.is_empty() {
-                break;
-            }
-        }
-        events.extend(reader.end(&mut names));
-        prop_assert_eq!(events, whole);
+        is_read_the_same_however_it_comes(TEXT.as_bytes(), &cuts);
     }
 
     /// Whatever a log is made of and whatever has become of it: it is read the same however it comes, and each line is counted.
@@ -154,24 +138,7 @@ proptest! {
             let to = (from + length).min(log.len());
             log.splice(from..to, put);
         }
-        let (whole, _, counts) = events(&log);
-        let lines = log.split(|byte| *byte == b'\n').count() - usize::from(log.is_empty() || log.ends_with(b"\n"));
-        prop_assert_eq!(counts.lines, lines as u64);
-        prop_assert_eq!(counts.events, whole.len() as u64);
-        // One more for parts whose last one never came.
-        prop_assert!(counts.events + counts.broken <= counts.lines + 1);
-        let (mut reader, mut names, mut parts, mut rest) = (Reader::default(), Names::default(), Vec::new(), &log[..]);
-        for cut in cuts.iter().cycle() {
-            let (now, later) = rest.split_at((*cut).min(rest.len()));
-            reader.read(now, &mut names, |event| parts.push(event));
-            rest = later;
-            if rest.is_empty() || cuts.iter().all(|cut| *cut == 0) {
-                break;
-            }
-        }
-        reader.read(rest, &mut names, |event| parts.push(event));
-        parts.extend(reader.end(&mut names));
-        prop_assert_eq!((parts, reader.counts()), (whole, counts));
+        is_read_the_same_however_it_comes(&log, &cuts);
     }
 
     /// A damaged byte spoils its line and no other.

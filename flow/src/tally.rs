@@ -1,6 +1,7 @@
 //! Events added up: by topic, service and direction.
 
 use crate::{Event, Name, Time};
+use foldhash::fast::RandomState;
 use learnflow_core::{Direction, Outcome};
 use sketches_ddsketch::{Config, DDSketch};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -73,7 +74,7 @@ impl Row {
 /// Adds up. Memory grows with the number of flows, not with that of events.
 pub struct Tally {
     window: Window,
-    flows: HashMap<Flow, Series>,
+    flows: HashMap<Flow, Series, RandomState>,
     first: Option<Time>,
     last: Time,
 }
@@ -117,7 +118,7 @@ impl Tally {
     pub fn new(window: Window) -> Self {
         Self {
             window,
-            flows: HashMap::new(),
+            flows: HashMap::default(),
             first: None,
             last: Time::default(),
         }

@@ -56,7 +56,7 @@ function isHeld() {
   return chosen.paused || chosen.open !== null || rows.contains(document.activeElement) || rows.scrollTop > 0;
 }
 
-function show() {
+function figures() {
   const view = JSON.parse(page.view(mode === "live" ? performance.now() - heard : 0, chosen.search));
   write(byId("events"), count(view.events));
   write(byId("rate"), view.rate.toFixed(1));
@@ -70,6 +70,10 @@ function show() {
   graph.show(view.graph, chosen.topic);
   showRows(view.rows, view.more, chosen.topic, choose);
   byId("held").hidden = !isHeld();
+}
+
+function show() {
+  figures();
   if (!isHeld()) list();
 }
 
@@ -79,8 +83,10 @@ function list() {
   byId("all").hidden = chosen.topic === "";
 }
 
-// At most a tenth of the time is for figures: with many topics they come more seldom.
+// At most a tenth of the time is for figures: with many topics they come more seldom. The list comes in the frame behind them, so that
+// neither frame is late.
 let next = 0;
+let listed = true;
 function frame(now) {
   graph.send(page.pulses(), now);
   graph.draw(now);
@@ -88,8 +94,12 @@ function frame(now) {
   if ((now >= next && moves && !document.hidden) || graph.resized) {
     const began = performance.now();
     changed = false;
-    show();
+    figures();
+    listed = isHeld();
     next = now + Math.max(400, (performance.now() - began) * 10);
+  } else if (!listed) {
+    listed = true;
+    list();
   }
   requestAnimationFrame(frame);
 }

@@ -55,6 +55,13 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Whether the app's own container ends as soon as it is told to.
+    pub(crate) fn ends_at_once(&self) -> bool {
+        let containers = self.template["spec"]["containers"].as_array().into_iter().flatten();
+        let mut own = containers.filter(|container| container["name"].as_str() == self.container.as_deref());
+        own.any(|container| container["lifecycle"]["preStop"].is_null())
+    }
+
     /// Whether the app's own container requests a resource.
     pub(crate) fn requests(&self, resource: &str) -> bool {
         let mut requesting = self.requesting.iter();

@@ -121,7 +121,12 @@ pub(crate) fn of(task: Task, plan: &Plan, namespace: &str) -> Permissions {
             .like(prometheus(&plan.keeper))
             .like(simulate_scaling(namespace).required),
         Task::Dlq => dlq(namespace),
-        Task::Flow | Task::Graph | Task::Top | Task::Ui => logs(namespace),
+        Task::Flow | Task::Graph | Task::Ui => logs(namespace),
+        // Lag is asked of Prometheus; which group is whose, Components say.
+        Task::Top => logs(namespace)
+            .like(to("list", "dapr.io", "components", Some(namespace)))
+            .like(kept())
+            .like(prometheus(&plan.keeper)),
         Task::Coverage => coverage(plan, namespace),
         Task::Trace => trace(plan, namespace),
         Task::Render => {

@@ -28,7 +28,7 @@ struct Case {
 }
 
 /// What only a cluster shows: elsewhere it is bad input, or not known. commands/explain/tests.rs has it.
-const OF_CLUSTERS: [&str; 4] = ["LF101", "LF103", "LF104", "LF403"];
+const OF_CLUSTERS: [&str; 5] = ["LF101", "LF103", "LF104", "LF308", "LF403"];
 /// Every Kafka component has it.
 const ALWAYS: &str = "LF401";
 

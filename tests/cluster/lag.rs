@@ -43,6 +43,7 @@ fn scaled(target: &Target) -> Result<()> {
     backlog::wait_until("lag is told", Duration::from_secs(60), || backlog::lag(target), told(0))?;
 
     backlog::publish(target, EVENTS)?;
+    top_shows_it(target)?;
     let look = || backlog::pods(target);
     let all = |(ready, wanted): &(u64, u64)| (*ready, *wanted) == (PARTITIONS, PARTITIONS);
     let up = backlog::wait_until("all pods that are of use", Duration::from_secs(90), look, all)?;
@@ -57,6 +58,19 @@ fn scaled(target: &Target) -> Result<()> {
     let few = |(_, wanted): &(u64, u64)| *wanted < PARTITIONS;
     backlog::wait_until("fewer pods", Duration::from_secs(60), look, few)?;
     what_is_not_known_takes_no_pods(target)
+}
+
+/// Of a consumer whose events nobody sees, too: here no sidecar writes records.
+fn top_shows_it(target: &Target) -> Result<()> {
+    let look = || {
+        let (rows, _) = expect(target, &["top", "--output=json"], 0)?;
+        let rows: Vec<Value> = serde_json::from_str(&rows)?;
+        let ours = |row: &&Value| row["topic"] == "lesson.generated" && row["service"] == "user-progress";
+        Ok(rows.iter().find(ours).and_then(|row| row["lag"].as_u64()))
+    };
+    let some = |lag: &Option<u64>| lag.is_some_and(|lag| lag > 0);
+    backlog::wait_until("lag in top", Duration::from_secs(60), look, some)?;
+    Ok(())
 }
 
 /// The whole cluster's place for this API is taken only by somebody who answers.
@@ -101,6 +115,8 @@ fn what_is_not_known_takes_no_pods(target: &Target) -> Result<()> {
     };
     let took = backlog::wait_until("no figure", Duration::from_secs(60), look, gone)?;
     println!("the figure is gone {took:.0?} after collector-kafka");
+    let (_, said) = expect(target, &["top"], 0)?;
+    ensure!(said.contains("No lag is shown"), "{said}");
     scale("1").map(|_| ())
 }
 

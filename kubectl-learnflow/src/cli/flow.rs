@@ -120,7 +120,8 @@ pub(crate) enum FlowFormat {
 /// Show how much goes through each topic or service, and how well
 ///
 /// Adds up what the sidecars wrote down in --window: events a second, how many were taken, how long calls took, how old events
-/// were when they were delivered, attempts that failed, and how evenly partitions are used.
+/// were when they were delivered, attempts that failed, and how evenly partitions are used. How many events wait in Kafka (lag) is
+/// asked of Prometheus, where there is one.
 ///
 /// On a terminal the table moves, until `q`; `?` shows the keys. Printed once where stdout is no terminal, with --once and with
 /// -o json.
@@ -167,6 +168,8 @@ pub(crate) enum Sort {
     P99,
     /// The oldest events first
     Age,
+    /// The furthest behind first
+    Lag,
     /// The most first
     Retries,
     /// The least even first

@@ -57,6 +57,16 @@ impl Cluster {
             .collect())
     }
 
+    /// How many events each consumer group of the namespace has not read: by Component, group, topic and partition. What is
+    /// older than a few turns of the collector that asks Kafka is left out: nobody knows whether it still holds.
+    pub(crate) async fn group_lags(&self) -> Result<Vec<Sample>, Problem> {
+        let lag = format!(
+            "kafka_consumer_group_lag{{job=\"kafka\",namespace=\"{}\"}}",
+            self.namespace
+        );
+        self.query(&format!("{lag} and timestamp({lag}) > time() - 45")).await
+    }
+
     /// The value of an expression now, one sample a series.
     pub(crate) async fn query(&self, expression: &str) -> Result<Vec<Sample>, Problem> {
         let address = self.metrics().await?;

@@ -366,12 +366,9 @@ impl Job<'_> {
         {
             printer.hint(
                 "A node cannot get an image. Name a registry that has it with --registry (`render --images` lists all), \
-                 or a Secret to pull it with with --image-pull-secret.",
+                 or, with --image-pull-secret, a Secret to pull it with.",
             );
         }
-        printer.hint(
-            "Nothing of the services was touched. Mend what is named above and run `kubectl learnflow install` again.",
-        );
         Ok(Outcome::Bad)
     }
 

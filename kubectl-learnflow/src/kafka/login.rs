@@ -145,6 +145,24 @@ impl Component {
         })
     }
 
+    /// The consumer group of an app, as Dapr has it: consumerGroup, else consumerID, else the app id; each with the variables
+    /// that it fills in.
+    pub(crate) fn group(&self, namespace: &str, app: &str) -> Result<String, String> {
+        for setting in ["consumerGroup", "consumerID"] {
+            let Some(said) = self.said(setting) else {
+                continue;
+            };
+            let said = said.ok_or_else(|| format!("its {setting} is no plain value"))?;
+            if let Some(each) = ["{uuid}", "{podName}"].into_iter().find(|each| said.contains(each)) {
+                return Err(format!(
+                    "its {setting} has {each} in it, so each pod is a group of its own and reads all"
+                ));
+            }
+            return Ok(said.replace("{appID}", app).replace("{namespace}", namespace));
+        }
+        Ok(app.to_owned())
+    }
+
     /// A setting that decides about others.
     fn text(&self, setting: &str) -> Result<Option<&str>, LeftOut> {
         match self.field(setting) {

@@ -245,7 +245,7 @@ fn reading(namespace: &str, app: &str, component: &Component, topics: BTreeSet<S
         correct: true,
     };
     Login::of(component)?;
-    let group = group(namespace, app, component).map_err(|why| {
+    let group = component.group(namespace, app).map_err(|why| {
         not(
             why,
             "Set consumerGroup to {appID} in the Component: then all pods of a service share its topics.",
@@ -264,23 +264,6 @@ fn reading(namespace: &str, app: &str, component: &Component, topics: BTreeSet<S
         group,
         topics,
     })
-}
-
-/// As Dapr has it: consumerGroup, else consumerID, else the app id; each with the variables that it fills in.
-fn group(namespace: &str, app: &str, component: &Component) -> Result<String, String> {
-    for setting in ["consumerGroup", "consumerID"] {
-        let Some(said) = component.said(setting) else {
-            continue;
-        };
-        let said = said.ok_or_else(|| format!("its {setting} is no plain value"))?;
-        if let Some(each) = ["{uuid}", "{podName}"].into_iter().find(|each| said.contains(each)) {
-            return Err(format!(
-                "its {setting} has {each} in it, so each pod is a group of its own and reads all"
-            ));
-        }
-        return Ok(said.replace("{appID}", app).replace("{namespace}", namespace));
-    }
-    Ok(app.to_owned())
 }
 
 /// What Kubernetes takes as the value of a label, where Kafka is more generous.

@@ -55,6 +55,7 @@ codes! {
     LOOP "LF305" "dead-letter-loop" "The dead-letter topic is the topic itself: an event that fails comes again without end.",
     NOT_EVENTS "LF306" "interval-not-for-events" "consumeRetryInterval paces how a consumer joins its group anew, not how an event is repeated: that is backOffDuration.",
     UNTRIED "LF307" "dead-lettered-untried" "While an inbound breaker is open, events go to the dead-letter topic without being tried.",
+    GOES_FIRST "LF308" "app-ends-first" "The app ends before its sidecar when a pod is replaced: one event of each partition may become a dead letter.",
     START "LF401" "start-needs-kafka" "A sidecar that starts while Kafka is away exits; its pod starts again and again until Kafka is back.",
     START_WITHOUT "LF402" "starts-without-pubsub" "With ignoreErrors a sidecar that starts while Kafka is away runs without pub/sub until it is replaced.",
     UNKNOWN_APP "LF403" "no-such-app" "A target under apps has the id of no workload of the namespace.",

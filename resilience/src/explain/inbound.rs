@@ -1,14 +1,14 @@
 //! What is to say of deliveries.
 
 use super::{
-    Findings, Flow,
+    Findings, Flow, Question,
     codes::{self, Code, Severity},
     outbound, subscriptions,
 };
 use crate::read::{ComponentKind, Objects, Place, Subscription, Target};
 use std::collections::BTreeSet;
 
-pub(super) fn find(flow: &Flow, objects: &Objects, findings: &mut Findings) {
+pub(super) fn find(flow: &Flow, objects: &Objects, question: &Question, findings: &mut Findings) {
     outbound::hidden_inbound(flow, objects, findings);
     let Target::Component { name, kind } = &flow.target else {
         return;
@@ -33,6 +33,8 @@ pub(super) fn find(flow: &Flow, objects: &Objects, findings: &mut Findings) {
         );
     }
     let app = flow.apps.first().map_or("", String::as_str);
+    let early = flow.apps.iter().filter(|app| question.ending_at_once.contains(*app));
+    let early: Vec<&str> = early.map(String::as_str).collect();
     let all: Vec<&Subscription> = subscriptions(objects, app, &flow.target).collect();
     // What reads a dead-letter topic needs none itself.
     let letters = objects
@@ -59,6 +61,16 @@ pub(super) fn find(flow: &Flow, objects: &Objects, findings: &mut Findings) {
                     what,
                     next,
                 );
+            }
+            // Without retries one refusal is enough.
+            Some(letter) if !early.is_empty() && retry.is_none() => {
+                let what = format!(
+                    "When a pod of {} is replaced, an event of {topic} may become a dead letter: the app ends before its sidecar, and is tried once",
+                    early.join(", ")
+                );
+                let next = "Let the app's container outlive it: lifecycle: {preStop: {sleep: {seconds: 5}}}.";
+                let place = Some(letter.place.clone());
+                add(codes::GOES_FIRST, Severity::Warning, place, what, next);
             }
             Some(_) => {}
             None if letters.contains(topic.as_str()) => {}

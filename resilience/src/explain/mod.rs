@@ -29,6 +29,8 @@ pub struct Question {
     pub outage: Option<Duration>,
     /// The app ids of all workloads, where they are known.
     pub apps: Option<BTreeSet<String>>,
+    /// Those of which is known that they end as soon as they are told to, which may be before their sidecars.
+    pub ending_at_once: BTreeSet<String>,
 }
 
 /// Publishes a second of one sidecar.
@@ -125,7 +127,7 @@ pub fn explain(objects: &Objects, question: &Question) -> Explanation {
     for flow in &flows {
         match (flow.direction, &flow.target) {
             (Direction::Outbound, _) => outbound::find(flow, objects, question, &mut findings),
-            (Direction::Inbound, Target::Component { .. }) => inbound::find(flow, objects, &mut findings),
+            (Direction::Inbound, Target::Component { .. }) => inbound::find(flow, objects, question, &mut findings),
             (Direction::Inbound, _) => {}
         }
     }

@@ -233,6 +233,24 @@ impl<'a> Value<'a> {
     }
 }
 
+/// Of eight bytes those that do not stand for themselves in a string: the lowest bit that is set is the highest of the first one
+/// (bits above it may be of others).
+const fn no_plain(eight: u64) -> u64 {
+    const ONES: u64 = each(1);
+    const HIGHEST: u64 = each(0x80);
+    const fn each(byte: u8) -> u64 {
+        u64::from_le_bytes([byte; 8])
+    }
+    const fn below(eight: u64, least: u8) -> u64 {
+        eight.wrapping_sub(each(least)) & !eight
+    }
+    let control = below(eight, b' ');
+    let beyond = eight | eight.wrapping_add(ONES);
+    let quote = below(eight ^ each(b'"'), 1);
+    let backslash = below(eight ^ each(b'\\'), 1);
+    (control | beyond | quote | backslash) & HIGHEST
+}
+
 /// What is left to read. In a log there is one more backslash before each quote and each backslash.
 struct Cursor<'a, const IN_LOG: bool>(&'a str);
 
@@ -274,8 +292,23 @@ impl<'a, const IN_LOG: bool> Cursor<'a, IN_LOG> {
 
     /// Characters that stand for themselves, up to one that does not.
     fn run(&mut self) -> Option<&'a str> {
-        let mut bytes = self.0.as_bytes().iter();
-        let end = bytes.position(|byte| !matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'))?;
+        let bytes = self.0.as_bytes();
+        let mut end = 0_usize;
+        let mut others = 0;
+        while let Some(eight) = bytes.get(end..).and_then(<[u8]>::first_chunk) {
+            others = no_plain(u64::from_le_bytes(*eight));
+            if others != 0 {
+                break;
+            }
+            end = end.saturating_add(8);
+        }
+        // Which of the eight, or of those at the end that are fewer.
+        end = end.saturating_add(if others == 0 {
+            let plain = |byte: &u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+            bytes.get(end..)?.iter().position(|byte| !plain(byte))?
+        } else {
+            (others.trailing_zeros() >> 3) as usize
+        });
         let (run, rest) = self.0.split_at_checked(end)?;
         self.0 = rest;
         Some(run)

@@ -72,6 +72,7 @@ fn question(args: &Args, rates: Rates) -> Result<Question, Problem> {
         partitions: Some(args.partitions.into()),
         outage: args.outage,
         apps: None,
+        ending_at_once: BTreeSet::new(),
     };
     match publishes(most, &question) {
         many if many > PUBLISHES => Err(Problem::new(format!(
@@ -116,6 +117,8 @@ pub(super) async fn of_cluster(cluster: &Cluster, args: &Args, printer: &Printer
         None => Rates::Unknown,
     };
     let mut question = question(args, rates)?;
+    let at_once = services.iter().filter(|service| service.ends_at_once());
+    question.ending_at_once = at_once.filter_map(|service| service.app_id.clone()).collect();
     question.apps = Some(services.into_iter().filter_map(|service| service.app_id).collect());
     let (objects, wrong) = Objects::of_cluster(&found);
     let mut explanation = explain(&objects, &question);

@@ -78,6 +78,45 @@ fn what_a_cluster_has_is_a_finding_and_the_rest_is_explained() {
 }
 
 #[test]
+fn an_app_that_ends_before_its_sidecar_makes_dead_letters() {
+    let fake = Fake::sound();
+    let subscription = json!({ "metadata": { "name": "orders", "namespace": "shop" }, "scopes": ["cart"], "spec": {
+        "pubsubname": "kafka-pubsub", "topic": "orders", "routes": { "default": "/" }, "deadLetterTopic": "orders.dead" } });
+    fake.put(
+        "/apis/dapr.io/v2alpha1/namespaces/shop/subscriptions/orders",
+        subscription,
+    );
+    let path = "/apis/apps/v1/namespaces/shop/deployments/cart";
+    let with = |container: Value| {
+        let mut service = fake.get(path).expect("the service");
+        service["spec"]["template"]["spec"] = json!({ "containers": [container] });
+        fake.put(path, service);
+    };
+    with(json!({ "name": "cart" }));
+    let found = |fake: &Fake| codes(fake).1.contains(&"LF308".into());
+    assert!(found(&fake));
+    let (_, out) = explained(&fake, &[]);
+    assert!(
+        out.contains("When a pod of cart is replaced, an event of orders"),
+        "{out}"
+    );
+
+    // One refusal is not enough any more.
+    put(
+        &fake,
+        "patient",
+        json!({ "retries": { "in": { "maxRetries": 9 } } }),
+        json!({ "components": { "kafka-pubsub": { "inbound": { "retry": "in" } } } }),
+    );
+    assert!(!found(&fake));
+    fake.remove("/apis/dapr.io/v1alpha1/namespaces/shop/resiliencies/patient");
+    assert!(found(&fake));
+
+    with(json!({ "name": "cart", "lifecycle": { "preStop": { "sleep": { "seconds": 5 } } } }));
+    assert!(!found(&fake));
+}
+
+#[test]
 fn a_namespace_without_dapr_is_refused() {
     let fake = Fake::sound();
     fake.remove("/apis/dapr.io/v1alpha1/namespaces/shop/components/kafka-pubsub");

@@ -2,6 +2,7 @@
 
 use super::{
     WINDOW,
+    lag::Watch,
     state::{Key, State},
     view,
 };
@@ -32,7 +33,8 @@ pub(super) async fn run(args: &Top, global: &Global, printer: &Printer) -> Resul
     if args.which.rehearsal.is_some() {
         state.level.name += " of a rehearsal";
     }
-    let shown = watch(&mut events, &mut state, saved, printer).await;
+    let lags = Watch::start(&args.which, global).await?;
+    let shown = watch(&mut events, &mut state, lags, saved, printer).await;
     // What was said on the screen has gone with it.
     for note in &state.notes {
         printer.step(Mark::Warn, note);
@@ -40,7 +42,13 @@ pub(super) async fn run(args: &Top, global: &Global, printer: &Printer) -> Resul
     shown.map(|()| Outcome::Good)
 }
 
-async fn watch(events: &mut Events, state: &mut State, saved: bool, printer: &Printer) -> Result<(), Problem> {
+async fn watch(
+    events: &mut Events,
+    state: &mut State,
+    mut lags: Watch,
+    saved: bool,
+    printer: &Printer,
+) -> Result<(), Problem> {
     let mut screen = printer.screen()?;
     let mut keys = EventStream::new();
     let mut ticks = interval(REFRESH);
@@ -57,10 +65,14 @@ async fn watch(events: &mut Events, state: &mut State, saved: bool, printer: &Pr
                 }
                 continue;
             }
+            told = lags.next() => {
+                state.told(told);
+                continue;
+            }
             _ = ticks.tick() => {
                 // What is in files may be of any day: their time is that of their last event.
                 let now = if saved { state.last() } else { events::now() };
-                state.refresh(now, &events.names());
+                state.refresh(now, &mut events.names());
             }
             event = keys.next() => match event {
                 Some(Ok(Event::Key(key))) => match pressed(key) {

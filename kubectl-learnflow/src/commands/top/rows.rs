@@ -1,5 +1,6 @@
 //! Figures of flows, as rows of a table.
 
+use super::lag::{Idle, Lags, Partitions};
 use crate::{
     cli::{Sort, TopOf},
     printer::{Table, Tone, plain, success},
@@ -20,7 +21,8 @@ pub(super) struct Figures {
     pub(super) dir: &'static str,
     events: u64,
     rate: f64,
-    success: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success: Option<f64>,
     retries: u64,
     drops: u64,
     errors: u64,
@@ -32,18 +34,69 @@ pub(super) struct Figures {
     p99: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     age_p95: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<u64>,
+    #[serde(skip)]
+    pub(super) lag_of: Partitions,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) partitions: BTreeMap<u32, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skew: Option<f64>,
 }
 
-pub(super) fn rows(rows: Vec<Row>, names: &Names) -> Vec<Figures> {
-    rows.into_iter().map(|row| figures(row, names)).collect()
+impl Figures {
+    /// A partition against the average of those seen.
+    pub(super) fn skew_of(&self, partition: u32) -> Option<f64> {
+        let all: u64 = self.partitions.values().sum();
+        let of = self.partitions.get(&partition)?;
+        (all > 0).then(|| *of as f64 * self.partitions.len() as f64 / all as f64)
+    }
 }
 
-fn figures(row: Row, names: &Names) -> Figures {
+pub(super) fn rows(rows: Vec<Row>, names: &mut Names, lags: Option<&Lags>) -> Vec<Figures> {
+    let mut figures: Vec<Figures> = rows.into_iter().map(|row| figures(row, names, lags)).collect();
+    if let Some(lags) = lags {
+        let seen = figures.iter().filter(|row| row.flow.delivers);
+        let idle = lags.idle(seen.map(|row| (row.service.as_str(), row.topic.as_str())));
+        figures.extend(idle.into_iter().map(|idle| nothing_but_lag(idle, names)));
+    }
+    figures
+}
+
+/// A consumer that stands still has no events.
+fn nothing_but_lag(idle: Idle, names: &mut Names) -> Figures {
+    Figures {
+        flow: Flow {
+            topic: names.name(&idle.topic),
+            route: false,
+            app: names.name(&idle.group),
+            delivers: true,
+        },
+        topic: idle.topic,
+        service: idle.group,
+        dir: "deliver",
+        events: 0,
+        rate: 0.0,
+        success: None,
+        retries: 0,
+        drops: 0,
+        errors: 0,
+        p50: None,
+        p95: None,
+        p99: None,
+        age_p95: None,
+        lag: Some(idle.behind.values().sum()),
+        lag_of: idle.behind,
+        partitions: BTreeMap::new(),
+        skew: None,
+    }
+}
+
+fn figures(row: Row, names: &Names, lags: Option<&Lags>) -> Figures {
     let topic = names.text(row.flow.topic);
+    let behind = lags
+        .filter(|_| row.flow.delivers && !row.flow.route)
+        .and_then(|lags| lags.behind(names.text(row.flow.app), topic));
     Figures {
         flow: row.flow,
         // Of a bulk delivery only its route is known.
@@ -56,7 +109,7 @@ fn figures(row: Row, names: &Names) -> Figures {
         dir: if row.flow.delivers { "deliver" } else { "publish" },
         events: row.events(),
         rate: row.rate,
-        success: row.success as f64 / row.events() as f64,
+        success: Some(row.success as f64 / row.events() as f64),
         retries: row.retry,
         drops: row.drop,
         errors: row.error,
@@ -64,6 +117,8 @@ fn figures(row: Row, names: &Names) -> Figures {
         p95: row.p95,
         p99: row.p99,
         age_p95: row.age_p95,
+        lag: behind.as_ref().map(|lag| lag.values().sum()),
+        lag_of: behind.unwrap_or_default(),
         skew: row.skew(),
         partitions: row.partitions,
     }
@@ -84,12 +139,13 @@ pub(super) fn sort(rows: &mut [Figures], by: Sort, reverse: bool, of: TopOf) {
     rows.sort_by(|a, b| {
         let order = match by {
             Sort::Name => name(a, b),
-            Sort::Success => most(Some(b.success), Some(a.success)),
+            Sort::Success => most(a.success.map(|share| -share), b.success.map(|share| -share)),
             Sort::Rate => most(Some(a.rate), Some(b.rate)),
             Sort::P50 => most(a.p50, b.p50),
             Sort::P95 => most(a.p95, b.p95),
             Sort::P99 => most(a.p99, b.p99),
             Sort::Age => most(a.age_p95, b.age_p95),
+            Sort::Lag => b.lag.cmp(&a.lag),
             Sort::Retries => b.retries.cmp(&a.retries),
             Sort::Skew => most(a.skew, b.skew),
         };
@@ -97,7 +153,15 @@ pub(super) fn sort(rows: &mut [Figures], by: Sort, reverse: bool, of: TopOf) {
     });
 }
 
-pub(super) const COLUMNS: usize = 11;
+pub(super) const COLUMNS: usize = 12;
+
+pub(super) const LAG: usize = 9;
+pub(super) const SKEW: usize = 11;
+
+/// Without anybody who knows a lag, its column says nothing.
+pub(super) fn have_lag(rows: &[Figures]) -> bool {
+    rows.iter().any(|row| row.lag.is_some())
+}
 
 pub(super) fn header(of: TopOf) -> [&'static str; COLUMNS] {
     let [one, two] = match of {
@@ -105,7 +169,7 @@ pub(super) fn header(of: TopOf) -> [&'static str; COLUMNS] {
         TopOf::Services => ["SERVICE", "TOPIC"],
     };
     [
-        one, two, "DIR", "SUCCESS", "RPS", "P50", "P95", "P99", "AGE_P95", "RETRIES", "SKEW",
+        one, two, "DIR", "SUCCESS", "RPS", "P50", "P95", "P99", "AGE_P95", "LAG", "RETRIES", "SKEW",
     ]
 }
 
@@ -119,8 +183,9 @@ pub(super) fn place(by: Sort) -> usize {
         Sort::P95 => 6,
         Sort::P99 => 7,
         Sort::Age => 8,
-        Sort::Retries => 9,
-        Sort::Skew => 10,
+        Sort::Lag => LAG,
+        Sort::Retries => 10,
+        Sort::Skew => SKEW,
     }
 }
 
@@ -134,12 +199,13 @@ pub(super) fn cells(row: &Figures, of: TopOf) -> [(String, Tone); COLUMNS] {
         plain(one.clone()),
         plain(two.clone()),
         plain(row.dir),
-        success(Some(row.success)),
+        success(row.success),
         plain(format!("{:.1}", row.rate)),
         time(row.p50),
         time(row.p95),
         time(row.p99),
         time(row.age_p95),
+        plain(row.lag.map_or_else(|| "-".into(), |lag| lag.to_string())),
         plain(if row.dir == "deliver" {
             row.retries.to_string()
         } else {
@@ -150,7 +216,15 @@ pub(super) fn cells(row: &Figures, of: TopOf) -> [(String, Tone); COLUMNS] {
 }
 
 pub(super) fn table(rows: &[Figures], of: TopOf) -> Table {
-    let mut table = Table::new(&header(of));
-    table.rows = rows.iter().map(|row| cells(row, of).to_vec()).collect();
+    let seen = |column: &usize| *column != LAG || have_lag(rows);
+    let columns: Vec<usize> = (0..COLUMNS).filter(seen).collect();
+    let header = header(of);
+    let header: Vec<&str> = columns.iter().map(|column| header[*column]).collect();
+    let mut table = Table::new(&header);
+    let row = |row: &Figures| {
+        let cells = cells(row, of);
+        columns.iter().map(|column| cells[*column].clone()).collect()
+    };
+    table.rows = rows.iter().map(row).collect();
     table
 }

@@ -1,14 +1,19 @@
 //! What the live table shows, and what keys do to it. It knows no terminal and no clock: who has them tells it.
 
-use super::rows::{self, Figures};
+use super::{
+    lag::Lags,
+    no_lag,
+    rows::{self, Figures},
+};
 use crate::{
     cli::{Sort, TopOf},
     commands::flow::show,
     printer::Tone,
+    problem::Problem,
 };
 use clap::ValueEnum;
 use learnflow_flow::{Event, Flow, Names, Tally, Time, Window};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// Events of each flow that are kept to be looked at.
 const RECENT: usize = 100;
@@ -80,6 +85,9 @@ pub(super) struct State {
     pub(super) level: Level,
     below: Vec<Level>,
     tally: Tally,
+    lags: Option<Lags>,
+    /// That it is not known has been said.
+    lag_missed: bool,
     recent: HashMap<Flow, VecDeque<Event>>,
     pub(super) figures: Vec<Figures>,
     pub(super) items: Vec<Item>,
@@ -122,6 +130,8 @@ impl State {
             ),
             below: Vec::new(),
             tally: Tally::new(window),
+            lags: None,
+            lag_missed: false,
             recent: HashMap::new(),
             figures: Vec::new(),
             items: Vec::new(),
@@ -146,6 +156,19 @@ impl State {
         self.notes.push_back(note);
     }
 
+    /// What is not known any more is not shown any more.
+    pub(super) fn told(&mut self, lags: Result<Lags, Problem>) {
+        match lags {
+            Ok(lags) => self.lags = Some(lags),
+            Err(problem) => {
+                self.lags = None;
+                if !std::mem::replace(&mut self.lag_missed, true) {
+                    self.note(no_lag(&problem));
+                }
+            }
+        }
+    }
+
     /// The names of where one is, from all down to here.
     pub(super) fn path(&self) -> impl Iterator<Item = &str> {
         self.below.iter().chain([&self.level]).map(|level| level.name.as_str())
@@ -157,9 +180,9 @@ impl State {
     }
 
     /// Takes the figures of the window that ends `now`.
-    pub(super) fn refresh(&mut self, now: Time, names: &Names) {
+    pub(super) fn refresh(&mut self, now: Time, names: &mut Names) {
         if !self.paused {
-            self.figures = rows::rows(self.tally.rows(now), names);
+            self.figures = rows::rows(self.tally.rows(now), names, self.lags.as_ref());
             self.arrange(names);
         }
     }
@@ -280,9 +303,12 @@ impl State {
                 }
                 self.items.push(Item::Row(number));
                 if place != Place::All {
-                    let partitions = row.partitions.keys();
-                    self.items
-                        .extend(partitions.map(|partition| Item::Partition(number, *partition)));
+                    let partitions: BTreeSet<u32> = row.partitions.keys().chain(row.lag_of.keys()).copied().collect();
+                    self.items.extend(
+                        partitions
+                            .into_iter()
+                            .map(|partition| Item::Partition(number, partition)),
+                    );
                 }
             }
         }

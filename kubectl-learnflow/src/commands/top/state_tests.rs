@@ -254,7 +254,7 @@ fn a_pause_holds_the_figures_and_counts_on() {
     assert_eq!(topics(&state), ["a", "b", "c"]);
     press(&mut state, &names, " ");
     let last = state.last();
-    state.refresh(last, &names);
+    state.refresh(last, &mut names);
     assert_eq!(topics(&state).len(), 4);
 }
 
@@ -312,11 +312,11 @@ fn events_and_notes_that_are_kept_are_bounded() {
 #[test]
 fn any_keys_come_to_no_harm() {
     proptest::proptest!(|(keys in "[↓↑→←⏎⎋⌫rjkgG /?x<>]{0,60}", page in 0_usize..5)| {
-        let (mut state, names) = seen(TopOf::Topics, &[PUBLISH, DELIVER, Of { partition: Some(2), ..DELIVER }]);
+        let (mut state, mut names) = seen(TopOf::Topics, &[PUBLISH, DELIVER, Of { partition: Some(2), ..DELIVER }]);
         state.fit(page);
         press(&mut state, &names, &keys);
         let last = state.last();
-        state.refresh(last, &names);
+        state.refresh(last, &mut names);
         assert!(state.items.is_empty() || state.level.at < state.items.len());
         assert!(state.level.top <= state.level.at);
     });

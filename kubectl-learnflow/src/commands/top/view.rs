@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     printer::{Tone, plain},
-    text::{format_duration, harmless},
+    text::{count, format_duration, harmless},
 };
 use learnflow_flow::Window;
 use ratatui::{
@@ -20,7 +20,7 @@ use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The columns in the order in which a narrow terminal does without them: the last two stay whatever happens.
-const DISPENSABLE: [usize; rows::COLUMNS] = [10, 5, 7, 9, 8, 2, 6, 3, 4, 1, 0];
+const DISPENSABLE: [usize; rows::COLUMNS] = [rows::SKEW, 5, 7, 10, 8, 2, 6, 3, rows::LAG, 4, 1, 0];
 const GAP: usize = 2;
 /// A name is cut before a figure is left out, but not shorter than a fifth of the width, within these.
 const SHORTEST: (usize, usize) = (11, 24);
@@ -38,6 +38,7 @@ const HELP: &[&str] = &[
     "q       quit, as Ctrl-C does",
     "",
     "RPS: events a second. P50 to P99: how long calls took. AGE_P95: how old events were when they were delivered.",
+    "LAG: events that wait in Kafka, where Prometheus knows.",
     "RETRIES: attempts that the app did not take. SKEW: the fullest partition against the average, of a partition: itself.",
 ];
 
@@ -102,7 +103,7 @@ pub(super) fn draw(state: &State, color: bool, buffer: &mut Buffer) {
         Place::Events(..) => (vec![plain("LAST EVENTS, the newest first")], events(state, &area)),
         _ => (header(state), figures(state, &area)),
     };
-    let widths = widths(&header, &cells, usize::from(area.width));
+    let widths = widths(&header, &cells, rows::have_lag(&state.figures), usize::from(area.width));
     if let Some(head) = head {
         line(&header, &widths, false, head, buffer);
         buffer.set_style(head, Style::default().add_modifier(Modifier::BOLD));
@@ -141,12 +142,16 @@ fn figures(state: &State, area: &Rect) -> Vec<Vec<(String, Tone)>> {
         let Item::Partition(_, number) = *item else {
             return Some(rows::cells(row, state.of).to_vec());
         };
-        let (all, of): (u64, u64) = (row.partitions.values().sum(), row.partitions.get(&number).copied()?);
+        let of = row.partitions.get(&number).copied().unwrap_or_default();
+        let lag = row.lag_of.get(&number).map(u64::to_string);
         let mut cells = vec![plain(""); rows::COLUMNS];
-        let against = of as f64 * row.partitions.len() as f64 / all as f64;
         cells[0] = plain(format!("  [{number}]"));
-        cells[1] = plain(format!("{of} events"));
-        cells[10] = plain(format!("{against:.1}"));
+        cells[1] = plain(count(usize::try_from(of).unwrap_or(usize::MAX), "event"));
+        cells[rows::LAG] = plain(lag.unwrap_or_default());
+        cells[rows::SKEW] = plain(
+            row.skew_of(number)
+                .map_or_else(String::new, |skew| format!("{skew:.1}")),
+        );
         Some(cells)
     };
     seen(state, area).filter_map(figures).collect()
@@ -172,7 +177,7 @@ fn empty(state: &State) -> String {
 }
 
 /// How wide each column is; what there is no room for has no width.
-fn widths(header: &[(String, Tone)], rows: &[Vec<(String, Tone)>], width: usize) -> Vec<usize> {
+fn widths(header: &[(String, Tone)], rows: &[Vec<(String, Tone)>], lag: bool, width: usize) -> Vec<usize> {
     let of = |(text, _): &(String, Tone)| harmless(text).width();
     let mut wanted: Vec<usize> = header.iter().map(of).collect();
     for row in rows {
@@ -182,6 +187,9 @@ fn widths(header: &[(String, Tone)], rows: &[Vec<(String, Tone)>], width: usize)
     }
     if wanted.len() < rows::COLUMNS {
         return vec![width];
+    }
+    if !lag {
+        wanted[rows::LAG] = 0;
     }
     let sum = |widths: &[usize]| {
         widths

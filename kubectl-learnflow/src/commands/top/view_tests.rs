@@ -1,13 +1,18 @@
 use super::*;
 use crate::cli::TopOf;
 use crate::{
-    commands::top::state::{
-        Key,
-        tests::{DELIVER, Of, PUBLISH, more, seen},
+    commands::top::{
+        lag::{Lags, tests::sample},
+        state::{
+            Key,
+            tests::{DELIVER, Of, PUBLISH, more, seen},
+        },
     },
+    kafka::Component,
+    problem::Problem,
     testing::same_as_file,
 };
-use learnflow_flow::Names;
+use learnflow_flow::{Filter, Names};
 use ratatui::{Terminal, backend::TestBackend};
 
 fn picture(state: &mut State, width: u16, height: u16) -> String {
@@ -139,6 +144,31 @@ fn what_is_left_out_is_said() {
     same("help", &mut state, &[(100, 20), (40, 6)]);
     state.help = false;
     more(&mut state, &mut names, &[]);
+}
+
+#[test]
+fn lag_has_a_column_where_it_is_known() {
+    let (mut state, mut names) = lessons();
+    let samples = [
+        ("user-progress", 0, 1_200.0),
+        ("user-progress", 3, 0.0),
+        ("user-progress", 4, 7.0),
+        ("stalled", 0, 30.0),
+    ];
+    let samples = samples.map(|(group, partition, lag)| sample("p", group, "lesson.generated", partition, lag));
+    let component = Component::read("p", &serde_json::json!({}));
+    state.told(Ok(Lags::new("learnflow", vec![component], &samples, Filter::default())));
+    let last = state.last();
+    state.refresh(last, &mut names);
+    same("lag", &mut state, &[(130, 9), (80, 9), (40, 9)]);
+    state.key(Key::Enter, &names);
+    same("lag-of-partitions", &mut state, &[(110, 11)]);
+    for _ in 0..3 {
+        state.told(Err(Problem::new("Cannot ask Prometheus in learnflow-observability.")));
+    }
+    assert_eq!(state.notes.len(), 1, "said once");
+    state.refresh(last, &mut names);
+    assert!(!picture(&mut state, 130, 6).contains("1207"));
 }
 
 #[test]

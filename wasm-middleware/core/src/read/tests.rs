@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use std::format;
 use std::string::String;
 use std::vec::Vec;
 
@@ -149,5 +150,26 @@ proptest! {
         record.write(&mut line);
         let text = line.as_str();
         prop_assert!(Record::read(&text[..at.index(text.len())]).is_err());
+    }
+}
+
+/// A run is looked at eight bytes at a time, and must end where it would one at a time.
+#[test]
+fn a_run_ends_at_the_first_that_does_not_stand_for_itself() {
+    for ends in (0..=u8::MAX).map(char::from) {
+        for at in 0..20 {
+            for behind in 0..12 {
+                let text = format!(
+                    "{}{ends}{}",
+                    "~a ".repeat(7).get(..at).expect("ASCII"),
+                    "\u{0}\"x".repeat(behind)
+                );
+                let naive = text
+                    .bytes()
+                    .position(|byte| !matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'));
+                let run = Cursor::<false>(&text).run();
+                assert_eq!(run.map(str::len), naive, "{text:?}");
+            }
+        }
     }
 }

@@ -1,0 +1,264 @@
+//! How far consumers are behind: the one figure that no record has. The collector that asks Kafka tells Prometheus.
+
+use crate::{
+    cli::{Global, WhichEvents},
+    cluster::Cluster,
+    kafka::Component,
+    model::Sample,
+    problem::Problem,
+};
+use learnflow_flow::Filter;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::pending,
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc::{Receiver, channel},
+    time::sleep,
+};
+
+/// The collector asks Kafka as often.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// By partition.
+pub(super) type Partitions = BTreeMap<u32, u64>;
+
+/// A Component, a consumer group, and a topic as Kafka calls it.
+type Key = [String; 3];
+
+/// Events that have not been read, as far as that is known.
+#[derive(Debug, Default)]
+pub(super) struct Lags {
+    namespace: String,
+    components: Vec<Component>,
+    by_group: BTreeMap<Key, Partitions>,
+    filter: Filter,
+}
+
+/// A group that reads nothing, though there is something to read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Idle {
+    pub(super) group: String,
+    /// As its service calls it.
+    pub(super) topic: String,
+    pub(super) behind: Partitions,
+}
+
+impl Lags {
+    /// `None` where nobody has a lag to tell: what is in files, and namespaces put together.
+    pub(super) async fn ask(which: &WhichEvents, global: &Global) -> Option<Result<Self, Problem>> {
+        match cluster(which, global).await? {
+            Ok(cluster) => Some(Self::of(&cluster, which.filter()).await),
+            Err(problem) => Some(Err(problem)),
+        }
+    }
+
+    async fn of(cluster: &Cluster, filter: Filter) -> Result<Self, Problem> {
+        let (components, samples) = tokio::try_join!(cluster.kafka(), cluster.group_lags())?;
+        if samples.is_empty() {
+            return Err(Problem::new(format!(
+                "Prometheus has none of namespace {}: nobody asks its Kafka, or no consumer has read anything yet.",
+                cluster.namespace
+            )));
+        }
+        Ok(Self::new(&cluster.namespace, components, &samples, filter))
+    }
+
+    pub(super) fn new(namespace: &str, components: Vec<Component>, samples: &[Sample], filter: Filter) -> Self {
+        let mut by_group: BTreeMap<_, Partitions> = BTreeMap::new();
+        for sample in samples {
+            let key = ["learnflow_pubsub_name", "group", "topic"].map(|label| sample.label(label).to_owned());
+            if let Ok(partition) = sample.label("partition").parse() {
+                by_group
+                    .entry(key)
+                    .or_default()
+                    .insert(partition, sample.value.max(0.0) as u64);
+            }
+        }
+        Self {
+            namespace: namespace.to_owned(),
+            components,
+            by_group,
+            filter,
+        }
+    }
+
+    /// What a service has not read of a topic. `None`: nobody knows.
+    pub(super) fn behind(&self, app: &str, topic: &str) -> Option<Partitions> {
+        let mut all: Option<Partitions> = None;
+        for (partition, lag) in self
+            .keys(app, topic)
+            .filter_map(|key| self.by_group.get(&key))
+            .flatten()
+        {
+            *all.get_or_insert_default().entry(*partition).or_default() += lag;
+        }
+        all
+    }
+
+    /// The groups that are behind, but for those of these services and topics. Which service a group is of, its name says: it is the
+    /// app id, as a rule.
+    pub(super) fn idle<'a>(&self, but: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Idle> {
+        // Whoever asks for outcomes or a trace asks for events, and here are none.
+        if !self.filter.outcomes.is_empty() || self.filter.trace.is_some() {
+            return Vec::new();
+        }
+        let known: BTreeSet<Key> = but.flat_map(|(app, topic)| self.keys(app, topic)).collect();
+        let waiting = self
+            .by_group
+            .iter()
+            .filter(|(key, behind)| !known.contains(*key) && behind.values().any(|lag| *lag > 0));
+        let idle = waiting.filter_map(|([component, group, topic], behind)| {
+            let component = self.components.iter().find(|one| one.name == *component)?;
+            let idle = Idle {
+                group: group.clone(),
+                topic: topic.strip_prefix(self.prefix(component))?.to_owned(),
+                behind: behind.clone(),
+            };
+            (self.filter.takes_service(&idle.group) && self.filter.takes_topic(&idle.topic)).then_some(idle)
+        });
+        idle.collect()
+    }
+
+    fn keys(&self, app: &str, topic: &str) -> impl Iterator<Item = Key> {
+        self.components.iter().filter_map(move |component| {
+            let group = component.group(&self.namespace, app).ok()?;
+            Some([
+                component.name.clone(),
+                group,
+                format!("{}{topic}", self.prefix(component)),
+            ])
+        })
+    }
+
+    fn prefix(&self, component: &Component) -> &str {
+        if component.is_namespaced() { &self.namespace } else { "" }
+    }
+}
+
+/// Asks again and again.
+pub(super) struct Watch(Option<Receiver<Result<Lags, Problem>>>);
+
+impl Watch {
+    pub(super) async fn start(which: &WhichEvents, global: &Global) -> Result<Self, Problem> {
+        let Some(cluster) = cluster(which, global).await.transpose()? else {
+            return Ok(Self(None));
+        };
+        let (told, answers) = channel(1);
+        let filter = which.filter();
+        // It ends when nobody listens any more.
+        tokio::spawn(async move {
+            while told.send(Lags::of(&cluster, filter.clone()).await).await.is_ok() {
+                sleep(AGAIN).await;
+            }
+        });
+        Ok(Self(Some(answers)))
+    }
+
+    /// Never, where there is nothing to come.
+    pub(super) async fn next(&mut self) -> Result<Lags, Problem> {
+        if let Some(answers) = &mut self.0
+            && let Some(answer) = answers.recv().await
+        {
+            return answer;
+        }
+        pending().await
+    }
+}
+
+async fn cluster(which: &WhichEvents, global: &Global) -> Option<Result<Cluster, Problem>> {
+    if which.are_saved() || which.all_namespaces {
+        return None;
+    }
+    Some(Cluster::connect(global).await)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn component(name: &str, metadata: serde_json::Value) -> Component {
+        Component::read(name, &json!({ "spec": { "metadata": metadata } }))
+    }
+
+    pub(in super::super) fn sample(component: &str, group: &str, topic: &str, partition: u32, value: f64) -> Sample {
+        let labels = [
+            ("learnflow_pubsub_name", component.to_owned()),
+            ("group", group.to_owned()),
+            ("topic", topic.to_owned()),
+            ("partition", partition.to_string()),
+        ];
+        Sample {
+            labels: labels.map(|(name, value)| (name.to_owned(), value)).into(),
+            value,
+        }
+    }
+
+    #[test]
+    fn a_lag_is_that_of_the_services_group() {
+        let components = vec![
+            component("plain", json!([])),
+            component(
+                "named",
+                json!([{ "name": "consumerGroup", "value": "group-of-{appID}" }]),
+            ),
+            component("each", json!([{ "name": "consumerGroup", "value": "{podName}" }])),
+            component("prefixed", json!([{ "name": "clientID", "value": "{namespace}" }])),
+        ];
+        let samples = [
+            sample("plain", "cart", "orders", 0, 3.0),
+            sample("plain", "cart", "orders", 2, 4.0),
+            sample("plain", "other", "orders", 0, 50.0),
+            sample("named", "group-of-cart", "orders", 0, 10.0),
+            sample("named", "cart", "orders", 0, 60.0),
+            sample("each", "cart-6d5f8c7b9-x2kqp", "orders", 0, 70.0),
+            sample("prefixed", "cart", "shopbills", 1, 0.0),
+        ];
+        let lags = Lags::new("shop", components, &samples, Filter::default());
+        for (app, topic, expected) in [
+            ("cart", "orders", Some(Partitions::from([(0, 13), (2, 4)]))),
+            ("cart", "bills", Some(Partitions::from([(1, 0)]))),
+            ("other", "orders", Some(Partitions::from([(0, 50)]))),
+            ("cart", "unheard.of", None),
+            ("nobody", "orders", None),
+        ] {
+            assert_eq!(lags.behind(app, topic), expected, "{app} {topic}");
+        }
+    }
+
+    #[test]
+    fn who_reads_nothing_is_not_forgotten() {
+        let components = || vec![component("p", json!([{ "name": "clientID", "value": "{namespace}" }]))];
+        let samples = [
+            sample("p", "cart", "shoporders", 0, 3.0),
+            sample("p", "stalled", "shoporders", 0, 4.0),
+            sample("p", "stalled", "shoporders", 1, 0.0),
+            sample("p", "done", "shoporders", 0, 0.0),
+            sample("p", "of-others", "orders", 0, 4.0),
+            sample("gone", "stalled", "shoporders", 0, 9.0),
+        ];
+        let idle =
+            |filter: Filter| Lags::new("shop", components(), &samples, filter).idle([("cart", "orders")].into_iter());
+        let stalled = Idle {
+            group: "stalled".into(),
+            topic: "orders".into(),
+            behind: Partitions::from([(0, 4), (1, 0)]),
+        };
+        assert_eq!(idle(Filter::default()), [stalled]);
+        for (topics, services, found) in [("ord*", "st*", 1), ("bills", "*", 0), ("*", "cart", 0)] {
+            let filter = Filter {
+                topics: vec![topics.into()],
+                services: vec![services.into()],
+                ..Filter::default()
+            };
+            assert_eq!(idle(filter).len(), found, "{topics} {services}");
+        }
+        let of_a_trace = Filter {
+            trace: Some("0af7651916cd43dd8448eb211c80319c".into()),
+            ..Filter::default()
+        };
+        assert_eq!(idle(of_a_trace), []);
+    }
+}
