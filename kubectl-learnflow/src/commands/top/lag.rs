@@ -86,15 +86,8 @@ impl Lags {
 
     /// What a service has not read of a topic. `None`: nobody knows.
     pub(super) fn behind(&self, app: &str, topic: &str) -> Option<Partitions> {
-        let mut all: Option<Partitions> = None;
-        for (partition, lag) in self
-            .keys(app, topic)
-            .filter_map(|key| self.by_group.get(&key))
-            .flatten()
-        {
-            *all.get_or_insert_default().entry(*partition).or_default() += lag;
-        }
-        all
+        let told = self.keys(app, topic).filter_map(|key| self.by_group.get(&key));
+        told.cloned().reduce(highest)
     }
 
     /// The groups that are behind, but for those of these services and topics. Which service a group is of, its name says: it is the
@@ -109,14 +102,22 @@ impl Lags {
             .by_group
             .iter()
             .filter(|(key, behind)| !known.contains(*key) && behind.values().any(|lag| *lag > 0));
-        let idle = waiting.filter_map(|([component, group, topic], behind)| {
-            let component = self.components.iter().find(|one| one.name == *component)?;
-            let idle = Idle {
-                group: group.clone(),
-                topic: topic.strip_prefix(self.prefix(component))?.to_owned(),
-                behind: behind.clone(),
-            };
-            (self.filter.takes_service(&idle.group) && self.filter.takes_topic(&idle.topic)).then_some(idle)
+        let mut idle: BTreeMap<(&str, &str), Partitions> = BTreeMap::new();
+        for ([component, group, topic], behind) in waiting {
+            let component = self.components.iter().find(|one| one.name == *component);
+            let topic = component.and_then(|component| topic.strip_prefix(self.prefix(component)));
+            if let Some(topic) = topic
+                && self.filter.takes_service(group)
+                && self.filter.takes_topic(topic)
+            {
+                let of = idle.entry((group, topic)).or_default();
+                *of = highest(std::mem::take(of), behind.clone());
+            }
+        }
+        let idle = idle.into_iter().map(|((group, topic), behind)| Idle {
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            behind,
         });
         idle.collect()
     }
@@ -135,6 +136,15 @@ impl Lags {
     fn prefix(&self, component: &Component) -> &str {
         if component.is_namespaced() { &self.namespace } else { "" }
     }
+}
+
+/// Several Components may lead to the same Kafka, and of each the same is told.
+fn highest(mut one: Partitions, other: Partitions) -> Partitions {
+    for (partition, lag) in other {
+        let known = one.entry(partition).or_default();
+        *known = lag.max(*known);
+    }
+    one
 }
 
 /// Asks again and again.
@@ -200,6 +210,7 @@ pub(super) mod tests {
     fn a_lag_is_that_of_the_services_group() {
         let components = vec![
             component("plain", json!([])),
+            component("twin", json!([])),
             component(
                 "named",
                 json!([{ "name": "consumerGroup", "value": "group-of-{appID}" }]),
@@ -212,13 +223,14 @@ pub(super) mod tests {
             sample("plain", "cart", "orders", 2, 4.0),
             sample("plain", "other", "orders", 0, 50.0),
             sample("named", "group-of-cart", "orders", 0, 10.0),
+            sample("twin", "cart", "orders", 2, 4.0),
             sample("named", "cart", "orders", 0, 60.0),
             sample("each", "cart-6d5f8c7b9-x2kqp", "orders", 0, 70.0),
             sample("prefixed", "cart", "shopbills", 1, 0.0),
         ];
         let lags = Lags::new("shop", components, &samples, Filter::default());
         for (app, topic, expected) in [
-            ("cart", "orders", Some(Partitions::from([(0, 13), (2, 4)]))),
+            ("cart", "orders", Some(Partitions::from([(0, 10), (2, 4)]))),
             ("cart", "bills", Some(Partitions::from([(1, 0)]))),
             ("other", "orders", Some(Partitions::from([(0, 50)]))),
             ("cart", "unheard.of", None),
@@ -230,13 +242,19 @@ pub(super) mod tests {
 
     #[test]
     fn who_reads_nothing_is_not_forgotten() {
-        let components = || vec![component("p", json!([{ "name": "clientID", "value": "{namespace}" }]))];
+        let components = || {
+            vec![
+                component("p", json!([{ "name": "clientID", "value": "{namespace}" }])),
+                component("twin", json!([])),
+            ]
+        };
         let samples = [
             sample("p", "cart", "shoporders", 0, 3.0),
             sample("p", "stalled", "shoporders", 0, 4.0),
+            sample("twin", "stalled", "orders", 0, 4.0),
             sample("p", "stalled", "shoporders", 1, 0.0),
             sample("p", "done", "shoporders", 0, 0.0),
-            sample("p", "of-others", "orders", 0, 4.0),
+            sample("p", "of-others", "bills", 0, 4.0),
             sample("gone", "stalled", "shoporders", 0, 9.0),
         ];
         let idle =
