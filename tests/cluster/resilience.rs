@@ -38,7 +38,9 @@ fn verified_with_a_real_outage(target: &Target) -> Result<()> {
 
 fn verified(target: &Target) -> Result<()> {
     nothing_without_consent(target)?;
-    killed_and_restored(target)?;
+    let scaled = "StatefulSet kafka/kafka was scaled from 1 to 0";
+    killed_and_restored(target, &DISRUPT, scaled, &["verify", "resilience", "--restore"])?;
+    killed_after_a_command(target)?;
     kept(target)?;
     rolled_in_the_middle(target)?;
     broken(target)
@@ -61,9 +63,36 @@ fn nothing_without_consent(target: &Target) -> Result<()> {
     Ok(())
 }
 
-fn killed_and_restored(target: &Target) -> Result<()> {
+/// The plugin runs commands of whoever asks it to, and only those: what it finds in a note is shown, not run.
+fn killed_after_a_command(target: &Target) -> Result<()> {
+    let kubectl = target.kubectl();
+    let program = [kubectl.get_program()].into_iter().chain(kubectl.get_args());
+    let program: Vec<_> = program.map(|word| word.to_string_lossy()).collect();
+    let of = |what: &str| format!("{} --namespace=kafka {what}", program.join(" "));
+    let away = of("scale statefulset/kafka --replicas=0");
+    let back = format!(
+        "{} && {}",
+        of("scale statefulset/kafka --replicas=1"),
+        of("rollout status statefulset/kafka --timeout=90s")
+    );
+    let disrupt = [
+        "verify",
+        "resilience",
+        "--disrupt",
+        "--break",
+        &away,
+        "--restore",
+        &back,
+    ];
+    let restore = ["verify", "resilience", "--restore", &back];
+    let noted = format!("the command `{away}` was run");
+    killed_and_restored(target, &disrupt, &noted, &restore)
+}
+
+/// `noted`: what the next one says of it.
+fn killed_and_restored(target: &Target, disrupt: &[&str], noted: &str, restore: &[&str]) -> Result<()> {
     let mut child = target
-        .plugin(&DISRUPT)
+        .plugin(disrupt)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
@@ -78,13 +107,13 @@ fn killed_and_restored(target: &Target) -> Result<()> {
     }
     child.kill()?;
     child.wait()?;
-    let sentence = "A failure simulation has not been undone: StatefulSet kafka/kafka was scaled from 1 to 0";
+    let sentence = format!("A failure simulation has not been undone: {noted}");
     let (_, said) = expect(target, &DISRUPT, 2)?;
-    ensure!(said.contains(sentence), "{said}");
+    ensure!(said.contains(&sentence), "{said}");
     let output = target.run_plugin(&["status"])?;
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(!output.status.success() && shown.contains(sentence), "{shown}");
-    expect(target, &["verify", "resilience", "--restore"], 0)?;
+    ensure!(!output.status.success() && shown.contains(&sentence), "{shown}");
+    expect(target, restore, 0)?;
     is_back(target)?;
     expect(target, &["verify", "resilience", "--restore"], 0)?;
     Ok(())
