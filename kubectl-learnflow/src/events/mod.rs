@@ -25,9 +25,6 @@ const HOLD: Duration = Duration::from_millis(300);
 /// How many logs are opened before somebody looks at them.
 const OPENED: usize = 64;
 
-/// As long as a line of log with a record in it may be, about: as a hint.
-const LINE: usize = 400;
-
 /// What the readers of all logs have in common.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -79,7 +76,7 @@ impl Shared {
 
     pub(crate) fn read(&self, reader: &mut Reader, bytes: &[u8]) -> Vec<Event> {
         let mut names = Self::lock(&self.names);
-        let mut events = Vec::with_capacity(bytes.len() / LINE);
+        let mut events = Vec::new();
         reader.read(bytes, &mut names, |event| events.push(event));
         self.meant(events, &names)
     }

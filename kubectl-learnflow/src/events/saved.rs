@@ -16,9 +16,7 @@ use std::{
 };
 use tokio::sync::mpsc::{Sender, channel};
 
-/// What is read at once, and with it the events that wait, must stay small: memory that is given back in large pieces by another thread costs
-/// more than all else.
-const AT_A_TIME: usize = 64 * 1024;
+const AT_A_TIME: usize = 256 * 1024;
 /// What a file that is packed with gzip begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Logs of an archive are read side by side, so they must fit into memory. Ten times what `bundle` collects by default.

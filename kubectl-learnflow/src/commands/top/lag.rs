@@ -28,7 +28,7 @@ pub(super) type Partitions = BTreeMap<u32, u64>;
 type Key = [String; 3];
 
 /// Events that have not been read, as far as that is known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lags {
     namespace: String,
     components: Vec<Component>,

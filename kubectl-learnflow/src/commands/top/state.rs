@@ -209,8 +209,8 @@ impl State {
             Key::Char('j') => self.go(self.level.at + 1),
             Key::Char('g') => self.go(0),
             Key::Char('G') => self.go(usize::MAX),
-            Key::Left | Key::Char('<') => self.sort = beside(self.sort, -1),
-            Key::Right | Key::Char('>') => self.sort = beside(self.sort, 1),
+            Key::Left | Key::Char('<') => self.sort_by(-1),
+            Key::Right | Key::Char('>') => self.sort_by(1),
             Key::Char('r') => self.reverse = !self.reverse,
             Key::Char(' ') => self.paused = !self.paused,
             Key::Char('/') => self.typing = true,
@@ -221,6 +221,14 @@ impl State {
         }
         self.arrange(names);
         true
+    }
+
+    /// The column beside, of those that are there.
+    fn sort_by(&mut self, step: isize) {
+        self.sort = beside(self.sort, step);
+        if self.sort == Sort::Lag && !rows::have_lag(&self.figures) {
+            self.sort = beside(self.sort, step);
+        }
     }
 
     fn typed(&mut self, key: Key) {

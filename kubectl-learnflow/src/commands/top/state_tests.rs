@@ -321,3 +321,16 @@ fn any_keys_come_to_no_harm() {
         assert!(state.level.top <= state.level.at);
     });
 }
+
+/// Without lag there is no such column, and nobody sorts by what is not to be seen.
+#[test]
+fn a_column_that_is_not_there_is_passed_over() {
+    let (mut state, names) = seen(TopOf::Topics, &[PUBLISH, DELIVER]);
+    let mut seen = Vec::new();
+    for _ in Sort::value_variants() {
+        press(&mut state, &names, "→");
+        seen.push(state.sort);
+    }
+    assert!(!seen.contains(&Sort::Lag), "{seen:?}");
+    assert!(seen.contains(&Sort::Age) && seen.contains(&Sort::Retries), "{seen:?}");
+}
